@@ -1,0 +1,1 @@
+"""edge-bench: latency profile of a station or a bundle."""

@@ -1,0 +1,1 @@
+"""HOST: which pictures calibrate, which threshold, and what is proven."""

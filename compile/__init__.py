@@ -1,0 +1,1 @@
+"""HOST: student.onnx -> quantized -> accepted -> signed bundle."""

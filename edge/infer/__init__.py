@@ -1,0 +1,31 @@
+"""Inference engines, chosen by kind."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import Scores
+
+TABLE = {"ort": "edge.infer.ort:OrtEngine"}
+
+
+class Engine(Protocol):
+    """One loaded student. Built from its options model; used by one thread."""
+
+    @property
+    def input(self) -> NDArray[np.uint8]:
+        """The fixed input buffer, uint8 1 x H x W x C: `pixels` writes into it, no copy is made after."""
+        ...
+
+    def load(self, model: bytes) -> None:
+        """Build the session, allocate the fixed buffers and run until warm. Raises EngineError."""
+        ...
+
+    def infer(self) -> Scores:
+        """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call."""
+        ...
+
+    def close(self) -> None:
+        """Free the session; never raises, may be called twice."""
+        ...

@@ -1,0 +1,35 @@
+"""Finds a device class by its kind's name in a room's literal table, and imports it only then."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from edge.errors import ConfigError
+
+# The import name of a library that is not a core dependency -> what to install.
+EXTRAS = {
+    "gi": "kenpin[gstreamer] (and the system packages gstreamer1.0-plugins-good, gir1.2-gst-plugins-base-1.0)",
+    "openvino": "kenpin[openvino]",
+    "tensorrt": "kenpin[tensorrt]",
+    "gpiod": "kenpin[gpio]",
+    "snap7": "kenpin[plc]",
+    "pycomm3": "kenpin[plc]",
+    "asyncua": "kenpin[plc]",
+}
+
+
+def find(table: Mapping[str, str], kind: str, room: str) -> Any:
+    """The class that `table` names for `kind` as "module:Class".
+
+    Raises ConfigError for an unknown kind (listing the known ones) and for a missing library (naming the extra).
+    """
+    if kind not in table:
+        raise ConfigError(f"unknown {room} kind {kind!r}: use one of {', '.join(sorted(table))}")
+    module, _, name = table[kind].partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in EXTRAS:
+            raise
+        raise ConfigError(f"{room} kind {kind!r} needs {library}: pip install '{EXTRAS[library]}'") from error

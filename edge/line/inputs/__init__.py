@@ -1,0 +1,30 @@
+"""Triggers and sensors of the line, chosen by kind."""
+
+from typing import Protocol
+
+from edge.records import Edge
+
+TABLE = {
+    "simulated": "edge.line.inputs.simulated:SimulatedInput",
+    "modbus": "edge.line.inputs.modbus:ModbusInput",
+}
+
+
+class Input(Protocol):
+    """One digital input. Built from its options model and a Clock; not usable before `open`."""
+
+    def open(self) -> None:
+        """Connect; bounded in time. Raises InputError."""
+        ...
+
+    def wait(self, timeout_s: float) -> Edge | None:
+        """The next debounced edge, or None after `timeout_s`. Raises InputError when the device is lost."""
+        ...
+
+    def level(self) -> bool:
+        """The level as last read, True = active."""
+        ...
+
+    def close(self) -> None:
+        """Release the device; never raises, may be called twice, wakes a waiting `wait`."""
+        ...

@@ -1,0 +1,208 @@
+"""The settings of every device kind as station.toml writes them: frozen, units in names, unknown key = error."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Milliseconds = Annotated[float, Field(gt=0, le=3_600_000)]
+Register = Annotated[int, Field(ge=0, le=65_535)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Options(BaseModel):
+    """A section of station.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- cameras ----------------------------------------------------------------------------------------------------
+
+
+class CameraOptions(Options):
+    """What every camera states about itself.
+
+    A `triggered` camera answers each trigger with one frame and its frames queue; a free-running one keeps
+    the newest. A frame belongs to a part when it was captured `trigger_to_frame_ms` after the part's birth,
+    give or take `window_ms` plus both stated time errors.
+    """
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")
+    triggered: bool = True
+    trigger_to_frame_ms: float = Field(default=0.0, ge=0)
+    window_ms: Milliseconds = 20.0
+    timeout_ms: Milliseconds = 2_000.0
+    queue: int = Field(default=4, ge=1, le=64)
+    repeats_are_stale: bool = True
+
+
+class FolderCamera(CameraOptions):
+    """Replays the pictures of a folder at a fixed rate, once or for ever; `groups` selects by labels.csv."""
+
+    kind: Literal["folder"]
+    dir: Path
+    rate_hz: float = Field(default=10.0, gt=0, le=1_000)
+    loop: bool = False
+    groups: tuple[str, ...] = ()
+    repeats_are_stale: bool = False
+
+
+class BeltCamera(CameraOptions):
+    """A simulated conveyor: textured parts with scratches, dents and stains under drifting light."""
+
+    kind: Literal["belt"]
+    seed: int = 1
+    pitch_ms: Milliseconds = 50.0
+    jitter_ms: float = Field(default=4.0, ge=0)
+    width: int = Field(default=640, ge=64, le=4_096)
+    height: int = Field(default=640, ge=64, le=4_096)
+    defect_rate: float = Field(default=0.1, ge=0, le=1)
+    light_drift: float = Field(default=0.15, ge=0, le=0.5)
+    noise: float = Field(default=3.0, ge=0, le=50)
+    fps: float = Field(default=60.0, gt=0, le=1_000)  # free-running mode only
+
+
+class CvCamera(CameraOptions):
+    """OpenCV's VideoCapture: a device number, a file or a URL. Frames are stamped on arrival."""
+
+    kind: Literal["cv"]
+    source: int | str
+    width: int | None = Field(default=None, ge=16)
+    height: int | None = Field(default=None, ge=16)
+    fps: float | None = Field(default=None, gt=0)
+    captured_err_ms: float = Field(default=20.0, ge=0)
+    triggered: bool = False
+
+
+class GstCamera(CameraOptions):
+    """A GStreamer pipeline that ends in an appsink named `frames` with video/x-raw in BGR or GRAY8."""
+
+    kind: Literal["gst"]
+    pipeline: str = Field(min_length=1)
+    captured_err_ms: float = Field(default=5.0, ge=0)
+    triggered: bool = False
+
+
+Camera = Annotated[FolderCamera | BeltCamera | CvCamera | GstCamera, Field(discriminator="kind")]
+
+
+# --- triggers ---------------------------------------------------------------------------------------------------
+
+
+class SimulatedInput(Options):
+    """The photo-eye of the simulated conveyor; `seed`, `pitch_ms` and `jitter_ms` as in the belt camera."""
+
+    kind: Literal["simulated"]
+    seed: int = 1
+    pitch_ms: Milliseconds = 50.0
+    jitter_ms: float = Field(default=4.0, ge=0)
+    debounce_ms: float = Field(default=0.0, ge=0)
+
+
+class ModbusInput(Options):
+    """A discrete input polled over Modbus TCP on a connection of its own."""
+
+    kind: Literal["modbus"]
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    input: Register
+    invert: bool = False
+    debounce_ms: float = Field(default=3.0, ge=0)
+    poll_ms: Milliseconds = 2.0
+    timeout_ms: Milliseconds = 200.0
+
+
+class CameraTrigger(Options):
+    """No photo-eye: every frame of the named camera is one part (replay, or a camera that triggers itself)."""
+
+    kind: Literal["camera"]
+    camera: str
+
+
+class PresenceTrigger(Options):
+    """No photo-eye: a line in the picture of a free-running camera sees parts come (virtual photo-eye).
+
+    `line` is the position across the belt's direction as a share of the picture, `axis` the direction of
+    travel; a part is present while the line's contrast to the empty belt exceeds `contrast` (0..1).
+    """
+
+    kind: Literal["presence"]
+    camera: str
+    axis: Literal["x", "y"] = "x"
+    line: float = Field(default=0.5, gt=0, lt=1)
+    contrast: float = Field(default=0.12, gt=0, lt=1)
+    debounce_frames: int = Field(default=2, ge=1, le=50)
+
+
+LineInput = SimulatedInput | ModbusInput
+Trigger = Annotated[SimulatedInput | ModbusInput | CameraTrigger | PresenceTrigger, Field(discriminator="kind")]
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------
+
+
+class OutputOptions(Options):
+    """What every output states. `invert`: the wire is low when the output is active.
+
+    `external_watchdog` declares that something outside (remote I/O watchdog, PLC, safety relay) puts the
+    output to rest when this process stops writing; `heartbeat_ms` is how often the level is written again.
+    """
+
+    invert: bool = False
+    external_watchdog: bool = False
+    heartbeat_ms: Milliseconds | None = None
+
+
+class MemoryOutput(OutputOptions):
+    """Keeps the level in memory and forgets it; for tests and benchmarks."""
+
+    kind: Literal["memory"]
+
+
+class ModbusOutput(OutputOptions):
+    """One coil over Modbus TCP on a connection of its own: echo compared, no retries."""
+
+    kind: Literal["modbus"]
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    coil: Register
+    timeout_ms: Milliseconds = 100.0
+
+
+class SerialBytesOutput(OutputOptions):
+    """A relay board that takes byte commands; `board` is a known one, or "custom" with `on_hex` and `off_hex`."""
+
+    kind: Literal["serial_bytes"]
+    port: str
+    board: Literal["lcus", "kmtronic", "numato", "custom"] = "lcus"
+    channel: int = Field(default=1, ge=0, le=32)
+    baud: int = Field(default=9_600, ge=300, le=3_000_000)
+    on_hex: str = ""
+    off_hex: str = ""
+    timeout_ms: Milliseconds = 100.0
+
+
+class SerialLineOutput(OutputOptions):
+    """A modem line of a serial port. Linux raises RTS and DTR whenever a port is opened: see docs/outputs.md."""
+
+    kind: Literal["serial_line"]
+    port: str
+    line: Literal["rts", "dtr"] = "rts"
+
+
+Output = Annotated[MemoryOutput | ModbusOutput | SerialBytesOutput | SerialLineOutput, Field(discriminator="kind")]
+
+
+# --- engines ----------------------------------------------------------------------------------------------------
+
+
+class OrtEngine(Options):
+    """ONNX Runtime on the CPU."""
+
+    kind: Literal["ort"]
+    threads: int = Field(default=1, ge=1, le=64)
+
+
+Engine = Annotated[OrtEngine, Field()]

@@ -1,0 +1,161 @@
+"""The values that cross borders inside the device: frozen, checked once, without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Kind(IntEnum):
+    """A verdict's kind; the larger value wins when several views judge one part."""
+
+    PASS = 0
+    REJECT = 1
+    UNKNOWN = 2
+
+
+class Reason(IntEnum):
+    """Why a verdict is UNKNOWN, or why an order ended as it did."""
+
+    NONE = 0
+    DEFECT = 1  # the score reached the threshold
+    LATE = 2  # the verdict came after the part's deadline
+    NO_FRAME = 3
+    STALE_FRAME = 4  # older than the part, or the same picture again
+    BAD_FRAME = 5  # black, saturated or of the wrong shape
+    ENGINE_ERROR = 6
+    BAD_SCORE = 7  # NaN, infinite, out of range or of the wrong shape
+    OVERRUN = 8  # a bounded queue was full
+    NO_VERDICT = 9  # nobody spoke for the part before its deadline
+    PURGE = 10  # born in the unknown zone after start, restart or a lost edge
+    OTHER_EPOCH = 11  # born before this eye connected
+    JOURNAL = 12  # the verdict could not be made durable
+    STOPPING = 13
+    STATION_STOPPED = 14  # a limit holds the line until it is acknowledged
+    OUTPUT_ERROR = 15  # the gate write failed or was not confirmed
+    LATE_WRITE = 16  # the write could not be issued within its tolerance
+
+
+class GateOutcome(IntEnum):
+    """How a part's order ended; every part has exactly one."""
+
+    FIRED = 1  # rejected, on time
+    RELEASED = 2  # let pass, on time
+    LATE = 3  # the action was not issued within its tolerance, or failed
+
+
+class TimeSource(IntEnum):
+    """Where a time stamp was taken."""
+
+    SENSOR = 1
+    DRIVER = 2
+    KERNEL = 3
+    DEVICE = 4
+    ARRIVAL = 5
+    POLL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One product item, born at the trigger edge. Times are CLOCK_MONOTONIC ns.
+
+    `part_id` is unique over restarts: line session << 32 | number. `position` is `born_ns` in time mode.
+    A part that is not `releasable` (purge, shadowed zone) is rejected whatever the verdict says.
+    """
+
+    part_id: int
+    born_ns: int
+    born_err_ns: int
+    position: int
+    deadline_ns: int
+    gate_ns: int
+    recipe: int = 0
+    token: int = 0
+    releasable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A change of an input: `level` after the edge, `counter` counts the rising edges seen by the source."""
+
+    level: bool
+    at_ns: int
+    err_ns: int
+    source: TimeSource
+    counter: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: `image` is uint8 H x W x 3 (BGR) or H x W (mono), valid until the camera's next read.
+
+    `frame_id` is the camera's own count, `trigger_counter` the trigger it answers (-1 when it does not
+    say), `lost` the frames the camera lost since it opened. `name` is the file a replayed picture came from.
+    """
+
+    image: NDArray[np.uint8]
+    camera: str
+    frame_id: int
+    captured_ns: int
+    captured_err_ns: int
+    source: TimeSource
+    trigger_counter: int = -1
+    lost: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What the engine says of one image.
+
+    score: float in [0, 1]; heat_map: float32 H/8 x W/8; embedding: float32 D; class_scores: float32 C or empty.
+    Arrays are the engine's fixed buffers: copy what must outlive the next `infer`.
+    """
+
+    score: float
+    heat_map: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    class_scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided for one part. `score` is NaN when there is none; `model` is the model file's SHA-256."""
+
+    part_id: int
+    kind: Kind
+    reason: Reason
+    score: float
+    threshold: float
+    model: str
+    decided_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvent:
+    """The end of a part's order. Times are CLOCK_MONOTONIC ns, 0 where they do not apply.
+
+    `planned_ns` is when the gate's level should change for this part, `written_ns` when the write was
+    issued, `confirmed_ns` when the wire confirmed it. A part that needs no write has 0 in the last two.
+    `ring_seq` numbers the line's outcomes without gaps, over restarts.
+    """
+
+    ring_seq: int
+    part_id: int
+    born_ns: int
+    born_err_ns: int
+    deadline_ns: int
+    planned_ns: int
+    written_ns: int
+    confirmed_ns: int
+    ended_wall_ns: int
+    recipe: int
+    outcome: GateOutcome
+    verdict: Kind
+    reason: Reason
+    shadow: bool = False

@@ -1,0 +1,1 @@
+"""HOST: unlabelled pictures and a few labels -> student.onnx; the only user of torch."""
