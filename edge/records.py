@@ -39,6 +39,7 @@ class Reason(IntEnum):
     STATION_STOPPED = 14  # a limit holds the line until it is acknowledged
     OUTPUT_ERROR = 15  # the gate write failed or was not confirmed
     LATE_WRITE = 16  # the write could not be issued within its tolerance
+    TOUCHING = 17  # born nearer to a neighbour than parts can be: touching parts or a bouncing photo-eye
 
 
 class GateOutcome(IntEnum):
