@@ -19,7 +19,8 @@ class Readiness:
     """`permits`: a line permit is driven, so the belt stands while it is off.
 
     The zone between trigger and gate is known again `transit_ns` after a moment from which the belt ran and every
-    part was seen. Faults are kept by their source; the first cause stays until nothing is wrong any more.
+    part was seen. `eye` is kept up to date by the caller. Faults are kept by their source; the first cause stays
+    until nothing is wrong any more.
     """
 
     def __init__(self, transit_ns: int, permits: bool) -> None:
@@ -30,9 +31,10 @@ class Readiness:
         self._stopped = False
         self._stopping = False
         self._known_from_ns: int | None = None
-        self._zone_known = False
+        self.zone_known = False
         self.permit = False
         self.cause = ""
+        self.eye = Eye(live=False, ready=False)
 
     @property
     def state(self) -> LineState:
@@ -44,12 +46,12 @@ class Readiness:
             return LineState.STARTING
         if self._stopped:
             return LineState.STOPPED
-        return LineState.READY if self._zone_known else LineState.PURGING
+        return LineState.READY if self.zone_known else LineState.PURGING
 
     def armed(self, now_ns: int) -> None:
         """The outputs stand at rest; the purge may begin."""
         self._armed = True
-        self.cause = ""
+        self.cause = next(iter(self._faults.values()), "")
         self.forget_zone(now_ns)
 
     def not_armed(self, words: str) -> None:
@@ -57,7 +59,7 @@ class Readiness:
 
     def forget_zone(self, now_ns: int) -> None:
         """Something unseen may lie between trigger and gate: purge it."""
-        self._zone_known = False
+        self.zone_known = False
         self._known_from_ns = now_ns if self.permit or not self._permits else None
 
     def fault(self, source: str, words: str, now_ns: int) -> bool:
@@ -110,7 +112,7 @@ class Readiness:
         if changed:
             self.forget_zone(now_ns)
 
-    def wants_permit(self, eye: Eye, finishing: bool) -> bool:
+    def wants_permit(self, finishing: bool) -> bool:
         """Whether the belt may run.
 
         A silent eye does not stop it at once (every part is rejected, the limit on missing verdicts stops it); one
@@ -120,21 +122,21 @@ class Readiness:
             return False
         state = self.state
         if state is LineState.PURGING:
-            return eye.live and eye.ready
+            return self.eye.live and self.eye.ready
         if state is LineState.READY:
-            return not eye.live or eye.ready
+            return not self.eye.live or self.eye.ready
         return state is LineState.STOPPING and finishing and self.permit
 
-    def settle(self, eye: Eye, now_ns: int) -> None:
+    def settle(self, now_ns: int) -> None:
         """READY once the zone is known and an eye can inspect."""
-        if self.state is LineState.PURGING and eye.live and eye.ready and self._purged(now_ns):
-            self._zone_known = True
+        if self.state is LineState.PURGING and self.eye.live and self.eye.ready and self._purged(now_ns):
+            self.zone_known = True
 
     def _purged(self, now_ns: int) -> bool:
         return self._known_from_ns is not None and now_ns - self._known_from_ns >= self._transit_ns
 
     def purged_ns(self) -> int | None:
         """When the purge under way will be over, None when none is under way."""
-        if self._zone_known or self._known_from_ns is None:
+        if self.zone_known or self._known_from_ns is None:
             return None
         return self._known_from_ns + self._transit_ns

@@ -92,8 +92,10 @@ def _merged(ordered: Iterable[Actuation], gap_ns: int) -> list[Actuation]:
     return merged
 
 
-def next_edge(planned: Sequence[Actuation], active: bool, now_ns: int) -> GateEdge | None:
+def next_edge(planned: Sequence[Actuation], active: bool, now_ns: int, stay_ns: int = 0) -> GateEdge | None:
     """The level change that is due next, or overdue, while the gate stands at `active`; None when there is none.
+
+    An energised gate stays so when the next actuation begins within `stay_ns`.
 
     An overdue activation comes back as long as its actuation lasts: it is the caller who refuses it
     (`overdue_parts`) and plans again without those parts.
@@ -103,7 +105,7 @@ def next_edge(planned: Sequence[Actuation], active: bool, now_ns: int) -> GateEd
             continue
         if not active:
             return GateEdge(item.start_ns, True, item.part_ids[:1], refusable=True)
-        if item.start_ns <= now_ns:
+        if item.start_ns <= now_ns + stay_ns:
             return GateEdge(item.end_ns, False)
         break
     return GateEdge(now_ns, False) if active else None

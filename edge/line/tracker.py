@@ -31,7 +31,8 @@ class Flight:
 class Tracker:
     """The parts in flight, in order of birth. Time mode: a part's gate time follows from its birth alone.
 
-    Part ids are `session << 32 | number`, numbers from 1. `epoch` is the eye connection that may release; 0 is none.
+    Part ids are `session << 32 | number`, numbers from 1. The epoch names the eye connection that may release;
+    0 is none.
     """
 
     def __init__(self, zone: Zone, session: int) -> None:
@@ -219,7 +220,7 @@ class Tracker:
         return events
 
     def _judge(self, flight: Flight, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
-        """The outcome by what the gate did: a reject needs its level all through, a release in its slot's middle."""
+        """By what the gate did: a reject needs its level all through, a release in the middle of its slot."""
         slot = self._slot(flight, flight.released)
         middle_ns = (slot.start_ns + slot.end_ns) // 2
         active = self._energises(flight)

@@ -1,4 +1,4 @@
-"""The stretch of belt between trigger and gate as times: when a part must be decided and when the gate serves it."""
+"""The belt between trigger and gate as times: when a part must be decided and when the gate serves it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,360 @@
+"""The line's decisions, step by step: what happened goes in, what is to be done comes out; no device, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from edge.clock import MS, SECOND
+from edge.line.drive import Drive
+from edge.line.events import (
+    Action,
+    EdgeSeen,
+    End,
+    Event,
+    EyeConnected,
+    EyeGone,
+    Heard,
+    Keep,
+    Say,
+    Send,
+    StopAsked,
+    TriggerBack,
+    TriggerLost,
+)
+from edge.line.limits import Limits, Trip
+from edge.line.messages import (
+    Ack,
+    AckStatus,
+    Birth,
+    Inputs,
+    Keepalive,
+    Limit,
+    LimitAction,
+    LineState,
+    Message,
+    Outcome,
+    Reject,
+    Release,
+    State,
+    Stop,
+)
+from edge.line.readiness import Eye, Readiness
+from edge.line.settings import Settings
+from edge.line.tracker import Tracker
+from edge.records import Reason
+
+EYE_SILENT_NS = 500 * MS
+_REPORT_NS = SECOND
+_FUTURE_NS = 50 * MS  # a birth from the eye may not lie further ahead than this
+
+
+class LineCore:
+    """Feed `step` with events in order and with time; carry out its actions and feed their results back at once."""
+
+    def __init__(self, settings: Settings, session: int, next_seq: int, now_ns: int) -> None:
+        self._settings = settings
+        self._zone = settings.zone
+        self._session = session
+        self._next_seq = next_seq
+        self._tracker = Tracker(settings.zone, session)
+        self._limits = Limits(settings.bounds)
+        self._readiness = Readiness(settings.zone.transit_ns, settings.permits)
+        self._actions: list[Action] = []
+        self._drive = Drive(settings, self._tracker, self._readiness, self._act, now_ns)
+        self._epoch = 0
+        self._heard_ns: int | None = None
+        self._eye_ready = False
+        self._eye_left = False
+        self._stop_id: int | None = None
+        self._end_when_stopped = False
+        self._ended = False
+        self._reported: tuple[object, ...] = ()
+        self._report_ns = now_ns
+        self._trigger_level = False
+        self._trigger_changed_ns = 0
+        self._trigger_edges = 0
+        self._lost_edges = 0
+        self._last_counter: int | None = None
+
+    # --- what the shell asks ---
+
+    @property
+    def state(self) -> LineState:
+        return self._readiness.state
+
+    @property
+    def gate_edge_ns(self) -> int | None:
+        """When the next gate edge is due, for precise waiting."""
+        return self._drive.gate_edge_ns
+
+    def due_ns(self, now_ns: int) -> int:
+        """When `step` must be called next even if nothing happens."""
+        times = [
+            self._report_ns,
+            self._tracker.next_end_ns(),
+            self._readiness.purged_ns(),
+            None if self._heard_ns is None else self._heard_ns + EYE_SILENT_NS,
+        ]
+        return min(self._drive.due_ns(now_ns) + [at_ns for at_ns in times if at_ns is not None])
+
+    def step(self, now_ns: int, wall_ns: int, events: Sequence[Event] = ()) -> list[Action]:
+        """What is to be done now. A due gate edge alone comes back first, without any other work before it."""
+        self._actions = []
+        if not events and self._drive.take_edge(now_ns):
+            return self._actions
+        for event in events:
+            self._happened(event, now_ns)
+        self._end_parts(now_ns, wall_ns)
+        self._look_at_eye(now_ns)
+        self._readiness.settle(now_ns)
+        self._finish_stop(now_ns)
+        self._drive.permit(now_ns, self._finishing())
+        self._drive.plan(now_ns)
+        self._drive.take_edge(now_ns)
+        self._drive.repair(now_ns)
+        self._drive.beat(now_ns)
+        self._report(now_ns)
+        return self._actions
+
+    def _happened(self, event: Event, now_ns: int) -> None:
+        self._look_at_eye(now_ns)
+        handler = self._HANDLERS.get(type(event))
+        if handler is None:
+            self._drive.happened(event, now_ns)
+        else:
+            handler(self, event, now_ns)
+
+    def _act(self, action: Action) -> None:
+        self._actions.append(action)
+
+    # --- parts ---
+
+    def _edge_seen(self, event: EdgeSeen, now_ns: int) -> None:
+        edge = event.edge
+        self._trigger_level, self._trigger_changed_ns = edge.level, edge.at_ns
+        if not edge.level:
+            return
+        self._trigger_edges += 1
+        if self._last_counter is not None and edge.counter > self._last_counter + 1:
+            self._edges_lost(edge.counter - self._last_counter - 1, now_ns)
+        self._last_counter = edge.counter
+        self._birth(edge.at_ns, edge.err_ns)
+
+    def _edges_lost(self, count: int, now_ns: int) -> None:
+        self._lost_edges += count
+        self._say(f"{count} trigger edges were lost: the zone is purged; check its debounce and poll time")
+        self._tracker.distrust(Reason.PURGE)
+        self._readiness.forget_zone(now_ns)
+
+    def _birth(self, born_ns: int, born_err_ns: int, token: int = 0, recipe: int = 0) -> bool:
+        """Book a part, unless it comes after a stop is finished: the next start's purge rejects that one."""
+        if self._ended or (self._stop_id is not None and not self._finishing()):
+            return False
+        touching = self._tracker.touching
+        part = self._tracker.birth(born_ns, born_err_ns, self._held_back(), token=token, recipe=recipe)
+        if self._tracker.touching > touching:
+            self._say(f"part {part.part_id} touches its neighbour (or the trigger bounces): both are rejected")
+        self._send(Birth.of(part))
+        return True
+
+    def _held_back(self) -> Reason:
+        """Why a part born now may not be released."""
+        state = self.state
+        if state is LineState.READY:
+            return Reason.NONE
+        if state is LineState.STOPPING:
+            return Reason.STOPPING
+        return Reason.STATION_STOPPED if state in (LineState.STOPPED, LineState.FAULT) else Reason.PURGE
+
+    def _birth_asked(self, message: Birth, now_ns: int) -> None:
+        born_ns = message.born_ns
+        if not self._settings.eye_births or message.part_id != 0 or born_ns > now_ns + _FUTURE_NS:
+            self._ack(message.token, AckStatus.REFUSED, now_ns)
+        elif self._zone.slot_start_ns(born_ns) < now_ns:
+            self._came_too_late(message, now_ns)
+        elif not self._birth(born_ns, message.born_err_ns, message.token, message.recipe):
+            self._ack(message.token, AckStatus.REFUSED, now_ns)
+
+    def _came_too_late(self, message: Birth, now_ns: int) -> None:
+        """The part was at the gate before its birth was told: it went where the resting gate sent it."""
+        self._ack(message.token, AckStatus.LATE, now_ns)
+        words = "a part was reported only after it had reached the gate"
+        if self._zone.rest_rejects:
+            self._say(f"{words}; the resting gate rejected it; lengthen travel.trigger_to_gate_ms")
+        else:
+            self._trip(Trip(LimitAction.STOP, 1, words))
+
+    def _end_parts(self, now_ns: int, wall_ns: int) -> None:
+        shadow = self._settings.shadow
+        for event in self._tracker.ended(now_ns, self._drive.levels, wall_ns, self._next_seq, shadow):
+            self._next_seq = event.ring_seq + 1
+            self._act(Keep(event))
+            self._send(Outcome.of(event))
+            trip = self._limits.count(event)
+            if trip is not None:
+                self._trip(trip)
+        self._drive.levels.forget_before(now_ns - self._zone.transit_ns)
+
+    def _trip(self, trip: Trip) -> None:
+        if trip.action is LimitAction.STOP:
+            if self._readiness.stop(trip.cause):
+                self._say(f"stopped: {trip.cause}; look at the line, then acknowledge")
+        elif trip.action is LimitAction.WARN:
+            self._say(f"warning: {trip.cause}")
+
+    # --- the eye ---
+
+    def _look_at_eye(self, now_ns: int) -> None:
+        if self._heard_ns is not None and now_ns - self._heard_ns >= EYE_SILENT_NS:
+            self._heard_ns = None
+            self._say("the eye is silent: nothing is released until it speaks again")
+        live = self._heard_ns is not None
+        self._readiness.eye = Eye(live, live and self._eye_ready and not self._eye_left)
+
+    def _eye_connected(self, event: EyeConnected, now_ns: int) -> None:
+        self._epoch = event.epoch
+        self._heard_ns = None
+        self._eye_ready = self._eye_left = False
+        self._tracker.connect(event.epoch)
+        self._report_ns = now_ns
+
+    def _eye_gone(self, _event: EyeGone, _now_ns: int) -> None:
+        self._epoch = 0
+        self._heard_ns = None
+        self._tracker.connect(0)
+        self._say("the eye is gone: every part is rejected until one connects")
+
+    def _heard(self, event: Heard, now_ns: int) -> None:
+        """A message of the eye; one of another epoch changes nothing."""
+        message = event.message
+        if event.epoch != self._epoch or self._epoch == 0:
+            self._refuse(message, now_ns)
+        elif isinstance(message, Keepalive):
+            self._heard_ns, self._eye_ready = now_ns, message.ready
+        elif isinstance(message, Release):
+            self._ack(message.part_id, self._release(message.part_id, now_ns), now_ns)
+        elif isinstance(message, Reject):
+            status = self._tracker.reject(message.part_id, now_ns, message.kind, message.reason)
+            self._ack(message.part_id, status, now_ns)
+        elif isinstance(message, Birth):
+            self._birth_asked(message, now_ns)
+        elif isinstance(message, Limit):
+            self._limit(message, now_ns)
+        elif isinstance(message, Stop):
+            self._eye_left = True
+            self._stop_asked(StopAsked("the eye asked to stop", self._settings.child), now_ns)
+
+    def _refuse(self, message: Message, now_ns: int) -> None:
+        if isinstance(message, Release | Reject):
+            self._ack(message.part_id, AckStatus.REFUSED, now_ns)
+        elif isinstance(message, Birth):
+            self._ack(message.token, AckStatus.REFUSED, now_ns)
+        self._say(f"refused a {type(message).__name__} of another connection; restart the eye if this goes on")
+
+    def _release(self, part_id: int, now_ns: int) -> AckStatus:
+        open_for_release = self.state is LineState.READY or self._finishing()
+        return self._tracker.release(part_id, now_ns, open_for_release and self._readiness.eye.live)
+
+    def _limit(self, message: Limit, now_ns: int) -> None:
+        words = message.cause.rstrip(b"\0").decode("utf-8", "replace")
+        if message.action is not LimitAction.CLEAR:
+            self._trip(Trip(message.action, message.count, words))
+            return
+        self._say("acknowledged: the limits begin again")
+        self._limits.clear()
+        self._readiness.clear()
+        self._drive.acknowledged(now_ns)
+
+    # --- stopping ---
+
+    def _stop_asked(self, event: StopAsked, _now_ns: int) -> None:
+        self._end_when_stopped = self._end_when_stopped or event.end
+        if self._stop_id is None:
+            self._stop_id = self._tracker.last_id
+            self._readiness.stopping(event.words)
+            self._say(f"stopping: {event.words}; parts in the zone are finished first")
+
+    def _finishing(self) -> bool:
+        """The parts that were in the zone when the stop was asked for are not all through yet."""
+        return self._stop_id is not None and self._tracker.holds_up_to(self._stop_id)
+
+    def _finish_stop(self, now_ns: int) -> None:
+        if self._stop_id is None or len(self._tracker) or self._readiness.permit or self._ended:
+            return
+        if self._end_when_stopped:
+            self._ended = True
+            self._drive.end()
+            self._act(End())
+        else:
+            self._stop_id = None
+            self._readiness.resume(now_ns)
+
+    # --- the trigger ---
+
+    def _trigger_lost(self, event: TriggerLost, now_ns: int) -> None:
+        self._last_counter = None
+        self._tracker.distrust(Reason.PURGE)
+        if self._readiness.fault("trigger", f"trigger lost: {event.words}", now_ns):
+            self._say(f"trigger lost: {event.words}; it is opened again, then the zone is purged")
+
+    def _trigger_back(self, _event: TriggerBack, now_ns: int) -> None:
+        if self._readiness.has_fault("trigger"):
+            self._readiness.repaired("trigger", now_ns)
+            self._say("the trigger is back")
+
+    # --- telling ---
+
+    def _say(self, words: str) -> None:
+        self._act(Say(words))
+
+    def _send(self, message: Message) -> None:
+        if self._epoch:
+            self._act(Send(message))
+
+    def _ack(self, number: int, status: AckStatus, now_ns: int) -> None:
+        self._send(Ack(number, status, now_ns))
+
+    def _report(self, now_ns: int) -> None:
+        """State when it changed, and every second with the inputs; a change of state also goes to the log."""
+        readiness = self._readiness
+        current = (readiness.state, readiness.permit, readiness.cause)
+        if current == self._reported and now_ns < self._report_ns:
+            return
+        if current != self._reported:
+            permit = "on" if readiness.permit else "off"
+            self._say(f"{readiness.state.name}, permit {permit}; {readiness.cause or 'no fault'}")
+        self._reported = current
+        self._send(self._state_message())
+        if now_ns >= self._report_ns:
+            self._report_ns = now_ns + _REPORT_NS
+            self._send(self._inputs_message())
+
+    def _state_message(self) -> State:
+        return State(
+            state=self.state,
+            permit=self._readiness.permit,
+            pid=self._settings.pid,
+            station=self._settings.digest,
+            session=self._session,
+            next_ring_seq=self._next_seq,
+            cause=_short(self._readiness.cause),
+        )
+
+    def _inputs_message(self) -> Inputs:
+        return Inputs(int(self._trigger_level), self._trigger_changed_ns, self._trigger_edges, self._lost_edges)
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[LineCore, Any, int], None]]] = {
+        EdgeSeen: _edge_seen,
+        TriggerLost: _trigger_lost,
+        TriggerBack: _trigger_back,
+        EyeConnected: _eye_connected,
+        EyeGone: _eye_gone,
+        Heard: _heard,
+        StopAsked: _stop_asked,
+    }
+
+
+def _short(words: str) -> bytes:
+    """As much of the words as a State message holds, cut at a character."""
+    return words.encode()[:56].decode("utf-8", "ignore").encode()

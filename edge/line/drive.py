@@ -1,0 +1,269 @@
+"""Drives the gate by the schedule and the line permit by readiness; brings to rest what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from edge.clock import MS, SECOND
+from edge.line.events import (
+    Action,
+    Arm,
+    Armed,
+    ArmFailed,
+    Event,
+    GateWritten,
+    OutputFailed,
+    OutputRested,
+    PermitWritten,
+    Rest,
+    Say,
+    Which,
+    WriteGate,
+    WritePermit,
+)
+from edge.line.level import LevelRecord
+from edge.line.messages import LineState
+from edge.line.readiness import Readiness
+from edge.line.schedule import GateEdge, actuations, next_edge, overdue_parts
+from edge.line.settings import Settings
+from edge.line.tracker import Tracker
+from edge.records import Reason
+
+_CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat this near before a gate edge
+
+
+class Retry:
+    """When to try again: at once, then after 0.1 s doubling up to 5 s; None while there is no need."""
+
+    def __init__(self) -> None:
+        self.at_ns: int | None = None
+        self._wait_ns = 0
+
+    def failed(self, now_ns: int) -> None:
+        self.at_ns = now_ns + self._wait_ns
+        self._wait_ns = min(5 * SECOND, max(100 * MS, 2 * self._wait_ns))
+
+    def succeeded(self) -> None:
+        self.at_ns = None
+        self._wait_ns = 0
+
+    def due(self, now_ns: int) -> bool:
+        return self.at_ns is not None and self.at_ns <= now_ns
+
+
+class Drive:
+    """Plans on what the tracker and the readiness say; hands its actions to `act`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tracker: Tracker,
+        readiness: Readiness,
+        act: Callable[[Action], None],
+        now_ns: int,
+    ) -> None:
+        self._settings = settings
+        self._zone = settings.zone
+        self._tracker = tracker
+        self._readiness = readiness
+        self._act = act
+        self.levels = LevelRecord(now_ns, None)
+        self._edge: GateEdge | None = None
+        self._writing = False
+        self._arm = Retry()
+        self._arm.failed(now_ns)
+        self._rest = {Which.GATE: Retry(), Which.PERMIT: Retry()}
+        self._beat_ns = {Which.GATE: now_ns, Which.PERMIT: now_ns}
+        self._coast_until_ns = now_ns
+        self._ended = False
+
+    @property
+    def gate_edge_ns(self) -> int | None:
+        """When the next gate edge is due, for precise waiting."""
+        return None if self._edge is None else self._edge.at_ns
+
+    def due_ns(self, now_ns: int) -> list[int]:
+        """The times at which there is something to do."""
+        times = [
+            self.gate_edge_ns,
+            self._arm.at_ns,
+            *(retry.at_ns for retry in self._rest.values()),
+            *(self._next_beat_ns(which, now_ns) for which in Which),
+            self._coast_until_ns if self._coast_until_ns > now_ns else None,
+        ]
+        return [at_ns for at_ns in times if at_ns is not None]
+
+    def end(self) -> None:
+        """Plan nothing more: the shell puts the outputs to rest."""
+        self._ended = True
+        self._edge = None
+
+    def acknowledged(self, now_ns: int) -> None:
+        """A person looked at the line: outputs that stand at rest count as repaired."""
+        for which in Which:
+            if self._rest[which].at_ns is None:
+                self._readiness.repaired(which.value, now_ns)
+
+    def _say(self, words: str) -> None:
+        self._act(Say(words))
+
+    def plan(self, now_ns: int) -> None:
+        """The next gate edge, from the parts' slots, or from the purge that holds a gate that rests open."""
+        active = self.levels.active
+        before, self._edge = self._edge, None
+        if active is None or self._writing or self._ended:
+            return
+        if self._holds(now_ns):
+            self._edge = None if active else GateEdge(now_ns, True)
+            return
+        planned = actuations(self._tracker.slots(), self._zone.rest_rejects, self._zone.gap_ns)
+        stay_ns = 0 if self._zone.rest_rejects else self._zone.gap_ns
+        edge = next_edge(planned, active, now_ns, stay_ns)
+        if edge and before and not edge.active and not before.active and before.at_ns < edge.at_ns == now_ns:
+            edge = before  # overdue since then
+        self._edge = edge
+
+    def _holds(self, now_ns: int) -> bool:
+        """Whether everything is rejected, known or not: while the belt empties the zone, and while it coasts."""
+        if self._zone.rest_rejects:
+            return False
+        if now_ns < self._coast_until_ns:
+            return True
+        readiness = self._readiness
+        if readiness.permit:
+            return not readiness.zone_known or readiness.state in (LineState.FAULT, LineState.STOPPED)
+        if readiness.state is not LineState.PURGING:
+            return False
+        return not self._settings.permits or readiness.wants_permit(False)
+
+    def take_edge(self, now_ns: int) -> bool:
+        """Hand out the gate edge when it is due; refuse the parts for which it would be a late kick."""
+        edge = self._edge
+        while edge is not None and edge.at_ns <= now_ns:
+            late = edge.refusable and now_ns > edge.at_ns + self._zone.tolerance_ns
+            if not late:
+                self._act(WriteGate(edge))
+                self._edge, self._writing = None, True
+                return True
+            overdue = overdue_parts(self._tracker.slots(), now_ns, self._zone.tolerance_ns)
+            count = self._tracker.refuse(overdue)
+            self._say(f"{count} gate actions refused, {(now_ns - edge.at_ns) // 1000} us late")
+            self.plan(now_ns)
+            edge = self._edge
+        return False
+
+    def _gate_written(self, event: GateWritten, _now_ns: int) -> None:
+        self._writing = False
+        self._beat_ns[Which.GATE] = event.issued_ns
+        self.levels.changed(event.issued_ns, event.edge.active)
+        self._tracker.served(event.edge, event.issued_ns, event.confirmed_ns)
+
+    def permit(self, now_ns: int, finishing: bool) -> None:
+        """Let the belt run or stop it, where that has changed."""
+        wanted = self._readiness.wants_permit(finishing)
+        if wanted and not self._readiness.permit and not self._gate_stands_ready(now_ns):
+            return
+        if wanted is not self._readiness.permit and self._usable(Which.PERMIT):
+            self._beat_ns[Which.PERMIT] = now_ns
+            self._act(WritePermit(wanted))
+
+    def _gate_stands_ready(self, now_ns: int) -> bool:
+        """A belt with an unknown zone starts only in front of a gate that already rejects."""
+        return self.levels.active is self._holds(now_ns)
+
+    def _permit_written(self, event: PermitWritten, now_ns: int) -> None:
+        self._beat_ns[Which.PERMIT] = now_ns
+        self._permit_is(event.on, now_ns)
+
+    def _permit_is(self, on: bool, now_ns: int) -> None:
+        if self._readiness.permit and not on:
+            # the belt coasts to a stand: gate times computed from a constant speed no longer hold
+            self._coast_until_ns = now_ns + self._zone.transit_ns
+            self._tracker.withdraw(Reason.STATION_STOPPED)
+        self._readiness.permit_is(on, now_ns)
+
+    def _output_failed(self, event: OutputFailed, now_ns: int) -> None:
+        if event.which is Which.GATE:
+            self._writing = False
+            self.levels.changed(event.issued_ns, None)
+        else:
+            self._permit_is(False, now_ns)
+        self._rest[event.which].failed(now_ns)
+        if self._readiness.fault(event.which.value, event.words, now_ns):
+            self._say(f"{event.which.value} failed: {event.words}; going to rest, acknowledge after the repair")
+
+    def _output_rested(self, event: OutputRested, now_ns: int) -> None:
+        self._rest[event.which].succeeded()
+        self._beat_ns[event.which] = now_ns
+        if event.which is Which.GATE:
+            self.levels.changed(now_ns, False)
+        self._say(f"the {event.which.value} is at rest again")
+
+    def _armed(self, _event: Armed, now_ns: int) -> None:
+        self._arm.succeeded()
+        self.levels.changed(now_ns, False)
+        self._readiness.armed(now_ns)
+
+    def _arm_failed(self, event: ArmFailed, now_ns: int) -> None:
+        self._arm.failed(now_ns)
+        if not self._readiness.cause:
+            self._say(f"the outputs cannot be armed yet: {event.words}")
+        self._readiness.not_armed(event.words)
+
+    def repair(self, now_ns: int) -> None:
+        if self._ended:
+            return
+        if self._arm.due(now_ns):
+            self._arm.at_ns = None
+            self._act(Arm())
+        for which, retry in self._rest.items():
+            if retry.due(now_ns):
+                retry.at_ns = now_ns + 5 * SECOND
+                self._act(Rest(which))
+
+    def _usable(self, which: Which) -> bool:
+        return self._rest[which].at_ns is None and self._readiness.state is not LineState.STARTING
+
+    def _beat_every(self, which: Which) -> int | None:
+        settings = self._settings
+        if which is Which.GATE:
+            return settings.gate_heartbeat_ns
+        return settings.permit_heartbeat_ns if settings.permits else None
+
+    def _next_beat_ns(self, which: Which, now_ns: int) -> int | None:
+        """When this output is to be written again: never right before a gate edge, which that could delay."""
+        every_ns = self._beat_every(which)
+        if every_ns is None or not self._usable(which) or self._ended:
+            return None
+        at_ns = self._beat_ns[which] + every_ns
+        edge_ns = self.gate_edge_ns
+        if edge_ns is not None and edge_ns - _CLEAR_OF_EDGE_NS < max(at_ns, now_ns):
+            return max(at_ns, edge_ns + 1)
+        return at_ns
+
+    def beat(self, now_ns: int) -> None:
+        """Write levels again for a watchdog outside that waits for it."""
+        for which in Which:
+            at_ns = self._next_beat_ns(which, now_ns)
+            if at_ns is None or at_ns > now_ns or self._writing:
+                continue
+            self._beat_ns[which] = now_ns
+            if which is Which.PERMIT:
+                self._act(WritePermit(self._readiness.permit))
+            elif self.levels.active is not None:
+                self._writing = True
+                self._act(WriteGate(GateEdge(now_ns, self.levels.active)))
+
+    def happened(self, event: Event, now_ns: int) -> None:
+        """Take in the result of an action."""
+        self._HANDLERS[type(event)](self, event, now_ns)
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[Drive, Any, int], None]]] = {
+        Armed: _armed,
+        ArmFailed: _arm_failed,
+        GateWritten: _gate_written,
+        PermitWritten: _permit_written,
+        OutputFailed: _output_failed,
+        OutputRested: _output_rested,
+    }

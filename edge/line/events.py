@@ -1,0 +1,187 @@
+"""What can happen to the line, and what it can want done: the values between its core and its shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from edge.line.messages import Message
+from edge.line.schedule import GateEdge
+from edge.records import Edge, GateEvent
+
+
+class Which(Enum):
+    """One of the two outputs."""
+
+    GATE = "gate"
+    PERMIT = "line permit"
+
+
+# --- what happens ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSeen:
+    """The trigger saw an edge."""
+
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerLost:
+    """The trigger can no longer be read: parts pass unseen."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerBack:
+    """The trigger is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EyeConnected:
+    """A new eye, with the epoch of its connection."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EyeGone:
+    """The eye's connection ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message of the connected eye."""
+
+    message: Message
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Finish the parts in the zone and put the outputs to rest; `end`: then end the process."""
+
+    words: str
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """All outputs are open and stand at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFailed:
+    """An output could not be opened or brought to rest."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateWritten:
+    """The write of an edge was issued at `issued_ns` and succeeded; `confirmed_ns` is 0 where the wire is mute."""
+
+    edge: GateEdge
+    issued_ns: int
+    confirmed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PermitWritten:
+    """The line permit stands at `on`."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFailed:
+    """A write that was issued at `issued_ns` failed; the level is unknown since then."""
+
+    which: Which
+    issued_ns: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRested:
+    """The output was brought to rest."""
+
+    which: Which
+
+
+Event: TypeAlias = (
+    EdgeSeen
+    | TriggerLost
+    | TriggerBack
+    | EyeConnected
+    | EyeGone
+    | Heard
+    | StopAsked
+    | Armed
+    | ArmFailed
+    | GateWritten
+    | PermitWritten
+    | OutputFailed
+    | OutputRested
+)
+
+
+# --- what is to be done ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Open all outputs at rest; answer with Armed or ArmFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGate:
+    """Write the gate now; answer with GateWritten or OutputFailed."""
+
+    edge: GateEdge
+
+
+@dataclass(frozen=True, slots=True)
+class WritePermit:
+    """Write the line permit now; answer with PermitWritten or OutputFailed."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Bring an output to rest, reopening a lost device; answer with OutputRested or OutputFailed."""
+
+    which: Which
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message to the connected eye."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A part's end, for the outcome ring."""
+
+    event: GateEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Words for the log."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Everything is finished: put the outputs to rest, close them, end the process."""
+
+
+Action: TypeAlias = Arm | WriteGate | WritePermit | Rest | Send | Keep | Say | End
