@@ -155,7 +155,7 @@ def read_mask(picture: Picture, height: int, width: int) -> Image:
         raise ConfigError(
             f"{picture.mask} is {mask.shape[1]} x {mask.shape[0]}, its picture {width} x {height}; draw it again"
         )
-    return np.where(mask != 0, np.uint8(1), np.uint8(0))
+    return np.asarray(mask != 0, np.uint8)
 
 
 class PictureSetWriter:
@@ -221,7 +221,7 @@ def _png(image: Image) -> bytes:
     done, data = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_COMPRESSION, 1))
     if not done:
         raise ConfigError(f"cannot encode a picture of shape {image.shape} as PNG; give uint8 H x W x 3 or H x W")
-    return data.tobytes()
+    return bytes(data)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
