@@ -40,6 +40,8 @@ class Reason(IntEnum):
     OUTPUT_ERROR = 15  # the gate write failed or was not confirmed
     LATE_WRITE = 16  # the write could not be issued within its tolerance
     TOUCHING = 17  # born nearer to a neighbour than parts can be: touching parts or a bouncing photo-eye
+    AMBIGUOUS = 18  # two parts fit one frame, or two frames one part: nobody gets it
+    LINE_LOST = 19  # the line process ended with the part in its zone: what the gate did is not known
 
 
 class GateOutcome(IntEnum):

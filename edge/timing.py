@@ -1,0 +1,102 @@
+"""Where a part's time goes: stage durations in fixed memory, and the percentiles that report and bench share."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.clock import MS
+
+STAGES = ("trigger_to_frame", "pixels", "engine", "judge", "capture_to_verdict", "capture_to_release")
+_RANKS = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p999", 0.999))
+CAPACITY = 65_536
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile of sorted values: the smallest one that `share` of them do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+class Series:
+    """Integers in fixed memory: the newest `capacity` for percentiles, count and maximum over all.
+
+    One thread adds; any thread may read.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._values = array("q", bytes(8 * capacity))
+        self._capacity = capacity
+        self._longest = 0
+        self.count = 0
+
+    def add(self, value: int) -> None:
+        self._values[self.count % self._capacity] = value
+        self._longest = value if self.count == 0 else max(value, self._longest)
+        self.count += 1
+
+    def newest(self, limit: int = CAPACITY) -> list[int]:
+        """Up to `limit` of the newest values, sorted by size."""
+        held = min(self.count, self._capacity)
+        if held == self._capacity and limit >= held:
+            return sorted(self._values)
+        last = self.count % self._capacity
+        first = last - min(limit, held)
+        if first >= 0:
+            return sorted(self._values[first:last])
+        return sorted(self._values[first:] + self._values[:last])
+
+    def summary(self, unit: float) -> dict[str, float | None]:
+        """p50, p90, p99, p999 and max in `unit`s; None while nothing was measured."""
+        ordered = self.newest()
+        if not ordered:
+            return dict.fromkeys([name for name, _ in _RANKS] + ["max"])
+        ranks: dict[str, float | None] = {
+            name: round(percentile(ordered, share) / unit, 4) for name, share in _RANKS
+        }
+        return ranks | {"max": round(self._longest / unit, 4)}
+
+
+@dataclass(slots=True)
+class Stamps:
+    """When one view went through the stages, CLOCK_MONOTONIC ns; filled in as it goes."""
+
+    born_ns: int = 0
+    captured_ns: int = 0
+    taken_ns: int = 0  # the inference thread took it up
+    pixels_ns: int = 0  # its pixels stand in the engine's input
+    engine_ns: int = 0  # the engine answered
+    judged_ns: int = 0
+
+
+class Timing:
+    """The durations of every stage of every part."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._series = {stage: Series(capacity) for stage in STAGES}
+
+    def view(self, stamps: Stamps) -> None:
+        """One view was judged."""
+        add = self._series
+        add["trigger_to_frame"].add(stamps.captured_ns - stamps.born_ns)
+        add["pixels"].add(stamps.pixels_ns - stamps.taken_ns)
+        add["engine"].add(stamps.engine_ns - stamps.pixels_ns)
+        add["judge"].add(stamps.judged_ns - stamps.engine_ns)
+
+    def decided(self, captured_ns: int, decided_ns: int) -> None:
+        """A part got its verdict; `captured_ns` is its last view's."""
+        self._series["capture_to_verdict"].add(decided_ns - captured_ns)
+
+    def released(self, captured_ns: int, released_ns: int) -> None:
+        """A part's release was sent."""
+        self._series["capture_to_release"].add(released_ns - captured_ns)
+
+    def summary(self) -> dict[str, dict[str, float | None]]:
+        """Stage -> {p50, p90, p99, p999, max} in milliseconds, None where nothing was measured."""
+        return {stage: series.summary(MS) for stage, series in self._series.items()}
+
+    def recent_ms(self, stage: str, share: float, newest: int = 512) -> float | None:
+        """A percentile over the newest parts; cheap enough for a live table."""
+        ordered = self._series[stage].newest(newest)
+        return percentile(ordered, share) / MS if ordered else None
