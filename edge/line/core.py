@@ -59,7 +59,7 @@ class LineCore:
         self._next_seq = next_seq
         self._tracker = Tracker(settings.zone, session)
         self._limits = Limits(settings.bounds)
-        self._readiness = Readiness(settings.zone.transit_ns, settings.permits)
+        self._readiness = Readiness(settings.zone.transit_ns, settings.permits, not settings.eye_births)
         self._actions: list[Action] = []
         self._drive = Drive(settings, self._tracker, self._readiness, self._act, now_ns)
         self._epoch = 0
@@ -299,8 +299,7 @@ class LineCore:
             self._say(f"trigger lost: {event.words}; it is opened again, then the zone is purged")
 
     def _trigger_back(self, _event: TriggerBack, now_ns: int) -> None:
-        if self._readiness.has_fault("trigger"):
-            self._readiness.repaired("trigger", now_ns)
+        if self._readiness.trigger_open(now_ns):
             self._say("the trigger is back")
 
     # --- telling ---
@@ -338,7 +337,7 @@ class LineCore:
             station=self._settings.digest,
             session=self._session,
             next_ring_seq=self._next_seq,
-            cause=_short(self._readiness.cause),
+            cause=_short(self._readiness.cause or self._settings.note),
         )
 
     def _inputs_message(self) -> Inputs:

@@ -23,10 +23,11 @@ class Readiness:
     until nothing is wrong any more.
     """
 
-    def __init__(self, transit_ns: int, permits: bool) -> None:
+    def __init__(self, transit_ns: int, permits: bool, awaits_trigger: bool = False) -> None:
         self._transit_ns = transit_ns
         self._permits = permits
         self._armed = False
+        self._awaits_trigger = awaits_trigger
         self._faults: dict[str, str] = {}
         self._stopped = False
         self._stopping = False
@@ -42,7 +43,7 @@ class Readiness:
             return LineState.STOPPING
         if self._faults:
             return LineState.FAULT
-        if not self._armed:
+        if not self._armed or self._awaits_trigger:
             return LineState.STARTING
         if self._stopped:
             return LineState.STOPPED
@@ -53,6 +54,15 @@ class Readiness:
         self._armed = True
         self.cause = next(iter(self._faults.values()), "")
         self.forget_zone(now_ns)
+
+    def trigger_open(self, now_ns: int) -> bool:
+        """The trigger is read from now on; returns whether it had been lost."""
+        lost = "trigger" in self._faults
+        if lost or self._awaits_trigger:
+            self._awaits_trigger = False
+            self.forget_zone(now_ns)
+            self.repaired("trigger", now_ns)
+        return lost
 
     def not_armed(self, words: str) -> None:
         self.cause = self.cause or words
@@ -69,9 +79,6 @@ class Readiness:
         self.cause = self.cause or words
         self.forget_zone(now_ns)
         return news
-
-    def has_fault(self, source: str) -> bool:
-        return source in self._faults
 
     def repaired(self, source: str, now_ns: int) -> None:
         """The device works again; the zone is purged before anything is released."""

@@ -14,7 +14,7 @@ _TIMER_SLACK = 29  # PR_SET_TIMERSLACK
 
 
 def acquire(priority: int = PRIORITY) -> list[str]:
-    """SCHED_FIFO, locked memory, no timer slack, no garbage collection; returns what is missing, with what to do."""
+    """SCHED_FIFO, locked memory, no timer slack; returns what is missing, with what to do."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_TIMER_SLACK, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The last outcomes in a preallocated memory-mapped file: the line writes, a restarted eye reads and trusts nothing.
+"""The last outcomes in a preallocated memory-mapped file: the line writes, a restarted eye reads with distrust.
 
     header (128 bytes)   two copies of: magic, record size, capacity, session, next sequence number, CRC-32
     records              ring_seq n is at place (n - 1) modulo capacity: the body of an Outcome message, CRC-32

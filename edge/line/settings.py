@@ -20,7 +20,7 @@ class Settings:
     """What a station file says about its line.
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
-    `digest` names the station file. Heartbeats in ns, None for an output that is written on change only.
+    `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output that is written on change only.
     """
 
     zone: Zone
@@ -33,9 +33,10 @@ class Settings:
     pid: int = 0
     gate_heartbeat_ns: int | None = None
     permit_heartbeat_ns: int | None = None
+    note: str = ""
 
     @classmethod
-    def of(cls, station: Station, child: bool = False) -> Settings:
+    def of(cls, station: Station, child: bool = False, note: str = "") -> Settings:
         """The settings of a station that inspects or shadows. Raises ConfigError for one that has no line."""
         gate, travel = station.gate, station.travel
         if station.station.mode == "collect" or gate is None or travel is None:
@@ -59,6 +60,7 @@ class Settings:
             pid=os.getpid(),
             gate_heartbeat_ns=None if shadow else _ns(gate.output.heartbeat_ms),
             permit_heartbeat_ns=None if permit is None else _ns(permit.heartbeat_ms),
+            note=note,
         )
 
 

@@ -1,0 +1,126 @@
+"""`python -m edge.line station.toml [--child]`: the line process; `--child` ends it after the eye's Stop."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+from edge.clock import SECOND, Clock, SystemClock
+from edge.errors import DeviceError, KenpinError
+from edge.kinds import find
+from edge.line import inputs, outputs, realtime
+from edge.line.core import LineCore
+from edge.line.events import StopAsked
+from edge.line.eye_link import EyeLink
+from edge.line.keeper import Keeper, Mailbox
+from edge.line.log import Log
+from edge.line.ring import OutcomeRing
+from edge.line.settings import Settings
+from edge.line.watch import Watch
+from edge.options import MemoryOutput
+from edge.station import Station, load
+
+_STACK_BYTES = 512 * 1024  # all of it is locked in memory
+_EPOCH_S = 1_577_836_800  # 2020-01-01
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 after a stop, else that of the error, whose message goes to stderr."""
+    parser = argparse.ArgumentParser(prog="python -m edge.line", description=__doc__)
+    parser.add_argument("station", type=Path, help="the station file")
+    parser.add_argument("--child", action="store_true", help="end after the eye's Stop")
+    options = parser.parse_args(arguments)
+    try:
+        run(load(options.station), options.child, SystemClock())
+    except KenpinError as error:
+        print(f"line: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def run(station: Station, child: bool, clock: Clock) -> None:
+    """Build the line of this station and keep it until it is told to stop."""
+    Settings.of(station)  # a station without a gate is refused before anything is opened
+    threading.stack_size(_STACK_BYTES)
+    missing = realtime.acquire()
+    with ExitStack() as stack:
+        log = Log(sys.stderr)
+        stack.callback(log.close)
+        for words in missing:
+            log.say(words)
+        keeper = _build(station, child, clock, log, "; ".join(missing), stack)
+        realtime.quieten()
+        keeper.run()
+
+
+def _build(station: Station, child: bool, clock: Clock, log: Log, note: str, stack: ExitStack) -> Keeper:
+    state_dir = station.station.state_dir
+    stack.callback(os.close, lock(state_dir / "line.lock"))
+    # only a ring that tells nothing any more needs the wall clock: ids must not come back
+    lost_session = max(0, clock.wall_ns() // SECOND - _EPOCH_S) // 3_600
+    ring = OutcomeRing(state_dir / "outcomes.ring", lost_session=lost_session)
+    stack.callback(ring.close)
+    gate, permit = _outputs(station, clock)
+    for output in (gate, permit):
+        if output is not None:
+            stack.callback(output.close)
+    link = EyeLink(station.station.run_dir / "line.sock")
+    stack.callback(link.close)
+    mailbox = Mailbox()
+    stack.callback(mailbox.close)
+    _stop_on_signals(mailbox)
+    core = LineCore(Settings.of(station, child, note), ring.session, ring.next_seq, clock.now_ns())
+    if station.trigger.kind in inputs.TABLE:
+        watch = Watch(find(inputs.TABLE, station.trigger.kind, "trigger")(station.trigger, clock), mailbox.put)
+        stack.callback(watch.stop)
+        watch.start()
+    return Keeper(core, gate, permit, link, ring, mailbox, clock, log)
+
+
+def _outputs(station: Station, clock: Clock) -> tuple[outputs.Output, outputs.Output | None]:
+    """Gate and permit; in shadow mode neither device is opened and the gate lives in memory."""
+    if station.station.mode == "shadow":
+        return find(outputs.TABLE, "memory", "gate")(MemoryOutput(kind="memory"), clock), None
+    assert station.gate is not None
+    chosen = station.gate.output
+    gate: outputs.Output = find(outputs.TABLE, chosen.kind, "gate")(chosen, clock)
+    if station.line_permit is None:
+        return gate, None
+    permit: outputs.Output = find(outputs.TABLE, station.line_permit.kind, "line_permit")(
+        station.line_permit, clock
+    )
+    return gate, permit
+
+
+def lock(path: Path) -> int:
+    """Hold the lock file until the returned file number is closed. Raises DeviceError when another line holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise DeviceError(f"cannot open {path}: {error.strerror}; check station.state_dir") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise DeviceError(f"another line process holds {path}: stop that one first") from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def _stop_on_signals(mailbox: Mailbox) -> None:
+    """SIGTERM and SIGINT finish the parts in the zone, then end the process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        name = signal.Signals(number).name
+        signal.signal(number, lambda *_, name=name: mailbox.put(StopAsked(name, end=True)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
