@@ -99,7 +99,7 @@ def _outputs(station: Station, clock: Clock) -> tuple[outputs.Output, outputs.Ou
 
 
 def lock(path: Path) -> int:
-    """Hold the lock file until the returned file number is closed. Raises DeviceError when another line holds it."""
+    """Hold the lock file until the returned file number is closed. Raises DeviceError when it is held already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -15,7 +15,7 @@ _MESSAGES_AT_ONCE = 64
 
 
 class EyeLink:
-    """A SEQPACKET server at `path`, readable and writable by its user alone. Raises DeviceError when it cannot be."""
+    """A SEQPACKET server at `path`, open to its user alone. Raises DeviceError when it cannot be made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
