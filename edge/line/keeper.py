@@ -1,4 +1,4 @@
-"""The line's loop: waits for the eye, the trigger and the next edge's instant, and carries out what the core says."""
+"""The line's loop: waits for the eye, the trigger and the next edge's instant, and does what the core says."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Mailbox:
 
 
 class Keeper:
-    """Runs the core on real devices until it ends. `permit` is None where none is driven. Owns nothing it was given."""
+    """Runs the core on real devices until it ends. `permit` is None where none is driven; the caller closes all."""
 
     def __init__(
         self,

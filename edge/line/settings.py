@@ -20,7 +20,8 @@ class Settings:
     """What a station file says about its line.
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
-    `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output that is written on change only.
+    `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output
+    that is written on change only.
     """
 
     zone: Zone
