@@ -1,0 +1,98 @@
+"""What must not run: stated time errors above the pitch, outputs that would not go to rest without us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.errors import ConfigError
+from edge.line.outputs.survival import refusals
+from edge.options import (
+    BeltCamera,
+    CameraTrigger,
+    CvCamera,
+    FolderCamera,
+    GstCamera,
+    ModbusInput,
+    PresenceTrigger,
+    SimulatedInput,
+)
+from edge.station import Station
+
+
+@dataclass(frozen=True, slots=True)
+class TimeError:
+    """One stated error of the station's time budget: what it is and how much, in milliseconds."""
+
+    what: str
+    error_ms: float
+
+
+def camera_error_ms(camera: FolderCamera | BeltCamera | CvCamera | GstCamera) -> float:
+    """The stated error of a camera's capture time; simulated and replayed frames are exact."""
+    return camera.captured_err_ms if isinstance(camera, CvCamera | GstCamera) else 0.0
+
+
+def trigger_error_ms(station: Station) -> float:
+    """The stated error of a part's birth time."""
+    trigger = station.trigger
+    if isinstance(trigger, SimulatedInput):
+        return 0.0
+    if isinstance(trigger, ModbusInput):
+        return trigger.poll_ms + trigger.debounce_ms
+    camera = next(camera for camera in station.camera if camera.name == trigger.camera)
+    if isinstance(trigger, PresenceTrigger):
+        fps = getattr(camera, "fps", None) or getattr(camera, "rate_hz", None) or 30.0
+        return camera_error_ms(camera) + 1_000.0 / fps
+    assert isinstance(trigger, CameraTrigger)
+    return camera_error_ms(camera)
+
+
+def time_budget(station: Station) -> list[TimeError]:
+    """Every stated time error between a part's birth and its gate, for a station that inspects."""
+    assert station.gate is not None
+    return [
+        TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station)),
+        TimeError("gate write tolerance (gate.late_tolerance_ms)", station.gate.late_tolerance_ms),
+    ]
+
+
+def pairing_budget(station: Station, camera: FolderCamera | BeltCamera | CvCamera | GstCamera) -> list[TimeError]:
+    """Every stated time error between a part's birth and its frame."""
+    return [
+        TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station)),
+        TimeError(f"camera {camera.name} ({camera.kind}) capture time", camera_error_ms(camera)),
+        TimeError(f"camera {camera.name} window_ms", camera.window_ms),
+    ]
+
+
+def mistakes(station: Station) -> list[str]:
+    """Why this station must not run, as sentences that say what to do; empty when it may."""
+    if station.station.mode == "collect" or station.gate is None or station.travel is None:
+        return []
+    half = station.travel.pitch_ms / 2
+    found = [*_over_budget("gate", time_budget(station), half)]
+    if not isinstance(station.trigger, CameraTrigger | PresenceTrigger):
+        for camera in station.camera:
+            found += _over_budget(f"camera {camera.name}", pairing_budget(station, camera), half)
+    if isinstance(station.trigger, CameraTrigger | PresenceTrigger) and len(station.camera) > 1:
+        found.append(f"trigger.kind = {station.trigger.kind!r} takes one camera; use a photo-eye for several views")
+    return found + refusals(station)
+
+
+def _over_budget(name: str, budget: list[TimeError], half_ms: float) -> list[str]:
+    total = sum(item.error_ms for item in budget)
+    if total <= half_ms:
+        return []
+    listed = ", ".join(f"{item.what} {item.error_ms:g} ms" for item in budget)
+    return [
+        f"{name}: stated time errors add up to {total:g} ms, over half the part pitch ({half_ms:g} ms), so a "
+        f"verdict could meet the neighbour ({listed}); reduce them or set a larger travel.pitch_ms"
+    ]
+
+
+def refuse(station: Station) -> None:
+    """Raises ConfigError with every reason why this station must not run."""
+    found = mistakes(station)
+    if found:
+        listed = "\n".join(f"  {number}. {text}" for number, text in enumerate(found, 1))
+        raise ConfigError(f"{station.source} describes a station that must not run:\n{listed}")

@@ -1,0 +1,85 @@
+"""A station whose stated errors or outputs cannot keep the promise is refused before it runs."""
+
+from pathlib import Path
+
+import pytest
+
+from edge import check
+from edge.errors import ConfigError
+from edge.station import Station, parse
+
+STATION = """
+[station]
+name = "line-3"
+product = "cap-a"
+[[camera]]
+name = "top"
+kind = "{camera}"
+{camera_keys}
+[trigger]
+kind = "{trigger}"
+{trigger_keys}
+[travel]
+trigger_to_gate_ms = 420
+decide_before_ms = 30
+lead_ms = 12
+pitch_ms = {pitch}
+[gate]
+kind = "modbus"
+host = "192.0.2.10"
+coil = 0
+pulse_ms = 20
+late_tolerance_ms = {tolerance}
+rest = "pass"
+external_watchdog = true
+[line_permit]
+kind = "modbus"
+host = "192.0.2.10"
+coil = 1
+external_watchdog = true
+"""
+
+
+def _station(**changes: object) -> Station:
+    values = {
+        "camera": "belt",
+        "camera_keys": "window_ms = 10",
+        "trigger": "simulated",
+        "trigger_keys": "",
+        "pitch": 90,
+        "tolerance": 5,
+    }
+    return parse(STATION.format(**(values | changes)).encode(), Path("station.toml"))
+
+
+def test_a_station_within_its_budget_may_run() -> None:
+    assert check.mistakes(_station()) == []
+    check.refuse(_station())
+
+
+def test_errors_over_half_the_pitch_are_refused_and_itemised() -> None:
+    station = _station(trigger="modbus", trigger_keys='host = "h"\ninput = 3\npoll_ms = 40\ndebounce_ms = 3')
+    with pytest.raises(ConfigError, match=r"add up to 48 ms, over half the part pitch \(45 ms\)") as refusal:
+        check.refuse(station)
+    assert "trigger (modbus) 43 ms" in str(refusal.value)
+
+
+def test_a_pairing_window_that_reaches_the_neighbour_is_refused() -> None:
+    assert any("camera top" in text for text in check.mistakes(_station(camera_keys="window_ms = 46")))
+
+
+def test_a_presence_line_states_one_frame_of_error() -> None:
+    station = _station(camera_keys="fps = 50", trigger="presence", trigger_keys='camera = "top"')
+    assert check.trigger_error_ms(station) == pytest.approx(20.0)
+
+
+def test_a_slow_camera_clock_counts_in_the_pairing_budget() -> None:
+    station = _station(camera="cv", camera_keys="source = 0\nwindow_ms = 20\ncaptured_err_ms = 30")
+    assert sum(item.error_ms for item in check.pairing_budget(station, station.camera[0])) == pytest.approx(50.0)
+    assert check.mistakes(station)
+
+
+def test_a_collecting_station_has_no_gate_to_check() -> None:
+    text = '[station]\nname = "a"\nmode = "collect"\n[[camera]]\nname = "top"\nkind = "belt"\n'
+    text += '[trigger]\nkind = "camera"\ncamera = "top"\n'
+    assert check.mistakes(parse(text.encode(), Path("s.toml"))) == []
