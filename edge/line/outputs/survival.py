@@ -125,8 +125,8 @@ def _never_fed(name: str, output: AnyOutput) -> list[str]:
     if not output.external_watchdog or output.heartbeat_ms is not None or output.kind not in _WRITES_SHOW:
         return []
     return [
-        f"{name}.external_watchdog = true, but nothing feeds it between changes: set {name}.heartbeat_ms to a third "
-        f"of the watchdog's time or less"
+        f"{name}.external_watchdog = true, but nothing feeds it between changes: set {name}.heartbeat_ms to a "
+        f"third of the watchdog's time or less"
     ]
 
 

@@ -1,0 +1,13 @@
+"""Real peers for the tests: a libmodbus device in C, pseudo-terminal pairs by socat, relay boards that listen.
+
+    with ModbusServer() as server, PtyPair() as pty, RelayBoard(pty.peer, "lcus") as board: ...
+
+A peer that cannot be built or started fails the test where CI is set, and skips it elsewhere with the reason.
+"""
+
+from tests.peers.boards import RelayBoard, RelayEdge
+from tests.peers.modbus import CoilEdge, ModbusServer
+from tests.peers.pty_pair import PtyPair
+from tests.peers.waiting import eventually
+
+__all__ = ["CoilEdge", "ModbusServer", "PtyPair", "RelayBoard", "RelayEdge", "eventually"]
