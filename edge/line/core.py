@@ -93,7 +93,7 @@ class LineCore:
         times = [
             self._report_ns,
             self._tracker.next_end_ns(),
-            self._readiness.purged_ns(),
+            self._readiness.purged_ns(now_ns),
             None if self._heard_ns is None else self._heard_ns + EYE_SILENT_NS,
         ]
         return min(self._drive.due_ns(now_ns) + [at_ns for at_ns in times if at_ns is not None])

@@ -125,7 +125,10 @@ class Keeper:
             realtime.collect()
 
     def _carry_out(self, events: list[Event]) -> None:
-        """Step the core until its actions have no more results."""
+        """Step the core until its actions have no more results; a gate edge that is due goes before all else."""
+        edge_ns = self._core.gate_edge_ns
+        if events and edge_ns is not None and edge_ns <= self._clock.now_ns():
+            self._carry_out([])
         while True:
             actions = self._core.step(self._clock.now_ns(), self._clock.wall_ns(), events)
             events = [result for action in actions for result in self._do(action)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,7 +16,9 @@ from pymodbus.pdu import ModbusPDU
 from edge.clock import Clock
 from edge.errors import DeviceError
 
-# A dead peer is noticed by the next timeout; keepalive only frees the peer's slot after our machine was cut off.
+# Closing discards what the kernel still holds: a command that waits for a cable must not arrive after it is back.
+_DISCARD = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
+# A dead peer is noticed by the next timeout; keepalive drops a connection that no request uses for a while.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 2), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
 
 # Every failure is raised as a typed error with its cause; the library's own lines would say it twice.
@@ -58,7 +61,9 @@ class ModbusLink:
                 f"{self} does not accept a connection within {self._timeout_s * 1_000:g} ms: check power, cable, "
                 f"address, and that it allows one more client"
             )
+        client.socket.setblocking(False)  # as pymodbus does from its first reply on; it waits with select
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
             client.socket.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -144,7 +149,7 @@ class ModbusLink:
         if client.socket is None:
             raise ConnectionError("the connection is closed")
         try:
-            waiting = client.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            waiting = client.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return
         raise ConnectionError("bytes that nobody asked for" if waiting else "the device closed the connection")

@@ -142,8 +142,8 @@ class Readiness:
     def _purged(self, now_ns: int) -> bool:
         return self._known_from_ns is not None and now_ns - self._known_from_ns >= self._transit_ns
 
-    def purged_ns(self) -> int | None:
+    def purged_ns(self, now_ns: int) -> int | None:
         """When the purge under way will be over, None when none is under way."""
-        if self.zone_known or self._known_from_ns is None:
+        if self.zone_known or self._known_from_ns is None or self._purged(now_ns):
             return None
         return self._known_from_ns + self._transit_ns

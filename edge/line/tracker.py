@@ -40,6 +40,7 @@ class Tracker:
         self._session = session
         self._born = 0
         self._flights: dict[int, Flight] = {}
+        self._past: list[Slot] = []  # ended slots that still clip or join the next ones
         self._epoch = 0
         self._last_born_ns: int | None = None
         self._last_id = 0
@@ -186,10 +187,10 @@ class Tracker:
 
         A refused part is planned as what the gate's rest does with it: no late kick, and no opening through it.
         """
-        return [
-            self._slot(flight, flight.released if not flight.refused else not self._zone.rest_rejects)
-            for flight in self._flights.values()
-        ]
+        return [*self._past, *(self._planned(flight) for flight in self._flights.values())]
+
+    def _planned(self, flight: Flight) -> Slot:
+        return self._slot(flight, not self._zone.rest_rejects if flight.refused else flight.released)
 
     def _slot(self, flight: Flight, released: bool) -> Slot:
         start_ns = self._zone.slot_start_ns(flight.part.born_ns)
@@ -213,7 +214,9 @@ class Tracker:
         over = [flight for flight in self._flights.values() if self._slot(flight, False).end_ns <= now_ns]
         over.sort(key=lambda flight: flight.part.born_ns)
         events: list[GateEvent] = []
+        self._past = [slot for slot in self._past if slot.end_ns + self._zone.pulse_ns > now_ns]
         for flight in over:
+            self._past.append(self._planned(flight))
             del self._flights[flight.part.part_id]
             outcome, reason = self._judge(flight, levels)
             events.append(_event(flight, outcome, reason, next_seq + len(events), wall_ns, shadow))

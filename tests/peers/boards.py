@@ -61,6 +61,12 @@ class RelayBoard:
         """What the last command said; a relay starts open."""
         return next((edge.on for edge in reversed(self.commands) if edge.channel == channel), False)
 
+    def settle(self, quiet_s: float = 0.05) -> None:
+        """Return when nothing arrived for a while."""
+        quiet_since = time.monotonic_ns()
+        while time.monotonic_ns() - max(quiet_since, self._heard_ns) < quiet_s * 1e9:
+            time.sleep(quiet_s / 5)
+
     def _listen(self) -> None:
         while True:
             ready, _, _ = select.select([self._descriptor, self._wake_read], [], [])

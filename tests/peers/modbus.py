@@ -69,10 +69,14 @@ class ModbusServer:
         """Set a coil as a second master would."""
         self._ask(f"coil {address} {int(level)}")
 
+    def coil(self, address: int) -> bool:
+        """The level of a coil now."""
+        return bool(self._ask(f"read {address}")[0])
+
     def misbehave(self, kind: str, count: int = 0, ms: int = 0) -> None:
         """Let the next `count` requests (0 = all) go wrong: late, wrong_value, wrong_address, wrong_unit,
-        wrong_transaction, exception, silent, close, garbage, twice or dribble; `ms` delays late and each
-        byte of dribble."""
+        wrong_transaction, exception, silent, close, garbage, twice, dribble or stuck (echoes a coil write
+        without doing it); `ms` delays late and each byte of dribble."""
         self._ask(f"misbehave {kind} {count} {ms}")
 
     def behave(self) -> None:

@@ -8,10 +8,12 @@
  *   coil ADDRESS LEVEL          set a coil as another master would
  *   misbehave KIND COUNT MS     the next COUNT requests (0 = all) go wrong; KIND is one of late, wrong_value,
  *                               wrong_address, wrong_unit, wrong_transaction, exception, silent, close, garbage,
- *                               twice, dribble; MS delays late, and each byte of dribble
+ *                               twice, dribble, stuck (echoes a coil write without
+ *                               doing it); MS delays late, and each byte of dribble
  *   normal                      behave again
  *   drop                        close all connections now
  *   count                       only answer
+ *   read ADDRESS                answers "ok LEVEL 0" instead, the level of a coil
  * stdout: "listening PORT", "coil NS ADDRESS LEVEL" for every change, and the answers. Ends with stdin. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -87,7 +89,8 @@ static int right_reply(const uint8_t *query, int length, uint8_t *reply) {
     int function = query[HEADER], address = query[8] << 8 | query[9], count = query[10] << 8 | query[11];
     memcpy(reply, query, length);
     if (function == 5) {
-        set_coil(address, query[10] == 0xFF);
+        if (strcmp(fault, "stuck"))
+            set_coil(address, query[10] == 0xFF);
         return length;
     }
     if ((function != 1 && function != 2) || count < 1 || count > 8)
@@ -164,6 +167,10 @@ static void serve(int fd) {
 
 static void obey(const char *line) {
     int address, level, ms;
+    if (sscanf(line, "read %d", &address) == 1 && address >= 0 && address < ADDRESSES) {
+        printf("ok %d 0\n", map->tab_bits[address]);
+        return;
+    }
     if (sscanf(line, "input %d %d", &address, &level) == 2 && address >= 0 && address < ADDRESSES)
         map->tab_input_bits[address] = level;
     else if (sscanf(line, "coil %d %d", &address, &level) == 2)

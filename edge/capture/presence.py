@@ -1,0 +1,124 @@
+"""A virtual photo-eye: a line in the picture of a free-running camera that sees parts come and go; pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import Edge, Frame
+
+STRIP = 8  # the line is this many pixels wide
+CELLS = 64  # and is cut into at most so many cells
+ADAPT = 0.05  # share of the newest empty line in the reference
+FLATTER = 0.7  # a line this much flatter than the reference is the emptier belt
+LEARN_FRAMES = 60
+
+Profile = NDArray[np.float32]
+
+
+class PresenceLine:
+    """Finds parts crossing a line; one object per camera and open, fed with every frame in order.
+
+    `axis` is the direction of travel, `line` the line's place along it as a share of the picture. A part is there while
+    the line's mean contrast to the empty belt, |a - b| / (a + b) over its cells, is `contrast` or more: a ratio, so
+    that a slowly drifting lamp changes nothing even while a part covers the line. A change must last
+    `debounce_frames` frames.
+
+    The first `learn_frames` frames give no edge: of them the flattest line (a part's border and surface make a line
+    uneven) is taken for the empty belt. So the parts must be narrower than the picture across the belt, and a gap
+    must pass while it learns. The reference then follows the empty belt, and a clearly flatter line replaces it.
+    """
+
+    def __init__(
+        self,
+        axis: Literal["x", "y"],
+        line: float,
+        contrast: float,
+        debounce_frames: int,
+        learn_frames: int = LEARN_FRAMES,
+    ) -> None:
+        self._axis = axis
+        self._line = line
+        self._contrast = contrast
+        self._debounce = debounce_frames
+        self._to_learn = learn_frames
+        self._reference: Profile | None = None
+        self._present = False
+        self._held = 0
+        self._crossing: tuple[int, int] = (0, 0)
+        self._before: tuple[float, int] = (0.0, 0)
+        self._counter = 0
+
+    def see(self, frame: Frame) -> Edge | None:
+        """The edge that this frame confirms, if any: level True when a part came, False when it went.
+
+        `at_ns` is the crossing, interpolated between two frames; `err_ns` half their distance and the frame's own
+        error. It is `debounce_frames` - 1 frames old when it is returned. `counter` counts the parts.
+        """
+        profile = self._profile(frame.image)
+        if self._reference is None or self._to_learn > 0:
+            self._learn(profile)
+            self._before = (0.0, frame.captured_ns)
+            return None
+        now = (_contrast(profile, self._reference), frame.captured_ns)
+        edge = self._follow(now, frame)
+        self._before = now
+        self._adapt(profile, now[0])
+        return edge
+
+    def _profile(self, image: NDArray[np.uint8]) -> Profile:
+        """The line as the mean brightness of its cells, float32."""
+        travel = 1 if self._axis == "x" else 0
+        first = max(0, min(image.shape[travel] - STRIP, int(self._line * image.shape[travel]) - STRIP // 2))
+        window = slice(first, first + STRIP)
+        strip = image[:, window] if self._axis == "x" else image[window].swapaxes(0, 1)
+        size = max(1, strip.shape[0] // CELLS)
+        whole = strip[: strip.shape[0] // size * size]
+        return whole.reshape(-1, size * whole[0].size).mean(axis=1, dtype=np.float32)
+
+    def _learn(self, profile: Profile) -> None:
+        self._to_learn -= 1
+        if self._reference is None or _unevenness(profile) < _unevenness(self._reference):
+            self._reference = profile
+
+    def _follow(self, now: tuple[float, int], frame: Frame) -> Edge | None:
+        """Debounce: an edge once the other level has held for long enough, at the time of its first crossing."""
+        if (now[0] >= self._contrast) == self._present:
+            self._held = 0
+            return None
+        if self._held == 0:
+            self._crossing = _crossing(self._before, now, self._contrast)
+        self._held += 1
+        if self._held < self._debounce:
+            return None
+        self._held = 0
+        self._present = not self._present
+        self._counter += self._present
+        at_ns, err_ns = self._crossing
+        return Edge(self._present, at_ns, err_ns + frame.captured_err_ns, frame.source, self._counter)
+
+    def _adapt(self, profile: Profile, contrast: float) -> None:
+        """Follow the empty belt while it is surely empty; take a line that is clearly emptier at once."""
+        assert self._reference is not None
+        if not self._present and self._held == 0 and contrast < self._contrast / 2:
+            self._reference += ADAPT * (profile - self._reference)
+        elif _unevenness(profile) < FLATTER * _unevenness(self._reference):
+            self._reference = profile
+
+
+def _contrast(profile: Profile, reference: Profile) -> float:
+    return float(np.mean(np.abs(profile - reference) / (profile + reference + 1.0)))
+
+
+def _unevenness(profile: Profile) -> float:
+    """How much neighbouring and distant cells differ, as a share of the mean."""
+    return float(profile.std() / (profile.mean() + 1.0))
+
+
+def _crossing(before: tuple[float, int], now: tuple[float, int], level: float) -> tuple[int, int]:
+    """When the contrast crossed `level` between two frames, and half their distance."""
+    (low, from_ns), (high, to_ns) = before, now
+    share = min(1.0, max(0.0, (level - low) / (high - low))) if high != low else 1.0
+    return from_ns + round(share * (to_ns - from_ns)), (to_ns - from_ns + 1) // 2

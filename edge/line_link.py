@@ -1,0 +1,387 @@
+"""The eye's end of the eye-line socket: finds, starts or adopts the line and misses none of its outcomes."""
+
+from __future__ import annotations
+
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from edge.clock import MS, SECOND, Clock
+from edge.errors import ConfigError, DeviceError
+from edge.line.messages import (
+    SIZE,
+    Ack,
+    AckStatus,
+    Birth,
+    Inputs,
+    Keepalive,
+    Limit,
+    LimitAction,
+    Message,
+    Outcome,
+    ProtocolError,
+    Reject,
+    Release,
+    State,
+    Stop,
+    pack,
+    peer_of,
+    unpack,
+)
+from edge.line.ring import read_from
+from edge.records import GateEvent, Part, Verdict
+from edge.station import Station
+
+KEEPALIVE_NS = 50 * MS
+_ATTEMPT_NS = 20 * MS
+_FIRST_BACKOFF_NS = 100 * MS
+_LAST_BACKOFF_NS = 5 * SECOND
+_STEADY_NS = 10 * SECOND  # a line that lived this long is started again without delay
+_MESSAGES_AT_ONCE = 64
+_REFUSED = ConfigError.exit_code
+
+
+class Listener(Protocol):
+    """Who is told what the line says; called by the thread that polls."""
+
+    def born(self, part: Part) -> None:
+        """A part was born."""
+        ...
+
+    def birth_refused(self, token: int) -> None:
+        """The line did not take the birth that was asked for with this token."""
+        ...
+
+    def ended(self, event: GateEvent) -> None:
+        """A part's order ended; every outcome comes once, in ring order, over restarts of eye and line."""
+        ...
+
+    def outcomes_lost(self, count: int) -> None:
+        """So many outcomes were overwritten or damaged before they could be read."""
+        ...
+
+    def line_state(self, state: State) -> None:
+        """The line's state, at connection and on every change; all earlier outcomes have been delivered."""
+        ...
+
+    def line_inputs(self, inputs: Inputs) -> None:
+        """The levels and edge counts of the line's inputs."""
+        ...
+
+    def word_acked(self, ack: Ack) -> None:
+        """What became of a release or reject."""
+        ...
+
+    def line_away(self, words: str) -> None:
+        """No line is connected; it is looked for again."""
+        ...
+
+
+class LineLink:
+    """One connection at a time to the line of this station.
+
+    `poll` belongs to one thread; the sending methods may be called by any thread, never block, and return whether
+    the message went out. `next_seq` is the first outcome that is not in the journal yet. With `starts_line`, a line
+    that nobody runs is started as a child of its own session, which survives this process.
+    """
+
+    def __init__(self, station: Station, clock: Clock, next_seq: int, starts_line: bool = True) -> None:
+        self._station = station
+        self._clock = clock
+        self._next_seq = next_seq
+        self._ring = station.station.state_dir / "outcomes.ring"
+        self._path = station.station.run_dir / "line.sock"
+        self._starter = _Starter(station.source, clock) if starts_line else None
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._epoch = 0
+        self._greeted = False
+        self._stale = False
+        self._ready = False
+        self._attempt_ns = 0
+        self._keepalive_ns = 0
+        self._peer_pid = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """A line of this station has said its state."""
+        return self._greeted
+
+    @property
+    def line_pid(self) -> int:
+        """The line's process id, 0 without one."""
+        return self._peer_pid if self._socket is not None else 0
+
+    # --- what the eye says ---
+
+    def say_ready(self, ready: bool) -> None:
+        """Whether the eye can inspect; a change goes out at once, and all of it every 50 ms by `poll`."""
+        changed = ready is not self._ready
+        self._ready = ready
+        if changed:
+            self._send(Keepalive(self._clock.now_ns(), ready))
+
+    def release(self, verdict: Verdict) -> bool:
+        """Let the part pass."""
+        return self._send(Release(verdict.part_id, verdict.decided_ns))
+
+    def reject(self, verdict: Verdict) -> bool:
+        """Say that the booking stands, and why."""
+        return self._send(Reject(verdict.part_id, verdict.decided_ns, verdict.kind, verdict.reason))
+
+    def ask_birth(self, token: int, born_ns: int, born_err_ns: int, recipe: int) -> bool:
+        """The eye saw a part come; the line answers with the Birth that carries the token."""
+        return self._send(Birth(0, token, born_ns, born_err_ns, born_ns, 0, 0, recipe, False))
+
+    def acknowledge_outcomes(self, ring_seq: int) -> bool:
+        """Outcomes up to this one are in the journal."""
+        return self._send(Ack(ring_seq, AckStatus.ACCEPTED, self._clock.now_ns()))
+
+    def clear_stop(self) -> bool:
+        """A person acknowledged the stop."""
+        return self._send(Limit(LimitAction.CLEAR, 0, b""))
+
+    def stop(self) -> bool:
+        """Finish the parts in the zone; a line that an eye started then ends."""
+        return self._send(Stop(self._clock.now_ns()))
+
+    def _send(self, message: Message) -> bool:
+        with self._lock:
+            if self._socket is None or self._epoch == 0 or self._stale:
+                return False
+            return self._put(self._socket, message)
+
+    def _put(self, line: socket.socket, message: Message) -> bool:
+        try:
+            line.send(pack(message, self._epoch))
+        except OSError:
+            return False  # the polling thread learns of a broken connection by itself; the booking stands
+        return True
+
+    # --- what the line says ---
+
+    def poll(self, timeout_s: float, listener: Listener) -> None:
+        """Pass on what the line says, waiting up to `timeout_s` for it; connect and start the line when it is away.
+
+        Raises ConfigError when a line of another station file runs that is not an eye's child, or the line refuses
+        the station file.
+        """
+        now_ns = self._clock.now_ns()
+        if self._socket is None and now_ns >= self._attempt_ns:
+            self._attempt_ns = now_ns + _ATTEMPT_NS
+            self._connect(listener)
+        line = self._socket
+        if line is None:
+            self._clock.sleep_until(min(self._attempt_ns, now_ns + round(timeout_s * SECOND)))
+            return
+        readable, _, _ = select.select([line], [], [], timeout_s)
+        if readable:
+            self._receive(line, listener)
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._keepalive_ns:
+            self._keepalive_ns = now_ns + KEEPALIVE_NS
+            self._send(Keepalive(now_ns, self._ready))
+
+    def _connect(self, listener: Listener) -> None:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        line.setblocking(False)
+        try:
+            line.connect(str(self._path))
+            self._peer_pid, _ = peer_of(line)
+        except (FileNotFoundError, ConnectionRefusedError):
+            line.close()
+            self._nobody_listens(listener)
+            return
+        except OSError as error:
+            line.close()
+            listener.line_away(f"cannot connect to {self._path}: {error.strerror}; check who runs the line")
+            return
+        with self._lock:
+            self._socket, self._epoch, self._greeted, self._stale = line, 0, False, False
+
+    def _nobody_listens(self, listener: Listener) -> None:
+        if self._starter is None:
+            listener.line_away(f"no line listens at {self._path}; start its unit")
+            return
+        listener.line_away(self._starter.start())
+
+    def _receive(self, line: socket.socket, listener: Listener) -> None:
+        try:
+            for _ in range(_MESSAGES_AT_ONCE):
+                data = line.recv(SIZE + 1)
+                if not data:
+                    self._lose("the line process ended", listener)
+                    return
+                self._take(*unpack(data), listener)
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError) as error:
+            self._lose(f"the connection to the line broke: {error}", listener)
+
+    def _take(self, message: Message, epoch: int, listener: Listener) -> None:
+        if self._epoch == 0:
+            self._epoch = epoch
+        if epoch != self._epoch:
+            raise ProtocolError("a message of another connection; restart both processes")
+        handler = self._HANDLERS.get(type(message))
+        if handler is not None and not self._stale:
+            handler(self, message, listener)
+
+    def _lose(self, words: str, listener: Listener) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket, self._epoch, self._greeted = None, 0, False
+        self._import(listener)
+        listener.line_away(words)
+
+    # --- messages ---
+
+    def _born(self, message: Birth, listener: Listener) -> None:
+        listener.born(message.part())
+
+    def _ended(self, message: Outcome, listener: Listener) -> None:
+        if message.ring_seq > self._next_seq:
+            self._import(listener)
+        if message.ring_seq >= self._next_seq:
+            self._next_seq = message.ring_seq + 1
+            listener.ended(message.event())
+
+    def _state(self, message: State, listener: Listener) -> None:
+        if message.station != self._station.digest:
+            self._replace(listener)
+            return
+        if not self._greeted:
+            self._catch_up(message, listener)
+            self._greeted = True
+            self._send(Keepalive(self._clock.now_ns(), self._ready))
+        listener.line_state(message)
+
+    def _catch_up(self, state: State, listener: Listener) -> None:
+        if state.next_ring_seq < self._next_seq:
+            self._next_seq = 1  # a new ring
+        if state.next_ring_seq > self._next_seq:
+            self._import(listener)
+
+    def _inputs(self, message: Inputs, listener: Listener) -> None:
+        listener.line_inputs(message)
+
+    def _acked(self, message: Ack, listener: Listener) -> None:
+        # part ids begin at 2**32, the eye's tokens stay below
+        if message.number < 1 << 32:
+            listener.birth_refused(message.number)
+        else:
+            listener.word_acked(message)
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[LineLink, Any, Listener], None]]] = {
+        Birth: _born,
+        Outcome: _ended,
+        State: _state,
+        Inputs: _inputs,
+        Ack: _acked,
+    }
+
+    def _import(self, listener: Listener) -> None:
+        """Deliver the outcomes that the ring holds and the connection did not bring."""
+        try:
+            found = read_from(self._ring, self._next_seq)
+        except DeviceError:
+            return  # no line has run here yet
+        for event in found.events:
+            self._next_seq = event.ring_seq + 1
+            listener.ended(event)
+        self._next_seq = max(self._next_seq, found.next_seq)
+        lost = found.overwritten + found.damaged
+        if lost:
+            listener.outcomes_lost(lost)
+
+    def _replace(self, listener: Listener) -> None:
+        """The line runs another station file: end it if an eye started it, else refuse."""
+        if not _is_child(self._peer_pid):
+            raise ConfigError(
+                f"the line process {self._peer_pid} runs another {self._station.source.name}: restart its unit"
+            )
+        self.stop()
+        self._stale = True
+        listener.line_away("the running line has another station file; it finishes its parts and is replaced")
+
+    def finish(self, patience_ns: int) -> bool:
+        """Wait until the child line has ended after Stop; True when it has, or when this process started none."""
+        return self._starter is None or self._starter.wait(patience_ns)
+
+    def close(self) -> None:
+        """Disconnect; the line goes on. May be called twice."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket, self._epoch, self._greeted = None, 0, False
+
+
+def _is_child(pid: int) -> bool:
+    """Whether this process is a line that an eye started."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"--child" in words
+
+
+class _Starter:
+    """Starts the line process, again with growing delay while it keeps dying."""
+
+    def __init__(self, source: Path, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started_ns = 0
+        self._allowed_ns = 0
+        self._backoff_ns = _FIRST_BACKOFF_NS
+
+    def start(self) -> str:
+        """Start the line unless it is starting or must wait; returns what is going on, in words.
+
+        Raises ConfigError when the line refused the station file.
+        """
+        now_ns = self._clock.now_ns()
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return "the line process starts"
+            self._child = None
+            self._ended(code, now_ns)
+        if now_ns < self._allowed_ns:
+            return "the line process ended early; it is started again, see its messages"
+        command = [sys.executable, "-m", "edge.line", str(self._source), "--child"]
+        # a session of its own: neither the eye's death nor its terminal's end may take the line along
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self._started_ns = now_ns
+        return "the line process starts"
+
+    def _ended(self, code: int, now_ns: int) -> None:
+        if code == _REFUSED:
+            raise ConfigError(f"the line refuses {self._source}: see its message above, fix the file")
+        if now_ns - self._started_ns >= _STEADY_NS or code == 0:
+            self._backoff_ns = _FIRST_BACKOFF_NS
+            return
+        self._allowed_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, _LAST_BACKOFF_NS)
+
+    def wait(self, patience_ns: int) -> bool:
+        if self._child is None:
+            return True
+        try:
+            self._child.wait(patience_ns / SECOND)
+        except subprocess.TimeoutExpired:
+            return False
+        self._child = None
+        return True

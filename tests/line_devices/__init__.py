@@ -1,0 +1,1 @@
+"""Tests of the line's inputs and outputs against real peers."""

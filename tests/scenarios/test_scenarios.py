@@ -1,0 +1,350 @@
+"""Plays the text scenarios of this folder on a manual clock through the line's real core.
+
+A scenario has three sections. `station`: times in ms and limits. `script`: `MS what`, in order. `expect`: every gate
+change with its time, every outcome; permit, state and ack lines too where the file has any of that sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge.clock import MS, ManualClock
+from edge.line.core import LineCore
+from edge.line.events import (
+    Action,
+    Arm,
+    Armed,
+    ArmFailed,
+    EdgeSeen,
+    End,
+    Event,
+    EyeConnected,
+    EyeGone,
+    GateWritten,
+    Heard,
+    Keep,
+    OutputFailed,
+    OutputRested,
+    PermitWritten,
+    Rest,
+    Send,
+    StopAsked,
+    TriggerBack,
+    TriggerLost,
+    Which,
+    WriteGate,
+    WritePermit,
+)
+from edge.line.limits import Bounds
+from edge.line.messages import Ack, Birth, Keepalive, Limit, LimitAction, Message, Reject, Release, State, Stop
+from edge.line.settings import Settings
+from edge.line.zone import Zone
+from edge.records import Edge, Kind, Reason, TimeSource
+
+FOLDER = Path(__file__).parent
+SESSION = 7
+KEEPALIVE_MS = 50
+DEFAULTS = {
+    "trigger_to_gate": "200",
+    "decide_before": "30",
+    "lead": "10",
+    "pulse": "40",
+    "pitch": "60",
+    "tolerance": "5",
+    "rest": "reject",
+    "permit": "no",
+    "eye_births": "no",
+    "child": "no",
+    "consecutive_rejects": "0",
+    "unknown_in_a_row": "0",
+    "missed_deadlines": "0",
+    "gate_heartbeat": "0",
+    "first_edge_counter": "1",
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    station: dict[str, str]
+    script: list[tuple[float, list[str]]]
+    expect: dict[str, list[str]]
+
+
+def read(path: Path) -> Scenario:
+    station, script, expect = dict(DEFAULTS), [], {"gate": [], "outcome": []}
+    section = ""
+    for raw in path.read_text().splitlines():
+        line = raw.split("#")[0].strip()
+        if line in ("station", "script", "expect"):
+            section = line
+        elif line and section == "station":
+            key, _, value = (word.strip() for word in line.partition("="))
+            assert key in DEFAULTS, f"{path.name}: unknown key {key}"
+            station[key] = value
+        elif line and section == "script":
+            at, *words = line.split()
+            script.append((float(at), words))
+        elif line and section == "expect":
+            sort, _, rest = line.partition(" ")
+            expect.setdefault(sort, [])
+            if rest.strip() != "none":
+                expect[sort].append(" ".join(rest.split()))
+    return Scenario(station, script, expect)
+
+
+def settings_of(station: dict[str, str]) -> Settings:
+    def ns(key: str) -> int:
+        return round(float(station[key]) * MS)
+
+    zone = Zone(
+        ns("trigger_to_gate"),
+        ns("decide_before"),
+        ns("lead"),
+        ns("pulse"),
+        ns("pitch"),
+        ns("tolerance"),
+        station["rest"] == "reject",
+    )
+    bounds = Bounds(
+        int(station["consecutive_rejects"]),
+        int(station["unknown_in_a_row"]),
+        int(station["missed_deadlines"]),
+        escapes=station["rest"] == "pass",
+    )
+    return Settings(
+        zone,
+        bounds,
+        permits=station["permit"] == "yes",
+        eye_births=station["eye_births"] == "yes",
+        child=station["child"] == "yes",
+        gate_heartbeat_ns=ns("gate_heartbeat") or None,
+    )
+
+
+@dataclass
+class Player:
+    """The world around the core: outputs that can fail, an eye that keeps itself alive, a process that can stall."""
+
+    core: LineCore
+    clock: ManualClock
+    permits: bool
+    counter: int
+    seen: dict[str, list[str]] = field(
+        default_factory=lambda: {sort: [] for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end")}
+    )
+    broken: set[Which] = field(default_factory=set)
+    gate: bool | None = None
+    permit: bool | None = None
+    epoch: int = 0
+    alive: bool = False
+    ready: bool = True
+    state: str = ""
+    ended: bool = False
+    queue: list[Event] = field(default_factory=list)
+
+    def ms(self) -> str:
+        return f"{self.clock.now_ns() / MS:g}"
+
+    def step(self, events: list[Event]) -> None:
+        while True:
+            actions = self.core.step(self.clock.now_ns(), self.clock.wall_ns(), events)
+            events = [event for action in actions for event in self.do(action)]
+            self.note_state()
+            if not events:
+                return
+
+    def note_state(self) -> None:
+        if self.core.state.name != self.state:
+            self.state = self.core.state.name
+            self.seen["state"].append(f"{self.state} {self.ms()}")
+
+    def do(self, action: Action) -> list[Event]:
+        now = self.clock.now_ns()
+        match action:
+            case Arm():
+                if self.broken:
+                    return [ArmFailed("broken")]
+                self.gate = self.permit = False
+                return [Armed()]
+            case WriteGate(edge):
+                self.seen["writes"].append(f"{'on' if edge.active else 'off'} {self.ms()}")
+                if Which.GATE in self.broken:
+                    return [OutputFailed(Which.GATE, now, "broken")]
+                self.set_gate(edge.active)
+                return [GateWritten(edge, now, 0)]
+            case WritePermit(on):
+                if Which.PERMIT in self.broken:
+                    return [OutputFailed(Which.PERMIT, now, "broken")]
+                self.set_permit(on)
+                return [PermitWritten(on)]
+            case Rest(which):
+                return self.rest(which)
+            case Send(message):
+                self.take(message)
+            case Keep(event):
+                assert event.ring_seq == len(self.seen["outcome"]) + 1
+                self.seen["outcome"].append(
+                    f"{event.part_id & 0xFFFF_FFFF} {event.outcome.name} {event.verdict.name} {event.reason.name}"
+                )
+            case End():
+                self.ended = True
+                self.seen["end"].append(self.ms())
+                self.rest(Which.PERMIT)
+                self.rest(Which.GATE)
+        return []
+
+    def rest(self, which: Which) -> list[Event]:
+        if which in self.broken:
+            return [OutputFailed(which, self.clock.now_ns(), "broken")]
+        if which is Which.GATE:
+            self.set_gate(False)
+        else:
+            self.set_permit(False)
+        return [OutputRested(which)]
+
+    def set_gate(self, active: bool) -> None:
+        if active is not self.gate:
+            self.seen["gate"].append(f"{'on' if active else 'off'} {self.ms()}")
+        self.gate = active
+
+    def set_permit(self, on: bool) -> None:
+        if self.permits and on is not self.permit:
+            self.seen["permit"].append(f"{'on' if on else 'off'} {self.ms()}")
+        self.permit = on
+
+    def take(self, message: Message) -> None:
+        if isinstance(message, Ack):
+            self.seen["ack"].append(f"{message.number & 0xFFFF_FFFF} {message.status.name}")
+        if isinstance(message, State):
+            assert len(message.cause) <= 56
+
+    def heard(self, message: Message, epoch: int | None = None) -> list[Event]:
+        return [Heard(message, self.epoch if epoch is None else epoch)]
+
+    def part(self, number: str) -> int:
+        return SESSION << 32 | int(number)
+
+    # --- the script's words ---
+
+    def play(self, words: list[str]) -> list[Event]:
+        known: dict[str, Callable[..., list[Event]]] = {
+            "eye": self.eye,
+            "edge": self.edge,
+            "release": self.release,
+            "reject": self.reject,
+            "unknown": self.unknown,
+            "birth": self.birth,
+            "break": self.break_output,
+            "repair": self.repair_output,
+            "trigger": self.trigger,
+            "clear": lambda: self.heard(Limit(LimitAction.CLEAR, 0, b"")),
+            "limit": lambda: self.heard(Limit(LimitAction.STOP, 1, b"the eye's limit")),
+            "stop": lambda: self.heard(Stop(0)),
+            "sigterm": lambda: [StopAsked("SIGTERM", end=True)],
+            "stall": lambda *_: [],
+            "until": lambda: [],
+        }
+        return known[words[0]](*words[1:])
+
+    def eye(self, what: str, *more: str) -> list[Event]:
+        if what == "connects":
+            self.epoch += 1
+            self.alive = self.ready = True
+            return [EyeConnected(self.epoch), *self.keepalive()]
+        if what == "gone":
+            self.alive = False
+            return [EyeGone()]
+        if what == "silent":
+            self.alive = False
+            return []
+        self.alive = True
+        self.ready = what == "ready"
+        assert what in ("ready", "unready", "speaks"), what
+        self.ready = what != "unready"
+        return self.keepalive()
+
+    def keepalive(self) -> list[Event]:
+        return self.heard(Keepalive(self.clock.now_ns(), self.ready))
+
+    def edge(self, *more: str) -> list[Event]:
+        ago_ms = float(more[more.index("ago") - 1]) if "ago" in more else 0.0
+        self.counter += int(more[more.index("lost") - 1]) if "lost" in more else 0
+        edge = Edge(True, self.clock.now_ns() - round(ago_ms * MS), 0, TimeSource.KERNEL, self.counter)
+        self.counter += 1
+        return [EdgeSeen(edge)]
+
+    def release(self, number: str, *more: str) -> list[Event]:
+        epoch = self.epoch - 1 if more == ("old", "epoch") else None
+        return self.heard(Release(self.part(number), 0), epoch)
+
+    def reject(self, number: str) -> list[Event]:
+        return self.heard(Reject(self.part(number), 0, Kind.REJECT, Reason.DEFECT))
+
+    def unknown(self, number: str, reason: str) -> list[Event]:
+        return self.heard(Reject(self.part(number), 0, Kind.UNKNOWN, Reason[reason]))
+
+    def birth(self, token: str, born: str) -> list[Event]:
+        return self.heard(Birth(0, int(token), round(float(born) * MS), 0, 0, 0, 0, 0, True))
+
+    def break_output(self, which: str) -> list[Event]:
+        self.broken.add(Which.GATE if which == "gate" else Which.PERMIT)
+        return []
+
+    def repair_output(self, which: str) -> list[Event]:
+        self.broken.remove(Which.GATE if which == "gate" else Which.PERMIT)
+        return []
+
+    def trigger(self, what: str) -> list[Event]:
+        return [TriggerBack()] if what == "back" else [TriggerLost("unplugged")]
+
+
+def run(scenario: Scenario) -> Player:
+    clock = ManualClock()
+    settings = settings_of(scenario.station)
+    core = LineCore(settings, SESSION, 1, 0)
+    player = Player(core, clock, settings.permits, int(scenario.station["first_edge_counter"]))
+    player.step([])
+    player.step([TriggerBack()])
+    script = list(scenario.script)
+    keepalive_ns = KEEPALIVE_MS * MS
+    stalled_ns = 0
+    while script and not player.ended:
+        at_ns = min(round(script[0][0] * MS), core.due_ns(clock.now_ns()), keepalive_ns)
+        clock.sleep_until(max(at_ns, stalled_ns))
+        events: list[Event] = []
+        while script and script[0][0] * MS <= clock.now_ns():
+            _, words = script.pop(0)
+            if words[0] == "stall":
+                stalled_ns = round(float(words[2]) * MS)  # stall until MS
+            events += player.play(words)
+        if keepalive_ns <= clock.now_ns():
+            keepalive_ns += KEEPALIVE_MS * MS
+            events += player.keepalive() if player.alive else []
+        if stalled_ns > clock.now_ns():
+            player.queue += events
+            continue
+        player.step(player.queue + events)
+        player.queue = []
+        assert core.due_ns(clock.now_ns()) > clock.now_ns(), f"the line spins at {player.ms()} ms"
+    return player
+
+
+PATHS = sorted(FOLDER.glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
+def test_the_line_does_what_the_scenario_says(path: Path) -> None:
+    scenario = read(path)
+    player = run(scenario)
+    for sort, expected in scenario.expect.items():
+        assert player.seen[sort] == expected, f"{sort} lines of {path.name}"
+
+
+def test_there_are_scenarios_and_each_expects_outcomes() -> None:
+    assert len(PATHS) >= 15
+    for path in PATHS:
+        assert read(path).expect["outcome"], f"{path.name} proves nothing"
