@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import cv2
@@ -115,6 +117,29 @@ def _from_folders(folder: Path) -> list[Picture]:
     if not pictures:
         raise ConfigError(f"{folder} holds neither {LABELS} nor folders of pictures such as ok/ and ng/; add one")
     return pictures
+
+
+def select(pictures: Iterable[Picture], patterns: str | None) -> list[Picture]:
+    """The pictures whose group matches one of the comma-separated `patterns` (`pos0*,pos11`), in their order.
+
+    Patterns are globs over the whole group name, case counts; None or "" selects all. Raises ConfigError for a
+    pattern that matches no group, since a misspelt one would silently shrink the set.
+    """
+    known = list(pictures)
+    if not patterns:
+        return known
+    globs = [glob.strip() for glob in patterns.split(",") if glob.strip()]
+    groups = sorted({picture.group for picture in known})
+    for glob in globs:
+        if not any(fnmatchcase(group, glob) for group in groups):
+            raise ConfigError(f"no group matches {glob!r}; the groups are {_some(groups)}")
+    return [picture for picture in known if any(fnmatchcase(picture.group, glob) for glob in globs)]
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    """The names for a message, cut where there are many."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def read_image(path: Path, mono: bool = False) -> Image:

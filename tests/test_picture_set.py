@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigError, JournalError
-from edge.picture_set import PictureSetWriter, read_image, read_mask, read_set
+from edge.picture_set import PictureSetWriter, read_image, read_mask, read_set, select
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -92,6 +92,19 @@ def test_an_empty_or_absent_folder_is_refused(tmp_path):
         read_set(tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         read_set(tmp_path / "none")
+
+
+def test_groups_are_selected_by_patterns_in_the_order_of_the_set(tmp_path):
+    pictures = read_set(a_set(tmp_path, ["b.png,ok,pos11,", "a.png,ok,pos01,", "m.png,ok,Pos02,"]))
+    assert [p.group for p in select(pictures, "pos0*, pos11")] == ["pos11", "pos01"]
+    assert [p.group for p in select(pictures, "?os0[1-2]")] == ["pos01", "Pos02"]
+    assert select(pictures, None) == select(pictures, "") == pictures
+
+
+def test_a_pattern_without_a_group_is_refused_and_the_groups_are_named(tmp_path):
+    pictures = read_set(a_set(tmp_path, ["a.png,ok,pos01,", "b.png,ok,pos02,"]))
+    with pytest.raises(ConfigError, match=r"no group matches 'pos3\*'; the groups are pos01, pos02"):
+        select(pictures, "pos01,pos3*")
 
 
 def test_names_in_any_script_are_read(tmp_path):
