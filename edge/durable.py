@@ -1,0 +1,41 @@
+"""Files that are whole or absent whatever happens: written aside, brought to the disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PARTIAL = ".partial"
+
+
+def write_whole(path: Path, *parts: bytes) -> None:
+    """Replace `path` by the concatenated `parts`, on disk when this returns; a kill leaves the old file or the new.
+
+    Raises OSError; what was begun is removed then.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        write_synced(partial, *parts)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_synced(path: Path, *parts: bytes) -> None:
+    """Write the concatenated `parts` to `path`; the content is on disk when this returns. Raises OSError."""
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk: a new or renamed file is only then sure to be found. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
