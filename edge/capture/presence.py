@@ -76,7 +76,8 @@ class PresenceLine:
         strip = image[:, window] if self._axis == "x" else image[window].swapaxes(0, 1)
         size = max(1, strip.shape[0] // CELLS)
         whole = strip[: strip.shape[0] // size * size]
-        return whole.reshape(-1, size * whole[0].size).mean(axis=1, dtype=np.float32)
+        profile: Profile = whole.reshape(-1, size * whole[0].size).mean(axis=1, dtype=np.float32)
+        return profile
 
     def _learn(self, profile: Profile) -> None:
         self._to_learn -= 1

@@ -1,0 +1,1 @@
+"""The eye: captures, infers, judges, records; answers the line's births with verdicts."""
