@@ -134,7 +134,9 @@ class Player:
     permits: bool
     counter: int
     seen: dict[str, list[str]] = field(
-        default_factory=lambda: {sort: [] for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end")}
+        default_factory=lambda: {
+            sort: [] for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end")
+        }
     )
     broken: set[Which] = field(default_factory=set)
     gate: bool | None = None
@@ -246,7 +248,7 @@ class Player:
             "stop": lambda: self.heard(Stop(0)),
             "sigterm": lambda: [StopAsked("SIGTERM", end=True)],
             "stall": lambda *_: [],
-            "until": lambda: [],
+            "until": list,
         }
         return known[words[0]](*words[1:])
 
