@@ -1,0 +1,60 @@
+"""In CI a skipped test fails with its reason; elsewhere, and where a GPU is missing, it is skipped."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SKIPPING = """
+    import pytest
+
+    def test_without_peer():
+        pytest.skip("no peer here")
+
+    @pytest.mark.skip(reason="marked")
+    def test_marked():
+        pass
+
+    @pytest.mark.gpu
+    def test_on_gpu():
+        pytest.skip("no GPU here")
+
+    @pytest.mark.xfail(reason="known")
+    def test_expected_failure():
+        assert False
+
+    def test_plain():
+        pass
+"""
+
+
+@pytest.fixture
+def project(pytester):
+    shutil.copy(Path(__file__).parents[1] / "conftest.py", pytester.path / "conftest.py")
+    pytester.makeini("[pytest]\nmarkers = gpu")
+    return pytester
+
+
+def test_in_ci_only_gpu_tests_may_skip(project, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    project.makepyfile(SKIPPING)
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, skipped=1, failed=1, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines(["*skipped in CI: *no peer here*"])
+
+
+def test_elsewhere_they_skip(project, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    project.makepyfile(SKIPPING)
+    project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1, skipped=3, xfailed=1)
+
+
+def test_in_ci_a_module_that_skips_itself_fails(project, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    project.makepyfile("import pytest\npytest.importorskip('no_such_library')\n")
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(errors=1)
