@@ -14,7 +14,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from math import nan
@@ -95,19 +95,20 @@ class Journal:
         self._clock = clock
         self._keep_days = keep_days
         self._lock = _lock(folder)
-        try:
+        with ExitStack() as undo:
+            undo.callback(os.close, self._lock)
             days = [path.stem for path in _day_files(folder)]
             self._day = max([*days, _utc_day(clock.wall_ns())])
-            for day in days:
-                if day != self._day:
-                    _seal_if_open(folder / f"{day}.sqlite")
-            self._file = _open_day(folder / f"{self._day}.sqlite")
-            self._before = self._open_before()
-            self.next_ring_seq = 1 + self._newest_ring_seq()
+            earlier = [folder / f"{day}.sqlite" for day in days if day != self._day]
+            for path in earlier:
+                _seal_if_open(path)
+            self._file = _open_day(self._path())
+            undo.callback(self._file.close)
+            self._before_path = earlier[-1] if earlier else None
+            self._before: sqlite3.Connection | None = None
+            self.next_ring_seq = 1 + _newest_ring_seq(folder)
             self._drop_old_days()
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undo.pop_all()
         self._closed = False
 
     def commit(self, records: Sequence[Record]) -> None:
@@ -119,6 +120,8 @@ class Journal:
         day = _utc_day(self._clock.wall_ns())
         if day > self._day:
             self._turn_to(day)
+        if self._before is None and self._before_path is not None:
+            self._before = _open_for_reading(self._before_path)
         stored = _translated(self._path(), lambda: self._store(records))
         if stored is not None:
             self.next_ring_seq = stored + 1
@@ -144,7 +147,7 @@ class Journal:
         self._file.execute("BEGIN IMMEDIATE")
         try:
             for record in records:
-                if self._insert(record, wall_ns) and isinstance(record, GateEvent):
+                if self._insert(record, wall_ns) and isinstance(record, GateEvent) and record.ring_seq:
                     newest = record.ring_seq
             self._file.execute("COMMIT")
         except BaseException:
@@ -170,34 +173,31 @@ class Journal:
         return self._file.execute(statement, (values[0], wall_ns, *values[1:])).rowcount == 1
 
     def _turn_to(self, day: str) -> None:
-        """Go on in the file of a new day; the old one is sealed."""
+        """Go on in the file of a new day. The old one is sealed, and read: around midnight an outcome of before may
+        be told again."""
         fresh = _open_day(self._folder / f"{day}.sqlite")
-        for connection in (self._before, self._file):
-            if connection is not None:
-                with suppress(sqlite3.Error):  # every row is on the disk already; the next start seals it
-                    _seal(connection)
+        if self._before is not None:
+            self._before.close()
+        with suppress(sqlite3.Error):  # every row is on the disk already; the next start seals it
+            _seal(self._file)
+        self._before, self._before_path = None, self._path()
         self._file, self._day = fresh, day
-        self._before = None
-        self._before = self._open_before()
         self._drop_old_days()
-
-    def _open_before(self) -> sqlite3.Connection | None:
-        """The previous day for reading: an outcome of just before midnight may be told again after it."""
-        earlier = [path for path in _day_files(self._folder) if path.stem < self._day]
-        return _open_for_reading(earlier[-1]) if earlier else None
-
-    def _newest_ring_seq(self) -> int:
-        for path in reversed(_day_files(self._folder)):
-            newest = _query(path, "SELECT ring_seq FROM outcomes ORDER BY row DESC LIMIT 1")
-            if newest:
-                return int(newest[0][0])
-        return 0
 
     def _drop_old_days(self) -> None:
         for path in _day_files(self._folder)[: -self._keep_days]:
             for name in (path.name, path.name + "-wal", path.name + "-shm"):
                 with suppress(OSError):  # tried again the next day; a disk that fills up tells of itself
                     (self._folder / name).unlink(missing_ok=True)
+
+
+def _newest_ring_seq(folder: Path) -> int:
+    """That of the outcome stored last; 0 when there is none."""
+    for path in reversed(_day_files(folder)):
+        newest = _query(path, "SELECT ring_seq FROM outcomes ORDER BY row DESC LIMIT 1")
+        if newest:
+            return int(newest[0][0])
+    return 0
 
 
 def read_parts(folder: Path) -> list[PartRow]:
@@ -361,9 +361,15 @@ def _opened(path: Path, mode: str, prepare: Callable[[sqlite3.Connection], None]
 
 
 def _seal_if_open(path: Path) -> None:
-    """A file that its writer could not seal, because it was killed."""
-    if path.with_name(path.name + "-wal").exists():
-        _translated(path, lambda: _seal(_connect(path, "rw")))
+    """An earlier day's file that is still in WAL mode: its writer ended before midnight, or was killed."""
+    try:
+        with path.open("rb") as file:
+            modes = file.read(20)[18:]  # of writing and reading, in SQLite's file header: 1 plain, 2 WAL
+    except OSError as error:
+        raise JournalError(f"cannot read {path}: {error.strerror}; check the disk and the file's rights") from error
+    if modes != b"\x01\x01":
+        connection = _open_day(path)
+        _translated(path, lambda: _seal(connection))
 
 
 def _seal(connection: sqlite3.Connection) -> None:
@@ -375,11 +381,14 @@ def _seal(connection: sqlite3.Connection) -> None:
 
 
 def _query(path: Path, statement: str) -> list[sqlite3.Row]:
-    connection = _open_for_reading(path)
-    try:
-        return _translated(path, lambda: connection.execute(statement).fetchall())
-    finally:
-        connection.close()
+    def ask() -> list[sqlite3.Row]:
+        with closing(_connect(path, "ro")) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                return []  # its writer was killed before the tables were there
+            _check_version(connection)
+            return connection.execute(statement).fetchall()
+
+    return _translated(path, ask)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------

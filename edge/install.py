@@ -1,0 +1,235 @@
+"""Bundles on this device: installed whole or not at all, activated by one symlink, verified again at every opening.
+
+    STATE_DIR/bundles/PRODUCT/VERSION.bundle    the retained versions
+    STATE_DIR/bundles/PRODUCT/active            a symlink to one of them
+    STATE_DIR/bundles/PRODUCT/.lock             held while something changes here
+
+A kill or a power cut at any instant leaves the old bundle active or the new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.bundle import Bundle, KeyRing, load_keys, read_bundle
+from edge.clock import Clock, SystemClock
+from edge.durable import PARTIAL, sync_folder, write_synced
+from edge.errors import BundleError, ConfigError, JournalError
+from edge.manifest import PRODUCT_NAME, Manifest
+from edge.station import Station
+
+ACTIVE = "active"
+RETAINED = 4  # versions kept below the active one
+_SUFFIX = ".bundle"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One retained version of a product; `active` where a station opens this one."""
+
+    product: str
+    version: int
+    active: bool
+    path: Path
+
+
+def install(path: Path, station: Station, clock: Clock | None = None) -> Manifest:
+    """Verify a bundle, keep a verified copy of it and make it the product's active one.
+
+    Installing the newest version again is harmless: it becomes active, and is copied only where the stored one no
+    longer verifies (damaged, or its key revoked). Raises BundleError for a bundle that cannot be trusted, has
+    expired by the wall clock or is not newer than the newest installed one, JournalError when the disk refuses.
+    """
+    keys = load_keys(station.station.keys_dir)
+    bundle = read_bundle(path, keys)
+    manifest = bundle.manifest
+    if manifest.has_expired((clock or SystemClock()).wall_ns()):
+        raise BundleError(
+            f"{path} expired at {manifest.expires}; compile it again, or set this machine's clock if it is wrong"
+        )
+    folder = _folder(station, manifest.product)
+    with _changing(folder):
+        newest = max(_versions(folder), default=0)
+        stored = _digest(folder, manifest.product, newest, keys) if manifest.version == newest else ""
+        if manifest.version > newest or stored is None:
+            _keep_copy(path, bundle, keys, folder)
+        elif stored != bundle.sha256:
+            raise BundleError(
+                f"{path} is {manifest.product} version {manifest.version}, version {newest} is installed; "
+                "compile it with a higher --version, or go back with `edge rollback`"
+            )
+        _activate(folder, manifest.version)
+        _drop_old(folder, manifest.version)
+    return manifest
+
+
+def rollback(product: str, station: Station) -> Manifest:
+    """Make the newest retained version below the active one active again, whether it has expired or not.
+
+    One that no longer verifies (its key was revoked, the file is damaged) is passed over. Raises BundleError when
+    none is left, which says what was wrong with each, and JournalError when the disk refuses.
+    """
+    folder = _folder(station, product)
+    keys = load_keys(station.station.keys_dir)
+    refusals: list[str] = []
+    with _changing(folder, must_exist=True):
+        active = _active_version(folder)
+        for version in sorted((version for version in _versions(folder) if version < active), reverse=True):
+            try:
+                manifest = _open(folder, product, version, keys).manifest
+            except BundleError as error:
+                refusals.append(str(error))
+                continue
+            _activate(folder, version)
+            return manifest
+    found = ": " + "; ".join(refusals) if refusals else ""
+    raise BundleError(
+        f"no version of {product} before {active} can be used{found}; install a bundle with a higher version"
+    )
+
+
+def installed(station: Station) -> list[Installed]:
+    """Every retained version, by product and version. Reads names only: nothing is verified."""
+    found: list[Installed] = []
+    for folder in sorted(path for path in _root(station).glob("*") if path.is_dir()):
+        active = _target(folder)
+        for version in sorted(_versions(folder)):
+            path = _file(folder, version)
+            found.append(Installed(folder.name, version, path.name == active, path))
+    return found
+
+
+def open_active(station: Station, product: str) -> Bundle:
+    """The product's active bundle, verified now; needs no clock. Raises BundleError."""
+    folder = _folder(station, product)
+    version = _active_version(folder)
+    return _open(folder, product, version, load_keys(station.station.keys_dir))
+
+
+# --- folders ----------------------------------------------------------------------------------------------------
+
+
+def _root(station: Station) -> Path:
+    return station.station.state_dir / "bundles"
+
+
+def _folder(station: Station, product: str) -> Path:
+    if not re.fullmatch(PRODUCT_NAME, product):
+        raise ConfigError(
+            f"product {product!r}: use up to 40 letters, digits, dots, dashes and underscores, no dot first"
+        )
+    return _root(station) / product
+
+
+def _file(folder: Path, version: int) -> Path:
+    return folder / f"{version}{_SUFFIX}"
+
+
+def _versions(folder: Path) -> list[int]:
+    names = [path.name for path in folder.glob(f"*{_SUFFIX}")]
+    return [int(found[1]) for name in names if (found := re.fullmatch(r"([1-9][0-9]{0,9})\.bundle", name))]
+
+
+def _target(folder: Path) -> str:
+    """The file name that `active` points to, empty when it is absent or no symlink."""
+    try:
+        return str((folder / ACTIVE).readlink())
+    except OSError:
+        return ""
+
+
+def _active_version(folder: Path) -> int:
+    target = _target(folder)
+    for version in _versions(folder):
+        if _file(folder, version).name == target:
+            return version
+    raise BundleError(f"no bundle of {folder.name} is active; install one with `edge install`")
+
+
+def _open(folder: Path, product: str, version: int, keys: KeyRing) -> Bundle:
+    """A retained version, verified; a bundle under another one's name is refused."""
+    path = _file(folder, version)
+    bundle = read_bundle(path, keys)
+    manifest = bundle.manifest
+    if (manifest.product, manifest.version) != (product, version):
+        raise BundleError(
+            f"{path} is {manifest.product} version {manifest.version} under another name; "
+            "remove it and install that bundle again"
+        )
+    return bundle
+
+
+def _digest(folder: Path, product: str, version: int, keys: KeyRing) -> str | None:
+    """The SHA-256 of a retained version; None when it no longer verifies, and may be replaced."""
+    try:
+        return _open(folder, product, version, keys).sha256
+    except BundleError:
+        return None
+
+
+# --- changes ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
+    """One process at a time changes a product's folder; what a killed one left half-done is removed first."""
+    if must_exist and not folder.is_dir():
+        raise BundleError(f"no bundle of {folder.name} is installed; install one with `edge install`")
+    lock = -1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"*{PARTIAL}"):
+            left.unlink()
+        yield
+    except OSError as error:
+        raise JournalError(
+            f"cannot write {folder}: {error.strerror}; free disk space or check the folder's rights"
+        ) from error
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def _keep_copy(path: Path, bundle: Bundle, keys: KeyRing, folder: Path) -> None:
+    """Copy, verify the copy on the disk, then give it its name."""
+    final = _file(folder, bundle.manifest.version)
+    partial = final.with_name(final.name + PARTIAL)
+    write_synced(partial, _read(path))
+    if read_bundle(partial, keys).sha256 != bundle.sha256:
+        raise BundleError(f"{path} changed while it was copied; install it again")
+    partial.replace(final)
+    sync_folder(folder)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; give the path of a .bundle file") from error
+
+
+def _activate(folder: Path, version: int) -> None:
+    target = _file(folder, version).name
+    if _target(folder) == target:
+        return
+    partial = folder / f"{ACTIVE}{PARTIAL}"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(folder / ACTIVE)
+    sync_folder(folder)
+
+
+def _drop_old(folder: Path, active: int) -> None:
+    below = sorted(version for version in _versions(folder) if version < active)
+    for version in below[:-RETAINED]:
+        _file(folder, version).unlink(missing_ok=True)
