@@ -1,0 +1,203 @@
+"""The command `edge-calibrate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from calibration.evidence import (
+    GroupCounts,
+    Judged,
+    count_by_group,
+    evidence_of,
+    group_sentence,
+    is_proven,
+    sentence,
+    shortfall,
+)
+from calibration.judging import judge_pictures
+from calibration.leaks import Seen, refuse_leaks, seen_in
+from calibration.sample import MOST, sample
+from calibration.scores import Score, read_scores
+from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
+from edge.errors import ConfigError, KenpinError
+from edge.manifest import Evidence
+from edge.picture_set import Picture, PictureSetWriter, read_image, read_mask, read_set, select
+
+ROWS = 20  # groups, and missed pictures, in a table
+
+app = typer.Typer(
+    help="Which pictures calibrate, which threshold, and what is proven.", no_args_is_help=True,
+    add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+@app.callback()
+def commands() -> None:
+    """Which pictures calibrate, which threshold, and what is proven."""
+
+
+@app.command("threshold")
+def threshold_command(
+    scores: Annotated[Path, typer.Argument(help="scores.csv of edge-train: cross-fitted scores")],
+    escape: Annotated[float, typer.Option(help="escape rate to stay below, e.g. 0.05")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the threshold.json to write")],
+    confidence: Annotated[float, typer.Option(help="of the bounds")] = 0.95,
+    overkill: Annotated[float, typer.Option(help="share of good parts to give for a wider margin")] = 0.01,
+    pictures: Annotated[Path | None, typer.Option(help="the set that was trained on, for the leak check")] = None,
+    student: Annotated[Path | None, typer.Option(help="student.onnx; default: beside scores.csv")] = None,
+    acceptance: Annotated[Path | None, typer.Option(help="locked set: read for the evidence only")] = None,
+    acceptance_groups: Annotated[str, typer.Option(help="only its groups that match, e.g. 'pos1*'")] = "",
+    allow_unproven: Annotated[bool, typer.Option(help="write a threshold that misses the target")] = False,
+) -> None:
+    """Choose the working threshold; with --acceptance, prove it on pictures that nothing has seen."""
+    console = Console()
+    goal = Goal(escape, confidence, overkill)
+    rows = read_scores(scores)
+    chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
+    chosen = replace(_with_seen(chosen, rows, pictures), student_sha256=_student_hash(student, scores))
+    console.print(_choice_table(chosen))
+    console.print(f"Threshold {chosen.threshold:.4f}. " + sentence(chosen.choice, "cross-fitted"), soft_wrap=True)
+    console.print(group_sentence(chosen.groups, confidence), soft_wrap=True)
+    if acceptance is not None:
+        held_out = _acceptance(acceptance, acceptance_groups)
+        refuse_leaks(Seen(frozenset(chosen.seen_pictures), frozenset(chosen.seen_groups)), held_out, "training")
+        chosen = _prove(chosen, _student(student, scores), held_out, console, allow_unproven)
+    write_threshold(out, chosen)
+    console.print(f"wrote {out}; next: edge-compile {_student(student, scores)} --threshold {out} ...")
+
+
+def _with_seen(chosen: WorkingThreshold, rows: Sequence[Score], pictures: Path | None) -> WorkingThreshold:
+    """The threshold with what training saw: groups from the scores, fingerprints where the set is at hand."""
+    groups = {row.group for row in rows if row.group != row.file}
+    if pictures is None:
+        return replace(chosen, seen_groups=tuple(sorted(groups)))
+    names = {row.file for row in rows}
+    trained = [picture for picture in read_set(pictures) if picture.name in names]
+    if len(trained) < len(names):
+        raise ConfigError(f"{pictures} lacks pictures that scores.csv lists; give the set that was trained on")
+    seen = seen_in(track(trained, "reading what was trained on", transient=True))
+    return replace(
+        chosen, seen_groups=tuple(sorted(groups | seen.groups)), seen_pictures=tuple(sorted(seen.pictures))
+    )
+
+
+def _student(student: Path | None, scores: Path) -> Path:
+    return student or scores.parent / "student.onnx"
+
+
+def _student_hash(student: Path | None, scores: Path) -> str | None:
+    path = _student(student, scores)
+    if student is None and not path.is_file():
+        return None
+    return sha256(_read(path)).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; name the student with --student") from error
+
+
+def _acceptance(folder: Path, patterns: str) -> list[Picture]:
+    pictures = [picture for picture in select(read_set(folder), patterns) if picture.label]
+    if not pictures:
+        raise ConfigError(f"{folder} holds no labelled picture of these groups; label the acceptance set")
+    return pictures
+
+
+def _prove(
+    chosen: WorkingThreshold, student: Path, pictures: Sequence[Picture], console: Console, allow_unproven: bool
+) -> WorkingThreshold:
+    """The threshold with the evidence of the locked set. Raises ConfigError where it misses the target."""
+    shown = track(pictures, "judging the locked set", console=console, transient=True)
+    judged = judge_pictures(_read(student), shown, chosen.threshold)
+    evidence = evidence_of(judged, chosen.confidence, chosen.target_escape)
+    missed = [one for one in judged if one.missed]
+    console.print(_evidence_table(evidence, count_by_group(judged)))
+    if missed:
+        console.print(_missed_table(missed, chosen.threshold))
+    console.print(sentence(evidence), soft_wrap=True)
+    console.print(group_sentence(count_by_group(judged), chosen.confidence), soft_wrap=True)
+    if not is_proven(evidence) and not allow_unproven:
+        raise ConfigError(f"not proven on the locked set: {shortfall(evidence)}; or go on with --allow-unproven")
+    return replace(chosen, acceptance=evidence, missed=tuple(one.name for one in missed))
+
+
+def _choice_table(chosen: WorkingThreshold) -> Table:
+    return _counts_table("Training pictures, scored by models that did not see them", chosen.groups)
+
+
+def _evidence_table(evidence: Evidence, groups: Sequence[GroupCounts]) -> Table:
+    table = _counts_table("Locked acceptance set", groups)
+    table.add_section()
+    table.add_row(
+        "all", f"{evidence.missed} of {evidence.defects}", f"{evidence.overkill} of {evidence.goods}", style="bold"
+    )
+    table.add_row("upper bound", f"{evidence.escape_upper:.1%}", f"{evidence.overkill_upper:.1%}", style="bold")
+    return table
+
+
+def _counts_table(title: str, groups: Sequence[GroupCounts]) -> Table:
+    """The groups with most misses and overkill first."""
+    table = Table(title=title)
+    table.add_column("group")
+    table.add_column("missed of defects", justify="right")
+    table.add_column("overkill of good", justify="right")
+    worst = sorted(groups, key=lambda one: (-one.missed, -one.overkill, one.group))
+    for one in worst[:ROWS]:
+        table.add_row(one.group, f"{one.missed} of {one.defects}", f"{one.overkill} of {one.goods}")
+    if len(worst) > ROWS:
+        table.caption = f"and {len(worst) - ROWS} more groups without a worse result"
+    return table
+
+
+def _missed_table(missed: Sequence[Judged], threshold: float) -> Table:
+    table = Table(title="Missed defects")
+    for name in ("picture", "label", "group", "score", "below threshold by"):
+        table.add_column(name)
+    for one in missed[:ROWS]:
+        table.add_row(one.name, one.label, one.group, f"{one.score:.4f}", f"{threshold - one.score:.4f}")
+    return table
+
+
+@app.command("sample")
+def sample_command(
+    pictures: Annotated[Path, typer.Argument(metavar="SET", help="the pictures that training has seen")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="new folder for the sample")],
+    most: Annotated[int, typer.Option("--pictures", min=1, help="how many at most")] = MOST,
+    groups: Annotated[str, typer.Option(help="only groups that match")] = "",
+    seed: Annotated[int, typer.Option(help="another seed, another sample")] = 1,
+) -> None:
+    """Copy a calibration set: defects among them, groups in turn; the same seed, the same pictures."""
+    chosen = sample(select(read_set(pictures), groups), most, seed)
+    writer = PictureSetWriter(out)
+    for number, picture in enumerate(track(chosen, "copying", transient=True)):
+        image = read_image(picture.path)
+        mask = read_mask(picture, *image.shape[:2]) if picture.mask else None
+        writer.add(image, f"{number:04d}-{picture.path.stem}", picture.label, picture.group, mask)
+    defects = sum(picture.label not in ("ok", "") for picture in chosen)
+    Console().print(f"wrote {len(chosen)} pictures, {defects} of them defects, to {out}", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command; an error that a person can act on is one line and an exit code."""
+    try:
+        app()
+    except KenpinError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Keeps the acceptance set locked: nothing that training or the choice of a threshold saw may be in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from edge.errors import ConfigError
+from edge.picture_set import Picture, read_image
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Fingerprints of pictures, and the groups that were named; a group of one nameless picture is not."""
+
+    pictures: frozenset[str]
+    groups: frozenset[str]
+
+
+def fingerprint(picture: Picture) -> str:
+    """SHA-256 (hex) of the decoded pixels: the same picture saved in another file is the same picture.
+
+    Raises ConfigError for a picture that cannot be read.
+    """
+    image = read_image(picture.path)
+    return sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
+
+
+def seen_in(pictures: Iterable[Picture]) -> Seen:
+    """What these pictures give away. Raises ConfigError for a picture that cannot be read."""
+    known = list(pictures)
+    groups = frozenset(picture.group for picture in known if picture.group != picture.name)
+    return Seen(frozenset(fingerprint(picture) for picture in known), groups)
+
+
+def refuse_leaks(seen: Seen, acceptance: Sequence[Picture], what: str) -> None:
+    """Raise ConfigError when `what` (training, calibration) shares a picture or a group with the acceptance set."""
+    groups = sorted({picture.group for picture in acceptance} & seen.groups)
+    if groups:
+        raise ConfigError(
+            f"{_listed(groups)} of the acceptance set were used for {what} too: a group is never split; select "
+            "other groups with --acceptance-groups, or rename groups that are different things"
+        )
+    both = [picture.name for picture in acceptance if fingerprint(picture) in seen.pictures]
+    if both:
+        raise ConfigError(
+            f"{len(both)} acceptance pictures were used for {what} too ({_listed(both)}): evidence on them is "
+            "worth nothing; hold out pictures that nothing has seen"
+        )
+
+
+def set_hash(pictures: Iterable[Picture]) -> str:
+    """SHA-256 (hex) of a set's pictures and labels; their order and names do not count."""
+    lines = sorted(f"{fingerprint(picture)} {picture.label}\n" for picture in pictures)
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
