@@ -9,7 +9,7 @@ HOST_TESTS = tests/training tests/compile tests/calibration tests/benchmarks tes
 SLOW_TESTS = tests/system tests/soak
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test test-device test-system soak check demo-bundle lock clean device-env
+.PHONY: help demo test test-device test-system soak check docs demo-bundle lock clean device-env
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -36,6 +36,9 @@ check: .venv/full.stamp  ## format, lint, types, import contracts, sizes
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest tests/contracts/test_sizes.py tests/contracts/test_imports.py
+
+docs: .venv/full.stamp  ## write the generated parts of docs/ again
+	.venv/bin/python -m docs.generate
 
 demo-bundle: .venv/full.stamp  ## train, compile and sign the demo's bundle again
 	PATH="$(CURDIR)/.venv/bin:$$PATH" bash examples/demo_bundle.sh
