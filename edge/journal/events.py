@@ -141,7 +141,10 @@ class Journal:
         return self._folder / f"{self._day}.sqlite"
 
     def _store(self, records: Sequence[Record]) -> int | None:
-        """The ring_seq of the last outcome that was new, None when there was none."""
+        """The ring_seq of the last outcome that was new, None when there was none.
+
+        An outcome with ring_seq 0 did not come from the line's ring.
+        """
         wall_ns = self._clock.wall_ns()
         newest: int | None = None
         self._file.execute("BEGIN IMMEDIATE")
@@ -159,9 +162,8 @@ class Journal:
     def _insert(self, record: Record, wall_ns: int) -> bool:
         """Whether the record was new."""
         if isinstance(record, Note):
-            self._file.execute(
-                "INSERT INTO notes VALUES (NULL, ?, ?, ?)", (record.wall_ns, record.kind, record.words)
-            )
+            words = record.words.encode(errors="replace").decode()  # a file name may hold what is no text
+            self._file.execute("INSERT INTO notes VALUES (NULL, ?, ?, ?)", (record.wall_ns, record.kind, words))
             return True
         table, values = _row(record)
         if self._before is not None:
@@ -194,7 +196,7 @@ class Journal:
 def _newest_ring_seq(folder: Path) -> int:
     """That of the outcome stored last; 0 when there is none."""
     for path in reversed(_day_files(folder)):
-        newest = _query(path, "SELECT ring_seq FROM outcomes ORDER BY row DESC LIMIT 1")
+        newest = _query(path, "SELECT ring_seq FROM outcomes WHERE ring_seq > 0 ORDER BY row DESC LIMIT 1")
         if newest:
             return int(newest[0][0])
     return 0

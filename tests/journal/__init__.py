@@ -1,0 +1,1 @@
+"""The journal: records that survive, pictures within their quota."""

@@ -1,0 +1,30 @@
+"""Records for the journal's tests."""
+
+from __future__ import annotations
+
+from math import nan
+
+from edge.journal.events import Decided
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
+
+SESSION = 7
+
+
+def part_id(number: int) -> int:
+    return SESSION << 32 | number
+
+
+def decided(number: int, kind: Kind = Kind.PASS, score: float = 0.25, reason: Reason = Reason.NONE) -> Decided:
+    part = Part(part_id(number), number * 50, 3, number * 50, number * 50 + 30, number * 50 + 40, 2, 5, False)
+    return Decided(part, Verdict(part.part_id, kind, reason, score, 0.5, "ab" * 32, number * 50 + 20))
+
+
+def unknown(number: int) -> Decided:
+    return decided(number, Kind.UNKNOWN, nan, Reason.NO_FRAME)
+
+
+def ended(number: int, seq: int | None = None) -> GateEvent:
+    born = (number * 50, 3, number * 50 + 30, number * 50 + 40, number * 50 + 41, number * 50 + 42)
+    wall, recipe = 1_700_000_000_000_000_000 + number, 2
+    ends = (GateOutcome.RELEASED, Kind.PASS, Reason.NONE, True)
+    return GateEvent(number if seq is None else seq, part_id(number), *born, wall, recipe, *ends)

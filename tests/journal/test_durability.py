@@ -1,0 +1,166 @@
+"""Nothing that commit returned for is lost: not by kill -9, not by a full disk, not by a disk that refuses."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.clock import ManualClock
+from edge.errors import JournalError
+from edge.journal.events import Journal, read_parts
+from tests.journal.records import decided, ended, part_id
+from tests.peers.waiting import missing
+
+
+def killed_writer(folder: Path, first: int, batch: int, lines: int) -> int:
+    """Let a writer acknowledge so many batches, kill it amid the next; the last number it acknowledged."""
+    command = [sys.executable, "-m", "tests.journal.writer", str(folder), str(first), str(batch)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        said = [int(writer.stdout.readline()) for _ in range(lines)]
+        writer.send_signal(signal.SIGKILL)
+        said += [int(line) for line in writer.stdout if line.endswith("\n")]
+    return said[-1]
+
+
+def test_nothing_acknowledged_is_missing_after_kill_9(tmp_path):
+    rng = random.Random(4)
+    durable: set[int] = set()
+    first = 1
+    for _ in range(12):
+        batch = rng.choice([1, 1, 3, 50])
+        last = killed_writer(tmp_path, first, batch, rng.randint(1, 60))
+        durable |= set(range(first, last + 1))
+        rows = {row.part_id: row for row in read_parts(tmp_path)}
+        lost = [number for number in durable if part_id(number) not in rows]
+        assert lost == []
+        assert all(row.decided is not None and row.outcome is not None for row in rows.values())
+        assert len(rows) - len(durable) in (0, batch)  # the batch it was killed in: whole, or not there
+        journal = Journal(tmp_path, ManualClock())
+        first = journal.next_ring_seq
+        journal.close()
+        durable |= set(range(last + 1, first))
+    for path in tmp_path.glob("*.sqlite"):
+        file = sqlite3.connect(path)
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        file.close()
+
+
+def fill(journal, first=1):
+    """Commit until the disk refuses; the numbers that were acknowledged and the refusal."""
+    done = []
+    for number in range(first, first + 100_000):
+        try:
+            journal.commit([decided(number), ended(number)])
+        except JournalError as error:
+            return done, str(error)
+        done.append(number)
+    raise AssertionError("the disk never filled")
+
+
+def check_all_there(folder, numbers):
+    rows = {row.part_id: row for row in read_parts(folder)}
+    assert sorted(rows) == [part_id(number) for number in numbers]
+    assert all(row.decided and row.outcome for row in rows.values())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        missing("mounting a small disk takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_the_journal_goes_on_when_there_is_room_again(small_disk):
+    clock = ManualClock()
+    (small_disk / "ballast").write_bytes(bytes(300_000))
+    journal = Journal(small_disk, clock)
+    done, words = fill(journal)
+    assert "disk is full; free disk space or lower keep_days" in words
+    assert len(done) > 20
+    with pytest.raises(JournalError):
+        journal.commit([ended(done[-1] + 1)])
+    (small_disk / "ballast").unlink()
+    journal.commit([decided(done[-1] + 1), ended(done[-1] + 1)])  # the same batch again
+    done.append(done[-1] + 1)
+    journal.close()
+    check_all_there(small_disk, done)
+
+
+def test_a_full_disk_at_midnight_is_one_clear_error_and_harms_nothing(small_disk):
+    clock = ManualClock()
+    journal = Journal(small_disk, clock)
+    journal.commit([decided(1), ended(1)])
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4_096))
+    clock.advance(86_400 * 1_000_000_000)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="free disk space"):
+            journal.commit([decided(2), ended(2)])
+    ballast.unlink()
+    journal.commit([decided(1), decided(2), ended(2)])
+    journal.close()
+    check_all_there(small_disk, [1, 2])
+
+
+def test_a_disk_that_refuses_to_write_loses_nothing(tmp_path):
+    """The limit on file sizes stands in for a disk error: write() fails with EFBIG."""
+    journal = Journal(tmp_path, ManualClock())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
+    try:
+        done, words = fill(journal)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "check the disk" in words
+    check_all_there(tmp_path, done)
+    journal.commit([decided(done[-1] + 1), ended(done[-1] + 1)])
+    journal.close()
+    check_all_there(tmp_path, [*done, done[-1] + 1])
+
+
+READ_ONLY = """
+import os, pathlib, sys
+from edge.clock import SystemClock
+from edge.errors import JournalError
+from edge.journal.events import Journal
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    Journal(pathlib.Path(sys.argv[1]), SystemClock())
+except JournalError as error:
+    print(error)
+"""
+
+
+def test_a_read_only_folder_is_refused_with_what_to_do(tmp_path):
+    folder = tmp_path / "journal"
+    Journal(folder, ManualClock()).close()
+    for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        path.chmod(path.stat().st_mode | 0o055)
+    (folder / "journal.lock").chmod(0o666)
+    folder.chmod(0o555)
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", READ_ONLY, str(folder)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    folder.chmod(0o755)
+    assert "make the folder and the disk writable" in child.stdout or "this user may write it" in child.stdout, (
+        child
+    )
