@@ -1,0 +1,72 @@
+"""Which pictures are held out together: whole groups, with defects spread evenly over the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.picture_set import GOOD, Picture
+
+
+def split(pictures: Sequence[Picture], folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold (0 .. folds - 1) of each labelled picture: N. A group is never split; the same seed, the same folds.
+
+    Groups are dealt in the order of how much they hold, each to the fold where the labels then stay most even.
+    Raises ConfigError when a fold would be left without a defect or without a good picture.
+    """
+    _check(pictures, folds)
+    groups, of_picture = np.unique([picture.group for picture in pictures], return_inverse=True)
+    labels, of_label = np.unique([picture.label for picture in pictures], return_inverse=True)
+    counts = np.zeros((len(groups), len(labels)))
+    np.add.at(counts, (of_picture, of_label), 1)
+    # defects of all classes together count as one label more, or two classes could share the one fold
+    bad = counts[:, labels != GOOD].sum(1, keepdims=True)
+    counts = np.hstack((counts, bad))
+    fold_of = _deal(counts / counts.sum(0), folds, seed)[of_picture]
+    _check_folds(fold_of, labels[of_label] != GOOD, folds)
+    return fold_of
+
+
+def _deal(shares: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each group, given which share of every label it holds: groups x labels."""
+    order = np.random.default_rng(seed).permutation(len(shares))
+    order = order[np.argsort(-shares[order].max(1), kind="stable")]
+    held = np.zeros((folds, shares.shape[1]))
+    fold_of = np.zeros(len(shares), np.int64)
+    for group in order:
+        fold = int(np.argmin([_unevenness(held, fold, shares[group]) for fold in range(folds)]))
+        held[fold] += shares[group]
+        fold_of[group] = fold
+    return fold_of
+
+
+def _unevenness(held: NDArray[np.float64], fold: int, more: NDArray[np.float64]) -> float:
+    after = held.copy()
+    after[fold] += more
+    return float(np.square(after).sum())
+
+
+def _check(pictures: Sequence[Picture], folds: int) -> None:
+    bad = {picture.group for picture in pictures if picture.label != GOOD}
+    good = {picture.group for picture in pictures if picture.label == GOOD}
+    for kind, groups in (("defects", bad), ("good pictures", good)):
+        if len(groups) < 2:
+            raise ConfigError(
+                f"all {kind} are of one group, {min(groups)!r}: a score needs a model that did not see the group, "
+                f"so label {kind} of at least two"
+            )
+        if len(groups) < folds:
+            raise ConfigError(
+                f"{folds} folds, but only {len(groups)} groups hold {kind}: use --folds {len(groups)} "
+                "or label more groups"
+            )
+
+
+def _check_folds(fold_of: NDArray[np.int64], bad: NDArray[np.bool_], folds: int) -> None:
+    for fold in range(folds):
+        rest = bad[fold_of != fold]
+        if rest.all() or not rest.any():
+            raise ConfigError(f"without fold {fold} one label is missing: use fewer --folds or another --seed")

@@ -1,0 +1,98 @@
+"""Labelled pictures as the network sees them: each goes through `edge.pixels` once and stays as uint8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge.errors import ConfigError
+from edge.picture_set import GOOD, Picture, read_image, read_mask
+from edge.pixels import STEP, InputSpec, Pixels, mask_to_input
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """N labelled pictures in the order of `pictures`.
+
+    images: uint8 N x H x W x C. cells: uint8 N x H x W, 1 = a defect pixel. masked: bool N, where `cells` is the
+    truth: a mask was given, or the picture is good. bad: bool N. kinds: int64 N into `classes`, -1 for good.
+    sizes: the pictures' own (width, height), each once.
+    """
+
+    pictures: tuple[Picture, ...]
+    classes: tuple[str, ...]
+    images: Tensor
+    cells: Tensor
+    masked: Tensor
+    bad: Tensor
+    kinds: Tensor
+    sizes: tuple[tuple[int, int], ...]
+
+
+def labelled(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures that carry a label. Raises ConfigError where there is nothing to learn from."""
+    known = [picture for picture in pictures if picture.label]
+    goods = sum(picture.label == GOOD for picture in known)
+    if not known:
+        raise ConfigError(f"none of the {len(pictures)} pictures has a label: label some {GOOD!r} and some defects")
+    if goods == 0:
+        raise ConfigError(f"all {len(known)} labelled pictures are defects: add good ones, labelled {GOOD!r}")
+    if goods == len(known):
+        raise ConfigError(f"all {goods} labelled pictures are {GOOD!r}: label defects, 20 or more to begin with")
+    return known
+
+
+def load(pictures: Sequence[Picture], spec: InputSpec, tick: Callable[[], None]) -> Labelled:
+    """Read, convert and stack the labelled `pictures`; `tick` is called after each.
+
+    Raises ConfigError that names the picture which is broken, lies outside the region of interest, or whose mask
+    does not fit.
+    """
+    pixels = Pixels(spec)
+    shape = (len(pictures), spec.height, spec.width)
+    images = np.empty((*shape, spec.channels), np.uint8)
+    cells = np.zeros(shape, np.uint8)
+    sizes: dict[tuple[int, int], None] = {}
+    for index, picture in enumerate(pictures):
+        image = read_image(picture.path, mono=spec.channels == 1)
+        height, width = image.shape[:2]
+        sizes[(width, height)] = None
+        try:
+            pixels.to_input(image, images[index : index + 1])
+        except ConfigError as error:
+            raise ConfigError(f"{picture.path}: {error}") from error
+        if picture.mask is not None:
+            cells[index] = mask_to_input(read_mask(picture, height, width), spec) != 0
+        tick()
+    return _stack(pictures, images, cells, tuple(sizes))
+
+
+def _stack(
+    pictures: Sequence[Picture],
+    images: np.ndarray,
+    cells: np.ndarray,
+    sizes: tuple[tuple[int, int], ...],
+) -> Labelled:
+    classes = tuple(sorted({picture.label for picture in pictures} - {GOOD}))
+    kinds = [classes.index(picture.label) if picture.label != GOOD else -1 for picture in pictures]
+    bad = torch.tensor([kind >= 0 for kind in kinds])
+    masked = torch.tensor([picture.mask is not None or picture.label == GOOD for picture in pictures])
+    return Labelled(
+        tuple(pictures),
+        classes,
+        torch.from_numpy(images),
+        torch.from_numpy(cells),
+        masked,
+        bad,
+        torch.tensor(kinds),
+        sizes,
+    )
+
+
+def to_cells(masks: Tensor) -> Tensor:
+    """B x H x W defect pixels as float B x H/8 x W/8: a cell is a defect when any of its pixels is."""
+    return torch.nn.functional.max_pool2d(masks.float().unsqueeze(1), STEP).squeeze(1)

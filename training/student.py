@@ -1,0 +1,140 @@
+"""The student: frozen ImageNet stages, a trained tail, and a light pyramid that draws the heat map."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+
+from edge.pixels import InputSpec
+from training.weights import lite0
+
+WIDTH = 64  # channels of the pyramid: a multiple of 16, which INT8 kernels like
+FROZEN = 2  # backbone blocks that keep their ImageNet weights: all up to stride 4
+FINE, COARSE = 40, 112  # channels of the backbone at strides 8 and 16
+SHARPNESS = 4.0  # of the pooled heat map: towards a maximum, so that a small defect counts as much as a large one
+RARE = -4.6  # a heat-map cell's logit before training: 1 % are defects
+MEAN, SCALE = 127.0, 1 / 128.0  # what the ImageNet weights were trained with
+
+
+class Answers(NamedTuple):
+    """What a student says of B pictures, before any sigmoid: all float32.
+
+    score: B. heat: B x H/8 x W/8. pooled: B, the heat map's share of the score. features: B x D.
+    classes: B x K, K = 0 with fewer than two defect classes.
+    """
+
+    score: Tensor
+    heat: Tensor
+    pooled: Tensor
+    features: Tensor
+    classes: Tensor
+
+
+class Student(nn.Module):
+    """EfficientNet-Lite0 up to stride 16 with a pyramid of strides 16 and 8; every layer quantizes well.
+
+    Batch norms keep their ImageNet statistics: a few hundred pictures would only blur them. So the module stays in
+    eval mode for life. `classes` is the number of defect classes.
+    """
+
+    def __init__(self, spec: InputSpec, classes: int) -> None:
+        super().__init__()
+        backbone = lite0(spec.channels)
+        blocks = backbone.get_submodule("blocks")
+        assert isinstance(blocks, nn.Sequential)
+        stem = (backbone.get_submodule("conv_stem"), backbone.get_submodule("bn1"))
+        self.early = nn.Sequential(*stem, *blocks[:FROZEN])
+        self.fine = nn.Sequential(*blocks[FROZEN:3])
+        self.coarse = nn.Sequential(*blocks[3:5])
+        self.from_fine = nn.Conv2d(FINE, WIDTH, 1)
+        self.from_coarse = nn.Conv2d(COARSE, WIDTH, 1)
+        self.mix = nn.Sequential(_conv(), nn.ReLU6(), _conv(), nn.ReLU6())
+        self.to_heat = nn.Conv2d(WIDTH, 1, 1)
+        self.to_score = nn.Linear(COARSE + 2 * WIDTH, 1)
+        self.to_classes = nn.Linear(COARSE + 2 * WIDTH, classes) if classes > 1 else None
+        self._start()
+        self.eval()
+
+    def _start(self) -> None:
+        """The whole picture's head begins silent: the first score is the pooled heat map's, moved to one half."""
+        self.early.requires_grad_(False)
+        nn.init.constant_(_bias(self.to_heat), RARE)
+        nn.init.zeros_(self.to_score.weight)
+        nn.init.constant_(_bias(self.to_score), -RARE)
+
+    def forward(self, images: Tensor) -> Answers:
+        """Answers for uint8 B x H x W x C pictures, as `edge.pixels` makes them."""
+        return self.judge(self.see(images))
+
+    def see(self, images: Tensor) -> Tensor:
+        """The frozen stages' features of B x H x W x C pictures (uint8, or float of the same range)."""
+        pixels = (images.float() - MEAN) * SCALE
+        features: Tensor = self.early(pixels.permute(0, 3, 1, 2))
+        return features
+
+    def judge(self, seen: Tensor) -> Answers:
+        """Answers for what `see` returned."""
+        fine = self.fine(seen)
+        coarse = self.coarse(fine)
+        joined = F.relu6(self.from_fine(fine) + _like(self.from_coarse(coarse), fine))
+        mixed = self.mix(joined)
+        heat = self.to_heat(mixed)[:, 0]
+        pooled = log_mean_exp(heat)
+        features = torch.cat((coarse.mean((2, 3)), mixed.mean((2, 3)), mixed.amax((2, 3))), 1)
+        score = pooled + self.to_score(features)[:, 0]
+        classes = features[:, :0] if self.to_classes is None else self.to_classes(features)
+        return Answers(score, heat, pooled, features, classes)
+
+
+def _conv() -> nn.Conv2d:
+    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+
+
+def _bias(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+def _like(coarse: Tensor, fine: Tensor) -> Tensor:
+    """The coarse map doubled; a row or column that an odd fine map has not is cut off."""
+    doubled = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    if doubled.shape[2:] == fine.shape[2:]:
+        return doubled
+    return doubled[:, :, : fine.shape[2], : fine.shape[3]]
+
+
+def log_mean_exp(heat: Tensor) -> Tensor:
+    """B from B x h x w logits: a maximum that every cell has a small say in."""
+    cells = heat.flatten(1) * SHARPNESS
+    top = cells.amax(1, keepdim=True)
+    spread = (cells - top).exp().mean(1).log()
+    return (top[:, 0] + spread) / SHARPNESS
+
+
+class Deployed(nn.Module):
+    """The student as it ships: one uint8 1 x H x W x C picture in; score, heat map and embedding out.
+
+    score: 1, in [0, 1]. heat_map: 1 x H/8 x W/8, in [0, 1]. embedding: 1 x D, of length 1. class_scores: 1 x K that
+    add up to 1, only with two or more classes.
+    """
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+        self.eval()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in their order; any batch size where the caller exports none."""
+        told = self.student(image)
+        length = told.features.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
+        outputs = (told.score.sigmoid(), told.heat.sigmoid(), told.features / length)
+        return (*outputs, told.classes.softmax(1)) if told.classes.shape[1] else outputs
+
+
+def cells(spec: InputSpec) -> tuple[int, int]:
+    """The heat map's rows and columns."""
+    return math.ceil(spec.height / 8), math.ceil(spec.width / 8)
