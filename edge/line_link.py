@@ -106,11 +106,17 @@ class LineLink:
         self._attempt_ns = 0
         self._keepalive_ns = 0
         self._peer_pid = 0
+        self._stopping = False
 
     @property
     def is_connected(self) -> bool:
         """A line of this station has said its state."""
         return self._greeted
+
+    @property
+    def is_child(self) -> bool:
+        """The connected line ends after Stop, because an eye started it."""
+        return _is_child(self.line_pid)
 
     @property
     def line_pid(self) -> int:
@@ -147,7 +153,8 @@ class LineLink:
         return self._send(Limit(LimitAction.CLEAR, 0, b""))
 
     def stop(self) -> bool:
-        """Finish the parts in the zone; a line that an eye started then ends."""
+        """Finish the parts in the zone; a line that an eye started then ends, and is not started again."""
+        self._stopping = True
         return self._send(Stop(self._clock.now_ns()))
 
     def _send(self, message: Message) -> bool:
@@ -208,6 +215,9 @@ class LineLink:
             self._socket, self._epoch, self._greeted, self._stale = line, 0, False, False
 
     def _nobody_listens(self, listener: Listener) -> None:
+        if self._stopping:
+            listener.line_away("the line has ended")
+            return
         if self._starter is None:
             listener.line_away(f"no line listens at {self._path}; start its unit")
             return
@@ -309,13 +319,17 @@ class LineLink:
             raise ConfigError(
                 f"the line process {self._peer_pid} runs another {self._station.source.name}: restart its unit"
             )
-        self.stop()
+        self._send(Stop(self._clock.now_ns()))
         self._stale = True
         listener.line_away("the running line has another station file; it finishes its parts and is replaced")
 
     def finish(self, patience_ns: int) -> bool:
         """Wait until the child line has ended after Stop; True when it has, or when this process started none."""
         return self._starter is None or self._starter.wait(patience_ns)
+
+    def end_line(self, patience_ns: int) -> bool:
+        """Make a line that this process started finish and end, though it may not have heard the Stop."""
+        return self._starter is None or self._starter.end(patience_ns)
 
     def close(self) -> None:
         """Disconnect; the line goes on. May be called twice."""
@@ -385,3 +399,11 @@ class _Starter:
             return False
         self._child = None
         return True
+
+    def end(self, patience_ns: int) -> bool:
+        """SIGTERM, which finishes the zone like Stop does; True when no child is left."""
+        if self._child is None:
+            return True
+        if self._child.poll() is None:
+            self._child.terminate()
+        return self.wait(patience_ns)

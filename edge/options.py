@@ -199,10 +199,11 @@ Output = Annotated[MemoryOutput | ModbusOutput | SerialBytesOutput | SerialLineO
 
 
 class OrtEngine(Options):
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU; without `precision` the bundle's preferred model."""
 
     kind: Literal["ort"]
     threads: int = Field(default=1, ge=1, le=64)
+    precision: Literal["int8", "fp32"] | None = None
 
 
 Engine = Annotated[OrtEngine, Field()]

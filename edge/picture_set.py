@@ -192,7 +192,12 @@ class PictureSetWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._table = folder / LABELS
+        self._listed: set[str] = set()
         self._open_table()
+
+    def holds(self, name: str) -> bool:
+        """Whether labels.csv lists the picture of this name."""
+        return f"images/{name}.png" in self._listed
 
     def _open_table(self) -> None:
         """Create labels.csv, or check the existing one and drop the torn last line of a power cut."""
@@ -207,20 +212,22 @@ class PictureSetWriter:
                 _write_atomically(self._table, whole)
         except OSError as error:
             raise _disk_error(self._table, error) from error
-        header = whole.decode("utf-8-sig", errors="replace").splitlines()[:1]
-        if header != [",".join(COLUMNS)]:
+        lines = whole.decode("utf-8-sig", errors="replace").splitlines()
+        if lines[:1] != [",".join(COLUMNS)]:
             raise ConfigError(f"{self._table} does not start with {','.join(COLUMNS)}; write into another folder")
+        self._listed = {row[0] for row in csv.reader(lines[1:]) if row}
 
     def add(self, image: Image, name: str, label: str, group: str, mask: Image | None = None) -> Path:
         """Store one picture as images/<name>.png and append its row; returns the file's path.
 
         image: uint8 H x W x 3 (BGR) or H x W. mask: H x W, non-zero = defect, stored as masks/<name>.png.
-        An existing picture is refused with ConfigError. Blocks until file and row are on disk.
+        A picture that is listed already is refused with ConfigError; the file of a row that a power cut prevented
+        is written anew. Blocks until file and row are on disk.
         """
         if not name or "/" in name or name.startswith("."):
             raise ConfigError(f"picture name {name!r}: use a plain file name without a folder")
         file = f"images/{name}.png"
-        if (self._folder / file).exists():
+        if file in self._listed:
             raise ConfigError(f"{self._folder / file} exists already; choose another name or an empty folder")
         mask_file = ""
         try:
@@ -240,6 +247,7 @@ class PictureSetWriter:
             csv.writer(file, lineterminator="\n").writerow(row)
             file.flush()
             os.fsync(file.fileno())
+        self._listed.add(row[0])
 
 
 def _png(image: Image) -> bytes:

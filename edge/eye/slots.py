@@ -12,6 +12,7 @@ class Slots:
     """`count` picture buffers, allocated when the camera's size is known. Any thread may free."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._images: list[NDArray[np.uint8]] = [np.empty(0, np.uint8) for _ in range(count)]
         self._free = deque(range(count))
 

@@ -1,0 +1,229 @@
+"""Where verdicts become words to the line and records: rejects at once, releases only after their commit."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Sequence
+
+from edge.clock import Clock
+from edge.errors import StationStop
+from edge.eye.parts import Parts, Settled
+from edge.eye.recorder import Recorder
+from edge.eye.slots import Slots
+from edge.eye.student import Student
+from edge.health import Health, Level, Progress, Standing
+from edge.journal.events import Decided, Journal, Note, Record
+from edge.line.messages import Ack, Inputs, LineState, State
+from edge.line_link import LineLink
+from edge.pairing import View
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
+from edge.report import Counts
+from edge.timing import Timing
+
+log = logging.getLogger(__name__)
+
+SOURCE = "line"
+_POLL_NS = 50_000_000
+_MISSED = (Reason.LATE, Reason.NO_VERDICT)
+_LEVELS = {
+    LineState.READY: Level.READY,
+    LineState.STOPPED: Level.STOPPED,
+    LineState.STOPPING: Level.STOPPING,
+}
+
+
+class Desk:
+    """Listens to the line (its thread runs `run`), takes settled parts from `parts` and commits from `recorder`.
+
+    A PASS goes to the journal first and to the line when it is on the disk; REJECT and UNKNOWN go to both at once.
+    """
+
+    def __init__(
+        self,
+        link: LineLink,
+        journal: Journal,
+        students: dict[int, Student],
+        views: Sequence[View],
+        slots: Sequence[Slots],
+        clock: Clock,
+        counts: Counts,
+        timing: Timing,
+        health: Health,
+        progress: Progress,
+        disk_stops: bool,
+    ) -> None:
+        self._link = link
+        self._students = students
+        self._clock = clock
+        self._counts = counts
+        self._timing = timing
+        self._health = health
+        self._progress = progress
+        self._captured: dict[int, int] = {}
+        self._started_wall_ns = clock.wall_ns()
+        self._line: State | None = None
+        self._line_words = "the line process is looked for"
+        self.may_start = threading.Event()
+        self.ready_ns: int | None = None
+        self.outcomes_gone = 0
+        self.parts = Parts(views, slots, self.settled, counts.frame)
+        self.recorder = Recorder(journal, clock, health, progress, self.committed, disk_stops)
+
+    # --- the line's thread ---
+
+    def run(self, stop: threading.Event) -> None:
+        """Listen to the line and give up on what does not come."""
+        while not stop.is_set():
+            limit_ns = self.parts.next_limit_ns()
+            now_ns = self._clock.now_ns()
+            wait_ns = _POLL_NS if limit_ns is None else min(_POLL_NS, max(0, limit_ns - now_ns))
+            self._link.say_ready(self._health.is_ready)
+            self._link.poll(wait_ns / 1e9, self)
+            self.parts.expire(self._clock.now_ns())
+            self._progress.beat(SOURCE)
+
+    def born(self, part: Part) -> None:
+        """A part was born."""
+        self.parts.born(part)
+
+    def birth_refused(self, token: int) -> None:
+        """The line did not take the birth: its frame finds no part and is counted as unpaired."""
+        log.warning("the line refused the birth of frame %d", token)
+
+    def ended(self, event: GateEvent) -> None:
+        """A part's order ended; it is counted if it ended in this run."""
+        score = self.parts.ended(event.part_id)
+        self._captured.pop(event.part_id, None)
+        self.recorder.put(event)
+        if event.ended_wall_ns >= self._started_wall_ns:
+            kind, reason = _final(event)
+            self._counts.part(event, kind, reason, score, in_time=event.reason not in _MISSED)
+
+    def outcomes_lost(self, count: int) -> None:
+        """Outcomes were overwritten in the ring, or damaged, before they could be read."""
+        self.outcomes_gone += count
+        self.note("outcomes lost", f"{count} outcomes were overwritten or damaged before the journal had them")
+
+    def line_state(self, state: State) -> None:
+        """The line's state; a new line process takes over the parts of an earlier one as lost."""
+        for part in self.parts.lost(state.session):
+            self._line_lost(part)
+        before, self._line = self._line, state
+        if before is None or before.state is not state.state:
+            self.note("line", f"{state.state.name}: {state.words() or 'no fault'}")
+        if state.state is LineState.READY and self._health.is_ready:
+            self.ready_ns = self.ready_ns or self._clock.now_ns()
+            self.may_start.set()
+
+    def line_inputs(self, inputs: Inputs) -> None:
+        """Nothing depends on the levels of the inputs here."""
+
+    def word_acked(self, ack: Ack) -> None:
+        """The outcome of the part tells what became of the word."""
+
+    def line_away(self, words: str) -> None:
+        """No line is connected."""
+        if self._line is not None:
+            self.note("line", f"away: {words}")
+        self._line = None
+        self._line_words = words
+
+    def _line_lost(self, part: Part) -> None:
+        """The line process ended with this part in its zone: what the gate did is not known."""
+        lost = GateEvent(
+            ring_seq=0,
+            part_id=part.part_id,
+            born_ns=part.born_ns,
+            born_err_ns=part.born_err_ns,
+            deadline_ns=part.deadline_ns,
+            planned_ns=0,
+            written_ns=0,
+            confirmed_ns=0,
+            ended_wall_ns=self._clock.wall_ns(),
+            recipe=part.recipe,
+            outcome=GateOutcome.LATE,
+            verdict=Kind.UNKNOWN,
+            reason=Reason.LINE_LOST,
+        )
+        self._captured.pop(part.part_id, None)
+        self.recorder.put(lost)
+        self._counts.part(lost, Kind.UNKNOWN, Reason.LINE_LOST, math.nan, in_time=True)
+
+    # --- verdicts ---
+
+    def settled(self, settled: Settled) -> None:
+        """All views of a part are decided."""
+        verdict = self._verdict(settled)
+        if settled.captured_ns:
+            self._timing.decided(settled.captured_ns, verdict.decided_ns)
+        if verdict.kind is Kind.PASS:
+            self._captured[verdict.part_id] = settled.captured_ns
+        else:
+            self._link.reject(verdict)
+        self.recorder.put(Decided(settled.part, verdict))
+
+    def _verdict(self, settled: Settled) -> Verdict:
+        part, (kind, reason) = settled.part, settled.decision
+        now_ns = self._clock.now_ns()
+        if now_ns >= part.deadline_ns:
+            kind, reason = Kind.UNKNOWN, Reason.LATE
+        elif kind is Kind.PASS and not part.releasable:
+            kind, reason = Kind.UNKNOWN, Reason.PURGE
+        student = self._students.get(part.recipe)
+        threshold = student.entry.threshold if student else math.nan
+        model = student.entry.sha256 if student else ""
+        return Verdict(part.part_id, kind, reason, settled.score, threshold, model, now_ns)
+
+    def committed(self, record: Record) -> None:
+        """A record is on the disk: now a PASS may let its part go."""
+        self._counts.record(committed=True)
+        if isinstance(record, Decided) and record.verdict.kind is Kind.PASS:
+            self._release(record)
+        elif isinstance(record, GateEvent) and record.ring_seq:
+            self._link.acknowledge_outcomes(record.ring_seq)
+
+    def _release(self, record: Decided) -> None:
+        """The line refuses a release after the deadline; telling it is still worth the reason it records."""
+        sent = self._link.release(record.verdict)
+        captured_ns = self._captured.pop(record.part.part_id, 0)
+        if sent and captured_ns:
+            self._timing.released(captured_ns, self._clock.now_ns())
+
+    def note(self, kind: str, words: str) -> None:
+        """Put a change of the station's state into the journal and the log."""
+        log.info("%s: %s", kind, words)
+        self.recorder.put(Note(self._clock.wall_ns(), kind, words))
+
+    # --- what the station is doing ---
+
+    @property
+    def permit(self) -> bool:
+        """Whether the line permit is on."""
+        return self._line is not None and self._line.permit
+
+    def standing(self) -> Standing:
+        """The state of the whole station with its first cause: the eye's own first, then the line's."""
+        own = self._health.standing
+        if own.level is not Level.READY:
+            return own
+        if self._line is None:
+            return Standing(Level.NOT_READY, self._line_words)
+        level = _LEVELS.get(self._line.state, Level.NOT_READY)
+        words = self._line.words() or f"the line is {self._line.state.name.lower()}"
+        return Standing(level, "" if level is Level.READY else words)
+
+    def refuse_stopped(self) -> None:
+        """Raises StationStop when a limit has stopped the line."""
+        if self._line is not None and self._line.state is LineState.STOPPED:
+            raise StationStop(
+                f"a limit stopped the station: {self._line.words()}; look at the line, then start it again"
+            )
+
+
+def _final(event: GateEvent) -> tuple[Kind, Reason]:
+    """The verdict that counted: a PASS that did not open the gate, for a reason of the line, passed nobody."""
+    if event.verdict is Kind.PASS and event.outcome is GateOutcome.FIRED:
+        return Kind.UNKNOWN, event.reason
+    return event.verdict, event.reason

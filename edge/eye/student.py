@@ -1,0 +1,76 @@
+"""A loaded student with all that judging with it takes: the engine, its threshold and the geometry of its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.bundle import Bundle
+from edge.clock import Clock
+from edge.errors import ConfigError, EngineError
+from edge.infer import TABLE, Engine
+from edge.judge import Decision, judge
+from edge.kinds import find
+from edge.manifest import ModelEntry
+from edge.options import Engine as EngineOptions
+from edge.pixels import STEP, Image, Pixels
+from edge.records import Kind, Reason, Scores
+from edge.timing import Stamps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Student:
+    """One product's network, warm. Used by one thread."""
+
+    product: str
+    version: int
+    entry: ModelEntry
+    engine: Engine
+    pixels: Pixels
+    sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
+
+    def look(self, image: Image, stamps: Stamps, clock: Clock) -> Scores:
+        """The scores of one picture (uint8 H x W x 3 BGR, or H x W). Raises ConfigError, EngineError."""
+        self.pixels.to_input(image, self.engine.input)
+        stamps.pixels_ns = clock.now_ns()
+        scores = self.engine.infer()
+        stamps.engine_ns = clock.now_ns()
+        return scores
+
+    def judge(self, scores: Scores) -> Decision:
+        """The decision at the bundle's threshold."""
+        spec = self.pixels.spec
+        return judge(scores, self.entry.threshold, (spec.height // STEP, spec.width // STEP))
+
+
+def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
+    """Load the bundle's preferred model for this engine and prove it on an acceptance picture.
+
+    Raises BundleError when the bundle has none, EngineError when it does not load or gives no sound score.
+    """
+    manifest = bundle.manifest
+    entry = manifest.entry(options.kind, options.precision)
+    engine: Engine = find(TABLE, options.kind, "engine")(options)
+    engine.load(bundle.model(entry))
+    if engine.input.shape != manifest.input.shape():
+        raise EngineError(
+            f"the model of {manifest.product} takes {engine.input.shape}, its bundle says {manifest.input.shape()}: "
+            "compile the bundle again"
+        )
+    pictures = bundle.acceptance()
+    if not pictures:
+        raise EngineError(
+            f"the bundle of {manifest.product} holds no acceptance picture: compile it again with some"
+        )
+    student = Student(manifest.product, manifest.version, entry, engine, Pixels(manifest.input), pictures[0].image)
+    prove(student, clock)
+    return student
+
+
+def prove(student: Student, clock: Clock) -> None:
+    """One inference on the acceptance picture; also keeps an idle engine warm. Raises EngineError."""
+    try:
+        decision = student.judge(student.look(student.sample, Stamps(), clock))
+    except ConfigError as error:
+        raise EngineError(f"the acceptance picture of {student.product} does not fit its model: {error}") from error
+    if decision == (Kind.UNKNOWN, Reason.BAD_SCORE):
+        raise EngineError(f"the model of {student.product} gives no sound score: install a bundle that does")

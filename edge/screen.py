@@ -1,0 +1,213 @@
+"""What the commands show a person in the terminal: tables, evidence, the live view of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live as LiveView
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from edge import check
+from edge.clock import SECOND
+from edge.line.outputs.survival import goes_to_rest, survives
+from edge.manifest import Evidence, Manifest, ModelEntry
+from edge.options import Output
+from edge.records import GateOutcome, Kind
+from edge.report import Report
+from edge.station import Station
+
+if TYPE_CHECKING:
+    from edge.eye.collect import Collected
+    from edge.eye.run import Live
+    from edge.install import Installed
+
+_COLOURS = {Kind.PASS: "green", Kind.REJECT: "red", Kind.UNKNOWN: "yellow"}
+_REDRAW_NS = SECOND // 5
+
+
+def sentence(evidence: Evidence) -> str:
+    """The evidence behind a threshold, as one sentence."""
+    return (
+        f"on {evidence.defects} held-out defects from {evidence.groups} groups, {evidence.missed} missed: "
+        f"escape rate <= {evidence.escape_upper:.1%} with {evidence.confidence:.0%} confidence; overkill "
+        f"{evidence.overkill}/{evidence.goods} (<= {evidence.overkill_upper:.1%})"
+    )
+
+
+def model_line(entry: ModelEntry) -> str:
+    """A model with its threshold and what was proven of it."""
+    proven = "proven" if entry.proven else f"UNPROVEN for {entry.evidence.target_escape:.1%}"
+    return (
+        f"{entry.target} {entry.precision}, threshold {entry.threshold:.4f}, {proven}: {sentence(entry.evidence)}"
+    )
+
+
+def print_evidence(manifest: Manifest) -> None:
+    """The product that is active now, and what each of its models has proven."""
+    print(f"{manifest.product} version {manifest.version} is active (made {manifest.created})")
+    for entry in manifest.models:
+        print(f"  {model_line(entry)}")
+
+
+def print_installed(found: Sequence[Installed]) -> None:
+    """The retained bundles, the active ones marked."""
+    table = Table("product", "version", "active", "file")
+    for one in found:
+        table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name)
+    if found:
+        Console().print(table)
+    else:
+        print("no bundle is installed: edge install X.bundle --station STATION.TOML")
+
+
+# --- edge check ---
+
+
+def print_check(station: Station, manifests: dict[int, Manifest]) -> None:
+    """What a station that may run consists of: products, time budget, outputs."""
+    console = Console()
+    identity = station.station
+    print(f"{station.source}: station {identity.name}, mode {identity.mode}")
+    for recipe, manifest in manifests.items():
+        entry = manifest.entry(station.engine.kind, station.engine.precision)
+        print(f"product {manifest.product} version {manifest.version} (recipe {recipe}): {model_line(entry)}")
+    if identity.mode != "collect" and station.gate is not None and station.travel is not None:
+        console.print(_budget_table(station, station.travel.pitch_ms / 2))
+        console.print(_output_table(station))
+    print("the station may run")
+
+
+def _budget_table(station: Station, half_ms: float) -> Table:
+    table = Table("stated time error", "ms", title=f"time budget: at most half the pitch, {half_ms:g} ms")
+    for item in check.time_budget(station):
+        table.add_row(item.what, f"{item.error_ms:g}")
+    for camera in station.camera:
+        total = sum(item.error_ms for item in check.pairing_budget(station, camera))
+        table.add_row(f"camera {camera.name}: trigger, capture and window", f"{total:g}")
+    return table
+
+
+def _output_table(station: Station) -> Table:
+    table = Table("output", "kind", "line dies", "line hangs", "cable", "boot", "rests by itself", title="outputs")
+    assert station.gate is not None
+    outputs: dict[str, Output | None] = {"gate": station.gate.output, "line_permit": station.line_permit}
+    for name, output in outputs.items():
+        if output is None:
+            continue
+        known = survives(output.kind)
+        rests = "yes" if goes_to_rest(output) else "no"
+        table.add_row(name, output.kind, known.line_death, known.line_hang, known.cable, known.boot, rests)
+    return table
+
+
+# --- edge run, edge demo ---
+
+
+def print_report(report: Report) -> None:
+    """A run's report as tables."""
+    Console().print(report_tables(report))
+
+
+def report_tables(report: Report) -> Group:
+    """Parts, gate and latency of a run."""
+    verdicts = ", ".join(f"{count} {name}" for name, count in report.verdicts.items())
+    reasons = ", ".join(f"{name} {count}" for name, count in report.unknown_reasons.items())
+    gate = report.gate
+    errors = gate["edge_error_us"]
+    facts = Table(show_header=False, title="run")
+    facts.add_row("parts", f"{report.parts}: {verdicts}")
+    if reasons:
+        facts.add_row("unknown because", reasons)
+    facts.add_row("frames", ", ".join(f"{count} {name}" for name, count in report.frames.items()))
+    facts.add_row("deadlines", f"{report.deadline['met']} met, {report.deadline['missed']} missed")
+    facts.add_row(
+        "gate",
+        f"{gate['orders']} orders: {gate['fired']} fired, {gate['released']} released, {gate['late']} late, "
+        f"{gate['unconfirmed']} unconfirmed",
+    )
+    if errors["n"]:
+        facts.add_row(
+            "gate edge, written - planned",
+            f"{errors['n']} edges: p50 {errors['p50']:.0f} us, p99 {errors['p99']:.0f}, "
+            f"p99.9 {errors['p999']:.0f}, max {errors['max']:.0f}",
+        )
+    facts.add_row("journal", f"{report.journal['committed']} committed, {report.journal['lost']} lost")
+    startup = "never" if report.startup_ms is None else f"{report.startup_ms:.0f} ms"
+    facts.add_row("start to READY", startup)
+    facts.add_row("memory, processor", f"{report.rss_mb:.0f} MB, {report.cpu_s:.1f} s")
+    if report.cause:
+        facts.add_row(report.state, report.cause)
+    return Group(facts, _latency_table(report.latency_ms))
+
+
+def _latency_table(latency_ms: dict[str, dict[str, float | None]]) -> Table:
+    ranks = ("p50", "p90", "p99", "p999", "max")
+    table = Table("latency, ms", *ranks, title="where the time goes")
+    for stage, figures in latency_ms.items():
+        table.add_row(stage, *("" if (value := figures[rank]) is None else f"{value:.2f}" for rank in ranks))
+    return table
+
+
+@contextmanager
+def live_view(title: str) -> Iterator[Callable[[Live], None]]:
+    """A table that follows a run: parts, verdicts, latency, gate; a few times a second."""
+    console = Console()
+    drawn_ns = -_REDRAW_NS
+    with LiveView(console=console, auto_refresh=False) as view:
+
+        def watch(live: Live) -> None:
+            nonlocal drawn_ns
+            if live.elapsed_ns - drawn_ns >= _REDRAW_NS:
+                drawn_ns = live.elapsed_ns
+                view.update(_live_table(title, live), refresh=True)
+
+        yield watch
+
+
+def _live_table(title: str, live: Live) -> Table:
+    counts, standing = live.counts, live.standing
+    table = Table(title=f"{title}  {live.elapsed_ns / SECOND:.0f} s", show_header=False, min_width=72)
+    table.add_row("state", f"{standing.level.name} {standing.cause}")
+    table.add_row("line permit", "on" if live.permit else "off")
+    table.add_row("parts", str(counts.parts))
+    verdicts = Text()
+    for kind in Kind:
+        verdicts.append(f"{counts.verdicts[kind]} {kind.name}  ", _COLOURS[kind])
+    table.add_row("verdicts", verdicts)
+    outcomes = "  ".join(f"{counts.outcomes[outcome]} {outcome.name.lower()}" for outcome in GateOutcome)
+    table.add_row("gate", outcomes)
+    table.add_row("last part", _last_part(counts.last_part))
+    for stage in ("engine", "capture_to_verdict", "capture_to_release"):
+        p50, p99 = live.timing.recent_ms(stage, 0.5), live.timing.recent_ms(stage, 0.99)
+        if p50 is not None and p99 is not None:
+            table.add_row(stage.replace("_", " "), f"p50 {p50:.1f} ms  p99 {p99:.1f} ms")
+    return table
+
+
+def _last_part(last: tuple[int, Kind, object, float] | None) -> Text:
+    if last is None:
+        return Text("none yet")
+    part_id, kind, _, score = last
+    return Text(f"{part_id & 0xFFFF_FFFF}  {kind.name}  score {score:.3f}", _COLOURS[kind])
+
+
+# --- edge collect ---
+
+
+@contextmanager
+def collecting(pictures: int | None) -> Iterator[Callable[[Collected], None]]:
+    """A progress line for edge collect."""
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=pictures, words="")
+
+        def watch(so_far: Collected) -> None:
+            words = "; ".join(so_far.away.values())
+            progress.update(task, completed=so_far.stored, words=words)
+
+        yield watch

@@ -1,0 +1,100 @@
+"""Tries a station's devices one by one without a line: opens the cameras, infers once, reads back the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge.capture import TABLE as CAMERAS
+from edge.capture import Camera, EndOfPictures
+from edge.capture.quality import FrameCheck
+from edge.clock import MS, SECOND, Clock
+from edge.errors import CameraError, ConfigError, EngineError, KenpinError
+from edge.eye.student import Student, load
+from edge.install import open_active
+from edge.kinds import find
+from edge.line.outputs.trial import read_back
+from edge.manifest import Manifest
+from edge.options import Camera as CameraOptions
+from edge.records import Frame, Kind, Reason
+from edge.station import Station
+from edge.timing import Stamps
+
+
+def bundles_of(station: Station) -> dict[int, Manifest]:
+    """The manifests of the station's installed products by recipe number. Raises BundleError."""
+    return {recipe: open_active(station, product).manifest for recipe, product in station.products().items()}
+
+
+def try_devices(station: Station, clock: Clock) -> Iterator[str]:
+    """What each device answers, as sentences, as they come; outputs are only brought to rest.
+
+    Raises the first DeviceError after all have been tried.
+    """
+    failed: list[KenpinError] = []
+    students = [
+        load(open_active(station, product), station.engine, clock) for product in station.products().values()
+    ]
+    try:
+        for camera in station.camera:
+            try:
+                yield _camera_answers(camera, students, clock)
+            except (CameraError, EngineError) as error:
+                failed.append(error)
+                yield str(error)
+    finally:
+        for student in students:
+            student.engine.close()
+    if station.station.mode == "inspect":
+        for words, failure in read_back(station, clock):
+            failed += [failure] if failure else []
+            yield words
+    if failed:
+        raise failed[0]
+
+
+def _camera_answers(options: CameraOptions, students: list[Student], clock: Clock) -> str:
+    camera: Camera = find(CAMERAS, options.kind, "camera")(options, clock)
+    try:
+        camera.open()
+        frame = _first_frame(camera, options, clock)
+        if frame is None:
+            return (
+                f"camera {options.name}: open; no frame within {options.timeout_ms:g} ms (it waits for a trigger)"
+            )
+        words = f"camera {options.name}: {frame.image.shape[1]} x {frame.image.shape[0]}, {_quality(frame)}"
+        return "; ".join([words, *(_judged(student, frame, clock) for student in students)])
+    finally:
+        camera.close()
+
+
+def _first_frame(camera: Camera, options: CameraOptions, clock: Clock) -> Frame | None:
+    until_ns = clock.now_ns() + round(options.timeout_ms * MS)
+    while clock.now_ns() < until_ns:
+        try:
+            frame = camera.read((until_ns - clock.now_ns()) / SECOND)
+        except EndOfPictures:
+            return None
+        if frame is not None:
+            return frame
+    if options.triggered:
+        return None
+    raise CameraError(
+        f"camera {options.name} is open but sent no frame within {options.timeout_ms:g} ms: check cable and settings"
+    )
+
+
+def _quality(frame: Frame) -> str:
+    reason = FrameCheck().check(frame.image)
+    return "frame looks sound" if reason is Reason.NONE else f"frame refused ({reason.name}): check light and lens"
+
+
+def _judged(student: Student, frame: Frame, clock: Clock) -> str:
+    stamps = Stamps(taken_ns=clock.now_ns())
+    try:
+        scores = student.look(frame.image, stamps, clock)
+    except ConfigError as error:
+        return f"{student.product}: {error}"
+    kind, _ = student.judge(scores)
+    took_ms = (stamps.engine_ns - stamps.taken_ns) / MS
+    words = {Kind.PASS: "would pass", Kind.REJECT: "would be rejected", Kind.UNKNOWN: "cannot be judged"}[kind]
+    return f"{student.product}: score {scores.score:.3f}, {words}, {took_ms:.1f} ms"
