@@ -1,0 +1,289 @@
+"""A device installs, switches and rolls back bundles whole or not at all, and trusts none without verifying it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge import install as install_file
+from edge.bundle import key_id
+from edge.clock import SECOND, ManualClock
+from edge.errors import BundleError, ConfigError, JournalError
+from edge.install import install, installed, open_active, rollback
+from edge.station import Station, parse
+from tests.bundles import KEY, OTHER_KEY, a_bundle, store_key
+
+STATION = """
+[station]
+name = "line-3"
+mode = "collect"
+state_dir = "state"
+keys_dir = "keys"
+[[camera]]
+name = "top"
+kind = "belt"
+[trigger]
+kind = "camera"
+camera = "top"
+"""
+MAY_2026 = 1_777_593_600 * SECOND
+
+
+def a_station(folder: Path) -> Station:
+    return parse(STATION.encode(), folder / "station.toml")
+
+
+@pytest.fixture
+def station(tmp_path):
+    store_key(tmp_path / "keys")
+    return a_station(tmp_path)
+
+
+def put(tmp_path, station, version, key=KEY, **changes):
+    path = a_bundle(tmp_path / f"cap-a-{version}.bundle", key, version=version, **changes)
+    return install(path, station, ManualClock(wall_ns=MAY_2026))
+
+
+def folder_of(station, product="cap-a"):
+    return station.station.state_dir / "bundles" / product
+
+
+def versions(station):
+    return [(item.version, item.active) for item in installed(station)]
+
+
+def test_an_installed_bundle_is_opened(tmp_path, station):
+    assert put(tmp_path, station, 3).version == 3
+    (tmp_path / "cap-a-3.bundle").unlink()
+    bundle = open_active(station, "cap-a")
+    assert bundle.manifest.version == 3
+    assert bundle.model(bundle.manifest.entry("ort")) == b"a student"
+    assert [(item.product, item.version, item.active) for item in installed(station)] == [("cap-a", 3, True)]
+
+
+def test_products_live_beside_each_other(tmp_path, station):
+    put(tmp_path, station, 3)
+    put(tmp_path, station, 1, product="cap-b")
+    assert [(item.product, item.version) for item in installed(station)] == [("cap-a", 3), ("cap-b", 1)]
+    assert open_active(station, "cap-b").manifest.version == 1
+
+
+def test_a_newer_version_becomes_active_and_the_older_is_retained(tmp_path, station):
+    put(tmp_path, station, 3)
+    put(tmp_path, station, 4)
+    assert versions(station) == [(3, False), (4, True)]
+
+
+def test_the_same_bundle_again_changes_nothing(tmp_path, station):
+    put(tmp_path, station, 3)
+    before = (folder_of(station) / "3.bundle").stat()
+    put(tmp_path, station, 3)
+    assert (folder_of(station) / "3.bundle").stat() == before
+
+
+@pytest.mark.parametrize(("version", "classes"), [(2, ("scratch",)), (3, ("dent",))])
+def test_an_older_version_and_another_bundle_of_the_same_version_are_refused(tmp_path, station, version, classes):
+    put(tmp_path, station, 3)
+    with pytest.raises(BundleError, match=r"version 3 is installed; compile it with a higher --version"):
+        put(tmp_path, station, version, classes=classes)
+    assert versions(station) == [(3, True)]
+
+
+def test_an_expired_bundle_is_refused_by_wall_time_at_install_only(tmp_path, station):
+    with pytest.raises(
+        BundleError, match="expired at 2026-04-30T00:00:00Z; compile it again, or set this machine's"
+    ):
+        put(tmp_path, station, 3, expires="2026-04-30T00:00:00Z")
+    put(tmp_path, station, 3, expires="2026-05-02T00:00:00+00:00")
+    path = tmp_path / "cap-a-4.bundle"
+    a_bundle(path, version=4, expires="2026-05-02T00:00:00Z")
+    with pytest.raises(BundleError, match="expired"):
+        install(path, station, ManualClock(wall_ns=MAY_2026 + 2 * 86_400 * SECOND))
+    assert open_active(station, "cap-a").manifest.version == 3
+
+
+def test_nothing_of_a_bundle_that_cannot_be_trusted_is_kept(tmp_path, station):
+    path = a_bundle(tmp_path / "x.bundle", OTHER_KEY)
+    with pytest.raises(BundleError, match="unknown key"):
+        install(path, station)
+    assert not folder_of(station).exists()
+
+
+def test_a_copy_that_went_wrong_is_not_used(tmp_path, station, monkeypatch):
+    """The disk wrote something else than it was given."""
+    put(tmp_path, station, 3)
+    monkeypatch.setattr(install_file, "write_synced", lambda path, data: path.write_bytes(data[:-1] + b"?"))
+    with pytest.raises(BundleError, match="changed after it was signed"):
+        put(tmp_path, station, 4)
+    assert versions(station) == [(3, True)]
+
+
+def test_a_stored_bundle_that_was_damaged_is_refused_and_replaced_by_installing_it_again(tmp_path, station):
+    put(tmp_path, station, 3)
+    stored = folder_of(station) / "3.bundle"
+    stored.write_bytes(stored.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match="damaged or was changed"):
+        open_active(station, "cap-a")
+    put(tmp_path, station, 3)
+    assert open_active(station, "cap-a").manifest.version == 3
+
+
+def test_a_revoked_key_stops_the_next_start_and_its_product_can_be_signed_anew(tmp_path, station):
+    put(tmp_path, station, 3)
+    store_key(tmp_path / "keys", OTHER_KEY, "other")
+    (tmp_path / "keys" / "revoked.txt").write_text(key_id(KEY.public_key()).hex())
+    with pytest.raises(BundleError, match="revoked key"):
+        open_active(station, "cap-a")
+    put(tmp_path, station, 3, OTHER_KEY)
+    assert open_active(station, "cap-a").key_id == key_id(OTHER_KEY.public_key())
+
+
+def test_a_bundle_under_another_ones_name_is_refused(tmp_path, station):
+    put(tmp_path, station, 3)
+    put(tmp_path, station, 4)
+    (folder_of(station) / "3.bundle").replace(folder_of(station) / "4.bundle")
+    with pytest.raises(BundleError, match="is cap-a version 3 under another name; remove it"):
+        open_active(station, "cap-a")
+
+
+# --- rolling back -----------------------------------------------------------------------------------------------
+
+
+def test_rollback_returns_to_the_version_before_and_installing_forward_again(tmp_path, station):
+    for version in (3, 5, 8):
+        put(tmp_path, station, version)
+    assert rollback("cap-a", station).version == 5
+    assert rollback("cap-a", station).version == 3
+    assert open_active(station, "cap-a").manifest.version == 3
+    assert versions(station) == [(3, True), (5, False), (8, False)]
+    with pytest.raises(BundleError, match="no version of cap-a before 3 can be used; install"):
+        rollback("cap-a", station)
+    put(tmp_path, station, 8)
+    assert versions(station)[-1] == (8, True)
+
+
+def test_rollback_never_returns_to_a_revoked_or_damaged_version(tmp_path, station):
+    store_key(tmp_path / "keys", OTHER_KEY, "other")
+    put(tmp_path, station, 1)
+    put(tmp_path, station, 2, OTHER_KEY)
+    put(tmp_path, station, 3)
+    put(tmp_path, station, 4)
+    (tmp_path / "keys" / "revoked.txt").write_text(key_id(OTHER_KEY.public_key()).hex())
+    (folder_of(station) / "3.bundle").write_bytes(b"")
+    assert rollback("cap-a", station).version == 1
+    put(tmp_path, station, 4)
+    (folder_of(station) / "1.bundle").unlink()
+    with pytest.raises(BundleError, match=r"can be used: .*3\.bundle is unsigned.*; .*revoked key"):
+        rollback("cap-a", station)
+    assert open_active(station, "cap-a").manifest.version == 4
+
+
+def test_rollback_may_return_to_an_expired_bundle(tmp_path, station):
+    put(tmp_path, station, 1, expires="2026-05-02T00:00:00Z")
+    put(tmp_path, station, 2)
+    assert rollback("cap-a", station).version == 1
+
+
+def test_only_the_latest_versions_are_retained(tmp_path, station):
+    for version in range(1, 9):
+        put(tmp_path, station, version)
+    assert [version for version, _ in versions(station)] == [4, 5, 6, 7, 8]
+
+
+# --- what is not there, and names -------------------------------------------------------------------------------
+
+
+def test_a_product_that_is_not_installed_is_said_so(station):
+    assert installed(station) == []
+    for act in (lambda: open_active(station, "cap-a"), lambda: rollback("cap-a", station)):
+        with pytest.raises(BundleError, match="install one with `edge install`"):
+            act()
+    assert not station.station.state_dir.exists()
+
+
+@pytest.mark.parametrize("product", ["", ".", "..", "../x", "a/b", "x" * 41, ".hidden", "a b", "a\n", "ä"])
+def test_a_product_name_that_could_leave_the_folder_is_refused(station, product):
+    for act in (lambda: open_active(station, product), lambda: rollback(product, station)):
+        with pytest.raises(ConfigError, match="use up to 40 letters"):
+            act()
+
+
+@pytest.mark.parametrize("target", ["../../elsewhere.bundle", "none.bundle", "", "3.bundle/../3.bundle"])
+def test_an_active_link_that_points_elsewhere_is_not_followed(tmp_path, station, target):
+    put(tmp_path, station, 3)
+    a_bundle(tmp_path / "state" / "elsewhere.bundle")
+    link = folder_of(station) / "active"
+    link.unlink()
+    if target:
+        link.symlink_to(target)
+    with pytest.raises(BundleError, match="no bundle of cap-a is active"):
+        open_active(station, "cap-a")
+
+
+def test_a_disk_that_refuses_leaves_the_old_bundle_active(tmp_path, station, monkeypatch):
+    put(tmp_path, station, 3)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(JournalError, match="No space left on device; free disk space"):
+            put(tmp_path, station, 4)
+    assert open_active(station, "cap-a").manifest.version == 3
+    put(tmp_path, station, 4)
+    assert versions(station) == [(3, False), (4, True)]
+
+
+# --- kill -9 at every step --------------------------------------------------------------------------------------
+
+
+def killed_at_every_step(folder: Path) -> None:
+    """In a process of its own: prints, for a kill before each operation on a file, the version that is active."""
+    station = a_station(folder)
+    for step in range(1, 100):
+        child = os.fork()
+        if child == 0:
+            left = [step]
+
+            def kill(event: str, arguments: tuple[object, ...], left: list[int] = left) -> None:
+                changes = event in ("os.rename", "os.symlink", "os.remove", "os.mkdir")
+                if changes or (event == "open" and "state" in str(arguments[0])):
+                    left[0] -= 1
+                    if left[0] == 0:
+                        os.kill(os.getpid(), 9)
+
+            sys.addaudithook(kill)
+            install(folder / "cap-a-4.bundle", station, ManualClock(wall_ns=MAY_2026))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        bundle = open_active(station, "cap-a")
+        print(bundle.manifest.version, len(bundle.acceptance()), os.WIFSIGNALED(status), flush=True)
+        if not os.WIFSIGNALED(status):
+            break
+        link = folder_of(station) / "active"
+        (folder_of(station) / "4.bundle").unlink(missing_ok=True)
+        link.unlink()
+        link.symlink_to("3.bundle")
+
+
+def test_a_kill_at_any_instant_leaves_the_old_bundle_or_the_new(tmp_path, station):
+    put(tmp_path, station, 3)
+    a_bundle(tmp_path / "cap-a-4.bundle", version=4)
+    code = "import sys, pathlib, tests.test_install as t; t.killed_at_every_step(pathlib.Path(sys.argv[1]))"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert child.returncode == 0, child.stderr
+    steps = [line.split() for line in child.stdout.splitlines()]
+    assert all(version in "34" and pictures == "2" for version, pictures, _ in steps)
+    assert [killed for *_, killed in steps] == ["True"] * (len(steps) - 1) + ["False"]
+    assert steps[-1][0] == "4"
+    assert len(steps) > 8
+    left = sorted(path.name for path in folder_of(station).iterdir())
+    assert left == [".lock", "3.bundle", "4.bundle", "active"]
