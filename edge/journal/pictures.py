@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,8 +32,8 @@ class PictureStore:
         self._limit = max_mb * _MB
         self._nth = keep_every_nth_pass
         self._clock = clock or SystemClock()
-        self._files = deque(_scanned(folder))
-        self._bytes = sum(size for _, size in self._files)
+        self._bytes = sum(size for day in _days(folder) for _, size in _files(day))
+        self._oldest: deque[tuple[str, int]] = deque()  # of one day: an index of all would take tens of MB
         self._passes = 0
         self._last_pass = -1
         self.kept = 0
@@ -78,29 +78,43 @@ class PictureStore:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        self._files.append((path, len(data)))
         self._bytes += len(data)
         return True
 
     def _make_room(self, size: int) -> None:
         """Delete the oldest files until `size` more bytes fit. Raises OSError when a file cannot be deleted."""
-        while self._files and self._bytes + size > self._limit:
-            path, freed = self._files[0]
+        while self._bytes + size > self._limit:
+            self._oldest = self._oldest or deque(_oldest_files(self._folder))
+            if not self._oldest:
+                self._bytes = 0  # somebody else deleted them
+                return
+            name, freed = self._oldest[0]
+            path = Path(name)
             path.unlink(missing_ok=True)
-            self._files.popleft()
+            self._oldest.popleft()
             self._bytes -= freed
             self.dropped += 1
-            if not self._files or self._files[0][0].parent != path.parent:
-                with suppress(OSError):  # something else lies in that day's folder
+            if not self._oldest:
+                with suppress(OSError):  # more came to that day, or something else lies in its folder
                     path.parent.rmdir()
 
 
-def _scanned(folder: Path) -> Iterator[tuple[Path, int]]:
-    """What earlier runs left, oldest first: by day, then by part id, which counts up."""
-    for day in sorted(folder.glob(_DAY)):
-        for path in sorted(day.glob("*.jpg")):
-            with suppress(OSError):
-                yield path, path.stat().st_size
+def _days(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_DAY))
+
+
+def _files(day: Path) -> list[tuple[str, int]]:
+    """Path and size in bytes of a day's pictures, oldest first: their names begin with the part id, which counts up."""
+    try:
+        with os.scandir(day) as entries:
+            return sorted((entry.path, entry.stat().st_size) for entry in entries if entry.name.endswith(".jpg"))
+    except OSError:
+        return []
+
+
+def _oldest_files(folder: Path) -> list[tuple[str, int]]:
+    """The pictures of the oldest day that has any."""
+    return next((files for day in _days(folder) if (files := _files(day))), [])
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

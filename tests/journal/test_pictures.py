@@ -168,3 +168,13 @@ def test_a_full_disk_is_counted_and_leaves_no_torn_picture(tmp_path, clock):
         assert len(names(tmp_path)) == store.kept
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_pictures_that_somebody_else_deleted_free_their_room(tmp_path, clock):
+    store = PictureStore(tmp_path, 1, 0, clock)
+    for number in range(8):
+        store.keep(number, Kind.REJECT, "top", noise(number))
+    shutil.rmtree(tmp_path / "2026-09-25")
+    assert all(store.keep(number, Kind.REJECT, "top", noise(number)) for number in range(8, 12))
+    assert store.dropped == 0
+    assert len(names(tmp_path)) == 4
