@@ -1,0 +1,201 @@
+"""Any pipeline that ends in `appsink name=frames` is a camera; every other is refused with GStreamer's words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.capture import EndOfPictures, gst
+from edge.capture.gst import GstCamera
+from edge.clock import MS, SECOND, SystemClock
+from edge.errors import CameraError
+from edge.pixels import InputSpec, Pixels
+from edge.records import Frame, TimeSource
+from tests.capture.cameras import build
+
+LIVE = "videotestsrc is-live=true"
+
+
+@contextmanager
+def opened(pipeline: str, **settings: Any) -> Iterator[GstCamera]:
+    camera = build({"kind": "gst", "pipeline": pipeline, **settings}, SystemClock())
+    camera.open()
+    try:
+        yield camera
+    finally:
+        camera.close()
+
+
+def frame_of(camera: GstCamera) -> Frame:
+    frame = camera.read(10.0)
+    assert frame is not None
+    return frame
+
+
+@pytest.mark.parametrize(
+    "pipeline, message",
+    [
+        ("nosuchelement ! appsink name=frames", "nosuchelement"),
+        ("videotestsrc ! fakesink", "does not end in 'appsink name=frames'"),
+        ("videotestsrc ! appsink name=pictures", "does not end in 'appsink name=frames'"),
+        ("videotestsrc ! fakesink name=frames", "does not end in 'appsink name=frames'"),
+        ("appsink name=frames", "does not end in 'appsink name=frames'"),
+        ("videotestsrc ! ! appsink name=frames", "syntax error"),
+        ("v4l2src device=/dev/no-such-camera ! appsink name=frames", "no-such-camera"),
+        ("videotestsrc ! video/x-raw,format=NV12 ! appsink name=frames", "not-negotiated|could not be|stream"),
+    ],
+)
+def test_a_pipeline_that_cannot_deliver_is_refused(pipeline: str, message: str) -> None:
+    camera = build({"kind": "gst", "pipeline": pipeline}, SystemClock())
+    with pytest.raises(CameraError, match=message):
+        camera.open()
+        camera.read(5.0)
+    camera.close()
+
+
+def test_a_pipeline_that_never_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gst, "OPEN_S", 0.3)
+    camera = build({"kind": "gst", "pipeline": "appsrc ! video/x-raw ! appsink name=frames"}, SystemClock())
+    with pytest.raises(CameraError, match=r"did not start within 0\.3 s"):
+        camera.open()
+
+
+def test_a_live_source_that_stays_silent_is_waited_for() -> None:
+    with opened("appsrc is-live=true ! video/x-raw ! appsink name=frames") as camera:
+        assert camera.read(0.1) is None
+        assert camera.read(0.1) is None
+
+
+def test_a_live_source_that_ends_is_a_lost_camera() -> None:
+    with opened(f"{LIVE} num-buffers=2 ! video/x-raw,format=BGR ! appsink name=frames", triggered=True) as camera:
+        for _ in range(2):
+            frame_of(camera)
+        with pytest.raises(CameraError, match="stopped delivering"):
+            camera.read(5.0)
+
+
+def test_an_element_that_fails_in_service_is_a_lost_camera() -> None:
+    source = f"{LIVE} ! identity error-after=3 name=cable ! video/x-raw,format=BGR ! appsink name=frames"
+    with opened(source, triggered=True) as camera, pytest.raises(CameraError, match="cable"):
+        for _ in range(10):
+            camera.read(1.0)
+
+
+def test_a_file_that_ends_is_the_end_of_pictures() -> None:
+    source = "videotestsrc num-buffers=2 ! video/x-raw,format=BGR,framerate=100/1 ! appsink name=frames"
+    with opened(source) as camera:
+        frames = [frame_of(camera) for _ in range(2)]
+        assert [frame.source for frame in frames] == [TimeSource.ARRIVAL] * 2
+        with pytest.raises(EndOfPictures):
+            camera.read(5.0)
+
+
+@pytest.mark.parametrize("width", [64, 65, 66, 67])
+def test_rows_are_read_at_their_stride(width: int) -> None:
+    caps = f"video/x-raw,format=BGR,width={width},height=48"
+    with opened(f"{LIVE} pattern=smpte100 ! {caps} ! appsink name=frames") as camera:
+        image = frame_of(camera).image
+    assert image.shape == (48, width, 3)
+    # vertical colour bars: with a wrong stride the rows would slant
+    assert np.array_equal(image[0], image[20])
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert image[0, -1].tolist() == [255, 0, 0]  # blue
+
+
+def test_mono_pictures_have_two_dimensions() -> None:
+    caps = "video/x-raw,format=GRAY8,width=65,height=48"
+    with opened(f"{LIVE} pattern=white ! {caps} ! appsink name=frames") as camera:
+        image = frame_of(camera).image
+    assert image.shape == (48, 65)
+    assert image.min() >= 235  # video white
+
+
+def test_without_caps_in_the_pipeline_bgr_or_mono_is_asked_for() -> None:
+    with opened(f"{LIVE} ! videoconvert ! appsink name=frames") as camera:
+        assert frame_of(camera).image.shape == (240, 320, 3)
+
+
+def test_pictures_can_be_made_into_network_input() -> None:
+    with opened(
+        f"{LIVE} pattern=white ! video/x-raw,format=BGR,width=65,height=48 ! appsink name=frames"
+    ) as camera:
+        image = Pixels(InputSpec(32, 32)).to_input(frame_of(camera).image)
+    assert image.min() == 255
+
+
+def test_a_live_frame_is_stamped_by_its_source_not_by_its_arrival() -> None:
+    slow = "identity sleep-time=80000"  # microseconds between the stamp and us
+    source = f"{LIVE} ! video/x-raw,format=BGR,framerate=5/1 ! {slow} ! appsink name=frames"
+    clock = SystemClock()
+    with opened(source) as camera:
+        for _ in range(3):
+            frame = frame_of(camera)
+            assert frame.source == TimeSource.DRIVER
+            assert 79 * MS <= clock.now_ns() - frame.captured_ns < SECOND
+
+
+def test_a_triggered_camera_keeps_the_newest_of_its_queue() -> None:
+    clock = SystemClock()
+    source = f"{LIVE} ! video/x-raw,format=BGR,framerate=50/1 ! appsink name=frames"
+    with opened(source, triggered=True, queue=3) as camera:
+        frame_of(camera)
+        clock.sleep_until(clock.now_ns() + SECOND)
+        waiting = [frame_of(camera) for _ in range(3)]
+        assert [frame.frame_id - waiting[0].frame_id for frame in waiting] == [0, 1, 2]
+        assert waiting[2].lost >= 40
+        assert clock.now_ns() - waiting[0].captured_ns < 500 * MS
+
+
+def test_losses_are_counted_where_frames_carry_no_number() -> None:
+    # the encoder and the decoder drop the source's frame numbers
+    source = f"{LIVE} ! video/x-raw,framerate=50/1 ! jpegenc ! jpegdec ! videoconvert ! appsink name=frames"
+    clock = SystemClock()
+    with opened(source) as camera:
+        first = frame_of(camera)
+        clock.sleep_until(clock.now_ns() + SECOND)
+        frame_of(camera)
+        last = frame_of(camera)
+    assert first.lost < 10
+    assert 30 <= last.lost <= 60
+
+
+def test_a_hundred_openings_leave_no_thread_and_no_file_open() -> None:
+    camera = build(
+        {"kind": "gst", "pipeline": f"{LIVE} ! video/x-raw,format=BGR ! appsink name=frames"}, SystemClock()
+    )
+    held = []
+    for number in range(100):
+        camera.open()
+        if number % 10 == 0:
+            frame_of(camera)
+        camera.close()
+        held.append((threading.active_count(), _native_threads(), _open_files()))
+    assert all(now <= first + 2 for first, now in zip(held[5], held[-1], strict=True))
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _native_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_closing_does_not_wait_for_a_source_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gst, "CLOSE_S", 0.2)
+    source = f"{LIVE} ! identity sleep-time=1500000 ! video/x-raw,format=BGR ! appsink name=frames"
+    clock = SystemClock()
+    with opened(source) as camera:
+        assert camera.read(0.3) is None
+        began_ns = clock.now_ns()
+        camera.close()
+        assert clock.now_ns() - began_ns < SECOND
+    for thread in threading.enumerate():
+        if thread.name == "gst-state":
+            thread.join(10)
