@@ -86,10 +86,12 @@ device-env: .venv-device/stamp
 	.venv-device/bin/python $(PIP_INSTALL) -r requirements/device.txt
 	@touch $@
 
-# pytest stands beside that environment, not in it.
+# What tests need stands beside that environment, not in it.
+TOOLS = .venv-device/bin/python $(PIP_INSTALL) -c requirements/ci.txt --target .venv-device/tools --upgrade
 .venv-device/tools.stamp: requirements/ci.txt | .venv-device/bin/python
-	.venv-device/bin/python $(PIP_INSTALL) -c requirements/ci.txt --target .venv-device/tools --upgrade \
-	    pytest pytest-timeout hypothesis
+	rm -rf .venv-device/tools
+	$(TOOLS) pytest pytest-timeout hypothesis
+	$(TOOLS) --no-deps onnx ml-dtypes
 	@touch $@
 
 .venv-lock/uv.stamp: | .venv-lock/bin/python

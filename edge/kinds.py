@@ -8,13 +8,8 @@ from edge.errors import ConfigError
 
 # The import name of a library that is not a core dependency -> what to install.
 EXTRAS = {
-    "gi": "kenpin[gstreamer] (and the system packages gstreamer1.0-plugins-good, gir1.2-gst-plugins-base-1.0)",
-    "openvino": "kenpin[openvino]",
-    "tensorrt": "kenpin[tensorrt]",
-    "gpiod": "kenpin[gpio]",
-    "snap7": "kenpin[plc]",
-    "pycomm3": "kenpin[plc]",
-    "asyncua": "kenpin[plc]",
+    "gi": "pip install 'kenpin[gstreamer]' (and the system packages gstreamer1.0-plugins-good, "
+    "gir1.2-gst-plugins-base-1.0)",
 }
 
 
@@ -32,4 +27,4 @@ def find(table: Mapping[str, str], kind: str, room: str) -> Any:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        raise ConfigError(f"{room} kind {kind!r} needs {library}: pip install '{EXTRAS[library]}'") from error
+        raise ConfigError(f"{room} kind {kind!r} needs {library}: {EXTRAS[library]}") from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge import kinds
 from tests.contracts.source_tree import PACKAGES, ROOT, imported_modules, name_of, parsed, python_files
 
 # What a device gets with plain `pip install kenpin`, by import name.
@@ -97,6 +98,12 @@ def test_the_core_list_is_what_pyproject_declares():
     providers = packages_distributions()
     provided = {name.lower().replace("_", "-") for library in CORE - {"tomli"} for name in providers[library]}
     assert provided == declared - {"tomli"}
+
+
+def test_every_extra_that_a_message_names_exists():
+    named = {extra for words in kinds.EXTRAS.values() for extra in re.findall(r"kenpin\[(\w+)\]", words)}
+    assert set(kinds.EXTRAS) == set(EXTRAS)
+    assert named <= set(_project()["optional-dependencies"])
 
 
 def _project() -> dict[str, Any]:
