@@ -174,7 +174,7 @@ def test_an_empty_batch_is_nothing(tmp_path, journal):
 def test_a_second_writer_is_refused(tmp_path, journal, clock):
     with pytest.raises(JournalError, match="written by another process; stop that one first"):
         Journal(tmp_path, clock)
-    command = [sys.executable, "-m", "tests.journal.writer", tmp_path]
+    command = [sys.executable, "-m", "tests.journal.writer", str(tmp_path), "1", "1", "0"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "written by another process" in child.stderr
     journal.close()

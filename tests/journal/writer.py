@@ -1,8 +1,8 @@
-"""A process that commits outcomes and says which ones are durable, until it is killed.
+"""A process that commits verdicts and outcomes and says which ones are durable, until it is killed.
 
-    python -m tests.journal.writer FOLDER [FIRST [BATCH]]
+    python -m tests.journal.writer FOLDER FIRST BATCH HOURS
 
-Acknowledges each batch with its last number on a line of its own.
+Numbers count from FIRST. After each batch, whose last number stands on a line of its own, HOURS pass.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edge.clock import SystemClock
+from edge.clock import SECOND, ManualClock
 from edge.journal.events import Journal
 from tests.journal.records import decided, ended
 
+HOUR = 3_600 * SECOND
 
-def main(folder: Path, first: int, batch: int) -> None:
-    journal = Journal(folder, SystemClock())
+
+def main(folder: Path, first: int, batch: int, hours: int) -> None:
+    clock = ManualClock(wall_ns=1_700_000_000 * SECOND + first * hours * HOUR)
+    journal = Journal(folder, clock, keep_days=3_650)
     for start in range(first, 10**9, batch):
         numbers = range(start, start + batch)
         journal.commit([record(number) for number in numbers for record in (decided, ended)])
         print(numbers[-1], flush=True)
+        clock.advance(batch * hours * HOUR)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int((sys.argv + ["1"] * 2)[2]), int((sys.argv + ["1"] * 3)[3]))
+    main(Path(sys.argv[1]), *(int(word) for word in sys.argv[2:]))
