@@ -179,13 +179,13 @@ def scenery(look: Look) -> Scenery:
 
 def _scratch(rng: np.random.Generator, scale: float) -> Field:
     """A thin bent line with a lighter or darker flank, fading at its ends."""
-    length = rng.uniform(35, 150) * scale
+    length = rng.uniform(60, 170) * scale
     direction = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.06, 24))
     path = np.cumsum(np.stack([np.cos(direction), np.sin(direction)], 1) * (length / 24), 0)
     half = int(length / 2 + 6 * scale + 4)
     path += half - (path.max(0) + path.min(0)) / 2
-    depth = rng.uniform(22, 54) * rng.choice((-1.0, 1.0), p=(0.6, 0.4))
-    thick = rng.uniform(1.2, 2.9, len(path)) * scale
+    depth = rng.uniform(45, 85) * rng.choice((-1.0, 1.0), p=(0.6, 0.4))
+    thick = rng.uniform(1.8, 3.8, len(path)) * scale
     line = _stroke(path, thick, half) - 0.5 * _stroke(path + 1.1 * scale, thick, half)
     return np.asarray(depth * line, np.float32)
 
@@ -210,25 +210,25 @@ def _from_centre(half: int) -> tuple[Field, Field]:
 
 def _dent(rng: np.random.Generator, scale: float) -> Field:
     """A shallow dimple: the slope towards the lamp is dark, the far slope bright."""
-    radius = rng.uniform(7, 22) * scale
+    radius = rng.uniform(9, 22) * scale
     stretch, turn = rng.uniform(0.7, 1.4), rng.uniform(0, np.pi)
     x, y = _from_centre(int(radius * 4.2) + 2)
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     bowl = np.exp(-((along / (radius * stretch)) ** 2 + (across * stretch / radius) ** 2) / 2)
     lamp = LAMP + rng.normal(0, 0.15)
     slope = (x * np.cos(lamp) - y * np.sin(lamp)) / radius
-    return np.asarray(rng.uniform(22, 48) * (slope * bowl * 1.3 - 0.25 * bowl), np.float32)
+    return np.asarray(rng.uniform(28, 52) * (slope * bowl * 1.3 - 0.25 * bowl), np.float32)
 
 
 def _stain(rng: np.random.Generator, scale: float) -> Field:
     """A film of dried fluid: an uneven blot with a ragged border, a little darker at its rim."""
-    radius = rng.uniform(12, 42) * scale
+    radius = rng.uniform(16, 42) * scale
     x, y = _from_centre(int(radius * 1.9) + 2)
     distance = np.hypot(x, y) / radius + 0.22 * _grain(rng, x.shape, radius / 2.5, radius / 2.5)
     inside = np.clip((1.0 - distance) / 0.12, 0, 1)
     rim = np.clip(1 - np.abs(distance - 0.94) / 0.10, 0, 1)
     uneven = 1 + 0.25 * _grain(rng, x.shape, radius / 5, radius / 5)
-    return np.asarray(-rng.uniform(9, 24) * (inside * uneven + 0.6 * rim), np.float32)
+    return np.asarray(-rng.uniform(13, 28) * (inside * uneven + 0.6 * rim), np.float32)
 
 
 _DRAWN: dict[str, Callable[[np.random.Generator, float], Field]] = {
