@@ -127,15 +127,16 @@ class BeltCamera:
         return Frame(self._image, name, frame_id, due_ns, 0, TimeSource.SENSOR, counter, self._lost)
 
 
-def draw_set(folder: Path, parts: int, look: Look, defect_rate: float = 0.4) -> None:
+def draw_set(folder: Path, parts: int, look: Look, defect_rate: float = 0.4, first_lot: int = 1) -> None:
     """Append `parts` parts of the look's belt to the set in `folder`: labels ok, scratch, dent, stain; with masks.
 
     A group is a lot of 20 parts made in a row; lots lie far apart, so that the set sees the light's whole drift.
+    Lots are counted from 1; a set that starts after the last lot of another shares no part with it.
     Raises ConfigError when the folder holds these pictures already, JournalError when the disk fails.
     """
     writer = PictureSetWriter(folder)
     for index in range(parts):
-        lot, within = divmod(index, LOT)
+        lot, within = divmod(index + (first_lot - 1) * LOT, LOT)
         number = lot * LOT_DISTANCE + within
         defect = defect_of(look.seed, number, defect_rate)
         mask = draw_mask(look, number, defect) if defect else None
@@ -151,12 +152,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", type=int, default=400, help="how many pictures (default 400)")
     parser.add_argument("--seed", type=int, default=1, help="which belt, as in station.toml (default 1)")
     parser.add_argument("--defects", type=float, default=0.4, help="share of defective parts (default 0.4)")
+    parser.add_argument("--first-lot", type=int, default=1, help="where to start; 20 parts a lot (default 1)")
     parser.add_argument("--size", type=int, default=640, help="the pictures' side in pixels (default 640)")
     given = parser.parse_args(arguments)
-    if given.parts < 1 or not 0 <= given.defects <= 1 or not 64 <= given.size <= 4_096:
-        parser.error("use --parts from 1, --defects from 0 to 1 and --size from 64 to 4096")
+    if given.parts < 1 or given.first_lot < 1 or not 0 <= given.defects <= 1 or not 64 <= given.size <= 4_096:
+        parser.error("use --parts and --first-lot from 1, --defects from 0 to 1 and --size from 64 to 4096")
     try:
-        draw_set(given.folder, given.parts, Look(given.seed, given.size, given.size), given.defects)
+        look = Look(given.seed, given.size, given.size)
+        draw_set(given.folder, given.parts, look, given.defects, given.first_lot)
     except KenpinError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -1,0 +1,218 @@
+"""From student to bundle: quantize, judge on the locked set, choose what ships, and say why."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from hashlib import sha256
+from importlib.metadata import version
+
+from rich.console import Console
+from rich.progress import track
+
+import edge
+from calibration.evidence import Judged
+from calibration.judging import judge_pictures
+from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
+from calibration.sample import sample
+from calibration.threshold import WorkingThreshold
+from compile.gallery import acceptance_pictures, stored
+from compile.quantize import RECIPES, quantize
+from compile.report import Page, page
+from compile.speed import median_ms
+from compile.student import Student, lint
+from compile.verify import Change, Rule, Trial, changes, choose, trial
+from edge.clock import SECOND
+from edge.errors import ConfigError
+from edge.manifest import Manifest, ModelEntry
+from edge.picture_set import GOOD, Picture, read_image
+from edge.pixels import to_input
+
+FP32_FILE, INT8_FILE = "models/fp32.onnx", "models/int8-x86.onnx"
+TARGET = "ort"
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most."""
+
+    student: Student
+    threshold: WorkingThreshold
+    threshold_sha256: str
+    calibration: Sequence[Picture]
+    acceptance: Sequence[Picture]
+    product: str
+    version: int
+    created_ns: int
+    expires: str | None = None
+    int8_only: bool = False
+    allow_unproven: bool = False
+    acceptance_pictures: int = 12
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """All that `edge.bundle.write_bundle` takes but the key; `trials` are all models that were judged."""
+
+    manifest: Manifest
+    models: Mapping[str, bytes]
+    pictures: Mapping[str, tuple[str, bytes]]
+    report: str
+    trials: Sequence[Trial]
+    notes: Sequence[str]
+
+
+def build(job: Job, console: Console) -> Built:
+    """Compile a job; the progress is shown on `console`. Blocks for about a minute.
+
+    The working threshold is one for all models, chosen before the acceptance set was read; the recipe for INT8 is
+    chosen on the calibration pictures. So the acceptance set is read once, for the evidence. Raises ConfigError for
+    wrong input and BundleError where no model may ship.
+    """
+    check(job, console)
+    chosen = sample(job.calibration, seed=job.seed)
+    int8, words, no_int8 = _quantized(job, chosen, console)
+    rule = Rule(
+        job.threshold.threshold,
+        job.threshold.target_escape,
+        job.threshold.confidence,
+        job.allow_unproven,
+        job.int8_only,
+    )
+    trials = _trials(job, int8, words, rule, chosen[0], console)
+    shipped, notes = choose(trials[0], trials[1] if int8 else None, no_int8, rule)
+    return _built(job, chosen, trials, shipped, notes)
+
+
+def check(job: Job, console: Console) -> None:
+    """Raise ConfigError for a threshold of another student, an acceptance set that was seen, or one with no defect."""
+    expected = job.threshold.student_sha256
+    if expected is not None and expected != job.student.sha256:
+        raise ConfigError(
+            "the threshold was chosen for another student: run edge-calibrate threshold on the scores.csv of this one"
+        )
+    defects = sum(picture.label != GOOD for picture in job.acceptance)
+    if not defects or defects == len(job.acceptance):
+        raise ConfigError("the acceptance set needs labelled defects and good pictures; hold out both")
+    if not job.calibration:
+        raise ConfigError("the calibration set is empty; give the pictures that training has seen")
+    trained = Seen(frozenset(job.threshold.seen_pictures), frozenset(job.threshold.seen_groups))
+    refuse_leaks(trained, job.acceptance, "training")
+    shown = track(job.calibration, "comparing sets", console=console, transient=True)
+    refuse_leaks(seen_in(shown), job.acceptance, "calibration")
+
+
+def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[bytes | None, str, str]:
+    """The INT8 model and its recipe's words, or None with the reason why there is none.
+
+    The first recipe that turns no calibration defect into a PASS; else the one that turns fewest, none of them
+    with a clear margin.
+    """
+    threshold = job.threshold.threshold
+    shown = track(chosen, "calibration pictures, FP32", console=console, transient=True)
+    reference = judge_pictures(job.student.model, shown, threshold)
+    inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
+    attempts: list[tuple[int, int, bytes]] = []
+    for number, recipe in enumerate(RECIPES):
+        with console.status(f"quantizing: {recipe.words}"):
+            model = quantize(job.student.model, inputs, recipe)
+        lint(model, "the INT8 model")
+        shown = track(chosen, "calibration pictures, INT8", console=console, transient=True)
+        found = changes(reference, judge_pictures(model, shown, threshold), threshold)
+        if not _passed(found):
+            return model, recipe.words, ""
+        if not any(change.lost for change in found):
+            attempts.append((_passed(found), number, model))
+    if not attempts:
+        return None, "", "with every recipe, calibration defects of clear margin turned PASS"
+    _, number, model = min(attempts, key=lambda attempt: attempt[:2])
+    return model, RECIPES[number].words, ""
+
+
+def _passed(found: Sequence[Change]) -> int:
+    return sum(change.after.missed for change in found)
+
+
+def _trials(
+    job: Job, int8: bytes | None, words: str, rule: Rule, picture: Picture, console: Console
+) -> list[Trial]:
+    """FP32 and, where there is one, INT8, both judged on the whole acceptance set and timed side by side."""
+    models = [job.student.model] + ([int8] if int8 else [])
+    judged = [_accepted(model, name, job, console) for model, name in zip(models, ("FP32", "INT8"), strict=False)]
+    with console.status("timing"):
+        times = median_ms(models, to_input(read_image(picture.path), job.student.spec))
+    trials = [trial("fp32", FP32_FILE, models[0], "the student as trained", judged[0], judged[0], rule, times[0])]
+    if int8:
+        trials.append(trial("int8", INT8_FILE, int8, words, judged[1], judged[0], rule, times[1]))
+    return trials
+
+
+def _accepted(model: bytes, name: str, job: Job, console: Console) -> list[Judged]:
+    shown = track(job.acceptance, f"acceptance, {name}", console=console, transient=True)
+    return judge_pictures(model, shown, job.threshold.threshold)
+
+
+def _built(
+    job: Job, chosen: Sequence[Picture], trials: Sequence[Trial], shipped: Sequence[Trial], notes: Sequence[str]
+) -> Built:
+    told = [one.judged for one in shipped]
+    kept = acceptance_pictures(job.acceptance, told, job.threshold.threshold, job.acceptance_pictures)
+    manifest = Manifest(
+        product=job.product,
+        version=job.version,
+        created=_moment(job.created_ns),
+        expires=job.expires,
+        min_runtime=edge.__version__,
+        input=job.student.spec,
+        models=tuple(_entry(one, job.threshold.threshold) for one in shipped),
+        classes=job.student.classes,
+        provenance=_provenance(job, chosen),
+    )
+    report = page(Page(manifest, job.threshold, trials, shipped, notes, job.acceptance, len(chosen)))
+    return Built(manifest, {one.file: one.model for one in shipped}, stored(kept), report, trials, notes)
+
+
+def _entry(one: Trial, threshold: float) -> ModelEntry:
+    return ModelEntry(
+        file=one.file,
+        sha256=sha256(one.model).hexdigest(),
+        target=TARGET,
+        precision=one.precision,
+        threshold=threshold,
+        evidence=one.evidence,
+        proven=one.proven,
+    )
+
+
+def _provenance(job: Job, chosen: Sequence[Picture]) -> dict[str, str]:
+    versions = {name: version(name) for name in LIBRARIES}
+    return {
+        "student_sha256": job.student.sha256,
+        "threshold_sha256": job.threshold_sha256,
+        "scores_sha256": job.threshold.scores_sha256,
+        "calibration_sha256": set_hash(chosen),
+        "acceptance_sha256": set_hash(job.acceptance),
+        "kenpin": edge.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    } | versions
+
+
+def _moment(wall_ns: int) -> str:
+    moment = datetime.fromtimestamp(wall_ns // SECOND, timezone.utc)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def created_ns(wall_ns: int) -> int:
+    """The wall time a bundle states: SOURCE_DATE_EPOCH (seconds) where it is set, for builds that repeat."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return wall_ns
+    if not text.isdigit():
+        raise ConfigError(f"SOURCE_DATE_EPOCH {text!r}: use whole seconds since 1970")
+    return int(text) * SECOND

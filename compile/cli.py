@@ -1,0 +1,135 @@
+"""The command `edge-compile`: `edge-compile student.onnx ...` builds a bundle, `edge-compile keygen NAME` keys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from calibration.evidence import sentence
+from calibration.threshold import read_threshold
+from compile.build import Built, Job, build, created_ns
+from compile.keys import make_keys, read_key, readable_by_others
+from compile.student import read_student
+from edge.bundle import write_bundle
+from edge.clock import SystemClock
+from edge.errors import KenpinError
+from edge.picture_set import Picture, read_set, select
+
+BUILD = "bundle"
+
+
+class BuildsByDefault(TyperGroup):
+    """A group of commands in which anything that is no command's name is an argument of `bundle`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer brings its own click or not
+        if args and args[0] not in self.commands and args[0] not in ("--help",):
+            args = [BUILD, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=BuildsByDefault, help="student.onnx -> quantized -> accepted -> signed bundle.", no_args_is_help=True,
+    add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+@app.command(BUILD, help="Compile a student into a bundle; the word `bundle` may be left out.")
+def bundle(
+    student: Annotated[Path, typer.Argument(help="student.onnx of edge-train")],
+    calibration: Annotated[Path, typer.Option(metavar="SET", help="pictures that training has seen")],
+    acceptance: Annotated[Path, typer.Option(metavar="SET", help="locked set: read for the evidence only")],
+    threshold: Annotated[Path, typer.Option(help="threshold.json of edge-calibrate")],
+    product: Annotated[str, typer.Option(help="the product's name")],
+    version: Annotated[int, typer.Option(help="counts up with every bundle of the product")],
+    key: Annotated[Path, typer.Option(help="private key of `edge-compile keygen`")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the .bundle to write")],
+    calibration_groups: Annotated[str, typer.Option(help="only groups that match, e.g. 'pos0*'")] = "",
+    acceptance_groups: Annotated[str, typer.Option(help="only groups that match")] = "",
+    acceptance_pictures: Annotated[int, typer.Option(min=0, max=200, help="how many travel with it")] = 12,
+    expires: Annotated[str | None, typer.Option(help="ISO time with zone: 2027-01-31T00:00:00Z")] = None,
+    int8_only: Annotated[bool, typer.Option("--int8-only", help="no FP32 model in the bundle")] = False,
+    allow_unproven: Annotated[bool, typer.Option(help="ship what misses the target, marked unproven")] = False,
+    seed: Annotated[int, typer.Option(help="of the choice of calibration pictures")] = 1,
+) -> None:
+    """Quantize a student, judge it on the locked set and sign the bundle; refuse where the evidence falls short."""
+    console = Console()
+    secret = read_key(key)
+    if readable_by_others(key):
+        console.print(f"[yellow]{key} is readable by other users: chmod 600 {key}[/yellow]", soft_wrap=True)
+    chosen, digest = read_threshold(threshold)
+    job = Job(
+        student=read_student(student),
+        threshold=chosen,
+        threshold_sha256=digest,
+        calibration=select(read_set(calibration), calibration_groups),
+        acceptance=_labelled(select(read_set(acceptance), acceptance_groups)),
+        product=product,
+        version=version,
+        created_ns=created_ns(SystemClock().wall_ns()),
+        expires=expires,
+        int8_only=int8_only,
+        allow_unproven=allow_unproven,
+        acceptance_pictures=acceptance_pictures,
+        seed=seed,
+    )
+    built = build(job, console)
+    write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
+    _tell(built, out, console)
+
+
+def _labelled(pictures: list[Picture]) -> list[Picture]:
+    return [picture for picture in pictures if picture.label]
+
+
+def _tell(built: Built, out: Path, console: Console) -> None:
+    table = Table()
+    for name in ("model", "MB", "ms", "missed", "escape <=", "overkill", "overkill <=", "changed", "ships"):
+        table.add_column(name, justify="left" if name in ("model", "ships") else "right")
+    for trial in built.trials:
+        evidence = trial.evidence
+        table.add_row(
+            trial.precision,
+            f"{len(trial.model) / 1e6:.1f}",
+            f"{trial.ms:.2f}",
+            f"{evidence.missed} of {evidence.defects}",
+            f"{evidence.escape_upper:.1%}",
+            f"{evidence.overkill} of {evidence.goods}",
+            f"{evidence.overkill_upper:.1%}",
+            str(len(trial.changes)),
+            "yes" if trial.file in built.models else "no",
+        )
+    console.print(table)
+    for note in built.notes:
+        console.print(f"{note}.", soft_wrap=True)
+    console.print(sentence(built.manifest.models[0].evidence), soft_wrap=True)
+    if not built.manifest.models[0].proven:
+        console.print("[red]Not proven: the bound misses its target.[/red]")
+    console.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True)
+
+
+@app.command()
+def keygen(
+    name: Annotated[Path, typer.Argument(help="writes NAME.key (keep it secret) and NAME.pub")],
+) -> None:
+    """Make the pair of keys that signs and verifies bundles."""
+    private, public = make_keys(name)
+    print(f"wrote {private} (keep it secret) and {public} (copy it into keys_dir of every station)")
+
+
+def main() -> None:
+    """Run the command; an error that a person can act on is one line and an exit code."""
+    try:
+        app()
+    except KenpinError as error:
+        print(f"edge-compile: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

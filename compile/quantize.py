@@ -1,0 +1,166 @@
+"""Puts a student into INT8 for x86 CPUs: explicit QuantizeLinear and DequantizeLinear pairs, heads in float.
+
+Activations are uint8, weights int8 per channel: what VNNI multiplies natively. Ranges are the extremes over the
+calibration pictures: clipping tails would clip the peaks that defects make.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (  # type: ignore[import-untyped]
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+
+from edge.infer.ort import INPUT_NAME
+
+FEWEST_CHANNELS = 16  # a convolution with fewer outputs is a head, or not worth it
+QUANTIZED = ("Conv", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "Resize", "Slice")
+ACTIVATIONS = ("Clip", "Relu")
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to quantize; `words` tell it in the report.
+
+    `float_stem`: the first convolution stays in float. `float_tail`: so many of the last convolutions do.
+    """
+
+    words: str
+    float_stem: bool = False
+    float_tail: int = 0
+
+
+# tried in turn until the calibration pictures keep their verdicts
+RECIPES = (
+    Recipe("every convolution but the heads in INT8"),
+    Recipe("first and last two convolutions in float, the others in INT8", float_stem=True, float_tail=2),
+)
+
+
+def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe) -> bytes:
+    """The INT8 model for one recipe; same input and outputs, same metadata, standard operators only.
+
+    inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. Takes about three float
+    inferences for each. The same arguments give the same bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder, _quiet():
+        plain, prepared, target = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
+        onnx.save(_named(onnx.load_model_from_string(model)), plain)
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        keep = float_nodes(onnx.load(prepared), recipe)
+        quantize_static(
+            prepared,
+            target,
+            _Reader(inputs),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTIZED),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=keep,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return _with_metadata(onnx.load(target), onnx.load_model_from_string(model))
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds the calibration pictures, one at a time."""
+
+    def __init__(self, inputs: Iterable[Image]) -> None:
+        self._inputs: Iterator[Image] = iter(inputs)
+
+    def get_next(self) -> dict[str, Image] | None:
+        image = next(self._inputs, None)
+        return None if image is None else {INPUT_NAME: image}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantizer logs advice that this file follows already."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+
+
+def _named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Nodes are kept in float by name: give one to those that lack it."""
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"node_{number}"
+    return model
+
+
+def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:
+    """The names of the nodes that stay in float.
+
+    Those before the first convolution (cast and normalisation), those after the last wide one (heads, pooling,
+    sigmoid, norms), every convolution that is narrower than 16 channels, and what the recipe says.
+    """
+    nodes = list(model.graph.node)
+    widths = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
+    wide = [node.name for node in nodes if node.op_type == "Conv" and widths[node.input[1]] >= FEWEST_CHANNELS]
+    spared = set(wide[:1] if recipe.float_stem else []) | set(wide[len(wide) - recipe.float_tail :])
+    body = set(wide) - spared
+    inner = _downstream(nodes, body) & _upstream(nodes, body)
+    closing = {node.name for node in nodes if node.op_type in ACTIVATIONS and _feeds(nodes, body, node)}
+    convolutions = {node.name for node in nodes if node.op_type == "Conv"}
+    quantized = (inner | closing) - (convolutions - body)
+    return [node.name for node in nodes if node.name not in quantized]
+
+
+def _downstream(nodes: Sequence[onnx.NodeProto], start: set[str]) -> set[str]:
+    """The nodes that some node of `start` reaches; nodes stand in order of execution."""
+    tensors: set[str] = set()
+    reached = set()
+    for node in nodes:
+        if node.name in start or tensors.intersection(node.input):
+            reached.add(node.name)
+            tensors.update(node.output)
+    return reached
+
+
+def _upstream(nodes: Sequence[onnx.NodeProto], end: set[str]) -> set[str]:
+    """The nodes that reach some node of `end`."""
+    tensors: set[str] = set()
+    reached = set()
+    for node in reversed(nodes):
+        if node.name in end or tensors.intersection(node.output):
+            reached.add(node.name)
+            tensors.update(node.input)
+    return reached
+
+
+def _feeds(nodes: Sequence[onnx.NodeProto], body: set[str], node: onnx.NodeProto) -> bool:
+    """Whether a node of the body gives `node` its first input: an activation belongs to its convolution."""
+    return any(node.input[0] in other.output for other in nodes if other.name in body)
+
+
+def _with_metadata(quantized: onnx.ModelProto, student: onnx.ModelProto) -> bytes:
+    """The quantized model with the student's metadata and nothing of the tools' own."""
+    del quantized.metadata_props[:]
+    quantized.metadata_props.extend(student.metadata_props)
+    used = {node.domain for node in quantized.graph.node}
+    kept = [opset for opset in quantized.opset_import if opset.domain in used | {""}]
+    del quantized.opset_import[:]
+    quantized.opset_import.extend(kept)
+    quantized.ir_version = min(quantized.ir_version, student.ir_version)
+    return bytes(quantized.SerializeToString(deterministic=True))

@@ -1,0 +1,50 @@
+"""How fast models are on this machine: medians of runs taken in turns, so that a busy neighbour slows all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import options
+from edge.clock import MS, Clock, SystemClock
+from edge.infer.ort import OrtEngine
+
+ROUNDS = 20
+RUNS = 5  # in a row, as on a line: a model that was just used finds its weights in the cache
+
+
+def median_ms(models: Sequence[bytes], image: NDArray[np.uint8], clock: Clock | None = None) -> list[float]:
+    """The median time of one inference of each model, in milliseconds, on one thread.
+
+    image: uint8 1 x H x W x C. Blocks for about 100 inferences of each model.
+    """
+    clock = clock or SystemClock()
+    engines = [_loaded(model, image) for model in models]
+    times: list[list[int]] = [[] for _ in engines]
+    for _ in range(ROUNDS):
+        for engine, taken in zip(engines, times, strict=True):
+            taken.append(_fastest_ns(engine, clock))
+    for engine in engines:
+        engine.close()
+    return [median(taken) / MS for taken in times]
+
+
+def _loaded(model: bytes, image: NDArray[np.uint8]) -> OrtEngine:
+    engine = OrtEngine(options.OrtEngine(kind="ort", threads=1))
+    engine.load(model)
+    engine.input[...] = image
+    return engine
+
+
+def _fastest_ns(engine: OrtEngine, clock: Clock) -> int:
+    """The fastest of a few runs in a row: the others met an interruption or a cold cache."""
+    best = 0
+    for _ in range(RUNS):
+        began_ns = clock.now_ns()
+        engine.infer()
+        took_ns = clock.now_ns() - began_ns
+        best = min(best or took_ns, took_ns)
+    return best
