@@ -1,0 +1,94 @@
+"""What README.md and docs/ tell people to type works, and their examples are valid stations."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge import check, errors
+from edge.station import load
+from tests.contracts.source_tree import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN_AS_THEY_ARE = ("edge demo", "edge --version", "edge --help")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def _commands() -> list[str]:
+    return [line for block in _blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        shlex.split(command),
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _is_short(command: str) -> bool:
+    return command.startswith(RUN_AS_THEY_ARE)
+
+
+@pytest.mark.parametrize("command", [command for command in _commands() if _is_short(command)])
+def test_a_short_command_of_the_readme_runs(command, tmp_path):
+    done = _run(command, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", [command for command in _commands() if not _is_short(command)])
+def test_a_long_command_of_the_readme_has_all_its_options(command, tmp_path):
+    """`--help` at the end shows the help instead of doing the work, but only where every option before is known."""
+    done = _run(f"{command} --help", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_unknown_option_would_be_noticed(tmp_path):
+    assert _run("edge collect station.toml --no-such-option --help", tmp_path).returncode == 2
+
+
+def test_the_readme_goes_from_pictures_to_a_bundle_in_five_commands():
+    programs = [command.split()[0] for command in _commands() if not _is_short(command)]
+    assert programs == ["edge", "edge-train", "edge-calibrate", "edge-compile", "edge"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_a_page_names_exists(page):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:`| {4})make ([a-z][a-z-]*)", page.read_text(encoding="utf-8")))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_every_example_station_passes_the_check(path):
+    check.refuse(load(path))
+
+
+def test_the_first_station_of_the_readme_is_the_example():
+    (block,) = _blocks("toml")
+    assert block in (ROOT / "examples" / "first-station.toml").read_text(encoding="utf-8")
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_errors():
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    ours = {kind.exit_code for kind in _subclasses(errors.KenpinError)} | {0, 1, 2}
+    assert listed == ours
+
+
+def _subclasses(kind: type[errors.KenpinError]) -> set[type[errors.KenpinError]]:
+    return {kind}.union(*(_subclasses(child) for child in kind.__subclasses__()))
