@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.durable import write_whole
 from edge.errors import ConfigError, JournalError
 
 LABELS = "labels.csv"
@@ -204,12 +205,12 @@ class PictureSetWriter:
         try:
             (self._folder / "images").mkdir(parents=True, exist_ok=True)
             if not self._table.exists():
-                _write_atomically(self._table, (",".join(COLUMNS) + "\n").encode())
+                write_whole(self._table, (",".join(COLUMNS) + "\n").encode())
                 return
             data = self._table.read_bytes()
             whole = data[: data.rfind(b"\n") + 1]
             if whole != data:
-                _write_atomically(self._table, whole)
+                write_whole(self._table, whole)
         except OSError as error:
             raise _disk_error(self._table, error) from error
         lines = whole.decode("utf-8-sig", errors="replace").splitlines()
@@ -235,8 +236,8 @@ class PictureSetWriter:
                 mask_file = f"masks/{name}.png"
                 (self._folder / "masks").mkdir(exist_ok=True)
                 marked = np.where(mask != 0, np.uint8(255), np.uint8(0))
-                _write_atomically(self._folder / mask_file, _png(marked))
-            _write_atomically(self._folder / file, _png(image))
+                write_whole(self._folder / mask_file, _png(marked))
+            write_whole(self._folder / file, _png(image))
             self._append((file, label, group or file, mask_file))
         except OSError as error:
             raise _disk_error(self._folder / file, error) from error
@@ -256,21 +257,6 @@ def _png(image: Image) -> bytes:
     if not done:
         raise ConfigError(f"cannot encode a picture of shape {image.shape} as PNG; give uint8 H x W x 3 or H x W")
     return bytes(data)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """The whole file or none of it, on disk when this returns."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _disk_error(path: Path, error: OSError) -> JournalError:
