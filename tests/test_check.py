@@ -32,11 +32,13 @@ pulse_ms = 20
 late_tolerance_ms = {tolerance}
 rest = "pass"
 external_watchdog = true
+heartbeat_ms = 100
 [line_permit]
 kind = "modbus"
 host = "192.0.2.10"
 coil = 1
 external_watchdog = true
+heartbeat_ms = 100
 """
 
 

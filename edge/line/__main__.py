@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from edge.clock import SECOND, Clock, SystemClock
-from edge.errors import DeviceError, KenpinError
+from edge.errors import ConfigError, DeviceError, KenpinError
 from edge.kinds import find
 from edge.line import inputs, outputs, realtime
 from edge.line.core import LineCore
@@ -20,6 +20,7 @@ from edge.line.events import StopAsked
 from edge.line.eye_link import EyeLink
 from edge.line.keeper import Keeper, Mailbox
 from edge.line.log import Log
+from edge.line.outputs.survival import refusals
 from edge.line.ring import OutcomeRing
 from edge.line.settings import Settings
 from edge.line.watch import Watch
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(station: Station, child: bool, clock: Clock) -> None:
     """Build the line of this station and keep it until it is told to stop."""
-    Settings.of(station)  # a station without a gate is refused before anything is opened
+    _refuse_unfit(station)
     threading.stack_size(_STACK_BYTES)
     missing = realtime.acquire()
     with ExitStack() as stack:
@@ -57,6 +58,14 @@ def run(station: Station, child: bool, clock: Clock) -> None:
         keeper = _build(station, child, clock, log, "; ".join(missing), stack)
         realtime.quieten()
         keeper.run()
+
+
+def _refuse_unfit(station: Station) -> None:
+    """Before anything is opened: a station needs a gate, and outputs that go to rest without us."""
+    Settings.of(station)
+    found = refusals(station)
+    if found:
+        raise ConfigError(f"{station.source} has outputs that must not be trusted: {'; '.join(found)}")
 
 
 def _build(station: Station, child: bool, clock: Clock, log: Log, note: str, stack: ExitStack) -> Keeper:

@@ -101,6 +101,7 @@ class LineCore:
     def step(self, now_ns: int, wall_ns: int, events: Sequence[Event] = ()) -> list[Action]:
         """What is to be done now. A due gate edge alone comes back first, without any other work before it."""
         self._actions = []
+        self._drive.watch_heartbeats(now_ns)
         if not events and self._drive.take_edge(now_ns):
             return self._actions
         for event in events:

@@ -31,6 +31,7 @@ from edge.line.tracker import Tracker
 from edge.records import Reason
 
 _CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat this near before a gate edge
+_BEAT_SLACK_NS = 10 * MS
 
 
 class Retry:
@@ -71,6 +72,7 @@ class Drive:
         self.levels = LevelRecord(now_ns, None)
         self._edge: GateEdge | None = None
         self._writing = False
+        self._is_armed = False
         self._arm = Retry()
         self._arm.failed(now_ns)
         self._rest = {Which.GATE: Retry(), Which.PERMIT: Retry()}
@@ -202,6 +204,8 @@ class Drive:
 
     def _armed(self, _event: Armed, now_ns: int) -> None:
         self._arm.succeeded()
+        self._is_armed = True
+        self._beat_ns = dict.fromkeys(Which, now_ns)
         self.levels.changed(now_ns, False)
         self._readiness.armed(now_ns)
 
@@ -223,7 +227,7 @@ class Drive:
                 self._act(Rest(which))
 
     def _usable(self, which: Which) -> bool:
-        return self._rest[which].at_ns is None and self._readiness.state is not LineState.STARTING
+        return self._is_armed and self._rest[which].at_ns is None
 
     def _beat_every(self, which: Which) -> int | None:
         settings = self._settings
@@ -254,6 +258,33 @@ class Drive:
             elif self.levels.active is not None:
                 self._writing = True
                 self._act(WriteGate(GateEdge(now_ns, self.levels.active)))
+
+    def watch_heartbeats(self, now_ns: int) -> None:
+        """Begin again at rest when this process stood still and missed heartbeats.
+
+        The watchdog outside may have stopped the belt or let the gate fall: gate times are worth nothing then.
+        """
+        starved = [which for which in Which if self._starved(which, now_ns)]
+        if not starved:
+            return
+        fed_ns = min(self._beat_ns[which] for which in starved)
+        self._say(f"stood still for {(now_ns - fed_ns) // MS} ms: a watchdog may have tripped; purging the zone")
+        self._edge = None
+        for which in starved:
+            if which is Which.PERMIT:
+                self._permit_is(False, now_ns)
+            elif self.levels.active:
+                self.levels.changed(self._beat_ns[which] + 1, None)
+            self._beat_ns[which] = self._rest[which].at_ns = now_ns
+        self._tracker.withdraw(Reason.STATION_STOPPED)
+        self._readiness.forget_zone(now_ns)
+
+    def _starved(self, which: Which, now_ns: int) -> bool:
+        """A watchdog waits for three heartbeats: after two without one it may trip before the next is out."""
+        every_ns = self._beat_every(which)
+        if every_ns is None or not self._usable(which) or self._writing or self._ended:
+            return False
+        return now_ns - self._beat_ns[which] > 2 * every_ns + _BEAT_SLACK_NS
 
     def happened(self, event: Event, now_ns: int) -> None:
         """Take in the result of an action."""

@@ -34,7 +34,8 @@ BIRTHS = st.lists(st.tuples(st.integers(0, 3 * PULSE), st.booleans()), min_size=
 
 def play(planner: Planner, slots: list[Slot], rest_rejects: bool) -> list[tuple[int, int]]:
     """The energised times when every edge that the planner asks for is written at its instant."""
-    active, now, energised, since = False, 0, [], 0
+    energised: list[tuple[int, int]] = []
+    active, now, since = False, 0, 0
     while True:
         stay = 0 if rest_rejects else GAP
         edge = next_edge(planner(slots, rest_rejects, GAP), active, now, stay)

@@ -57,8 +57,9 @@ class ModbusServer:
         self.port = int(self._answer())
 
     def coil_log(self) -> list[CoilEdge]:
-        """Every coil change so far, oldest first; complete up to all requests that were answered."""
-        self._ask("count")
+        """Every coil change so far, oldest first; complete up to all requests that were answered, or up to `stop`."""
+        if self._process is not None:
+            self._ask("count")
         return list(self._coil_log)
 
     def set_input(self, address: int, level: bool) -> None:

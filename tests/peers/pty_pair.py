@@ -41,8 +41,10 @@ class PtyPair:
         """Take both ends away, as pulling a USB adapter does. May be called twice."""
         process, self._socat = self._socat, None
         if process is not None:
-            process.terminate()
-            process.wait(timeout=5)
+            process.kill()
+            process.wait()
+            for path in (self.device, self.peer):
+                Path(path).unlink(missing_ok=True)
 
     def _end(self, path: str) -> str:
         # wait-slave would keep it from starting; b9600 and raw are what a fresh USB adapter comes near to

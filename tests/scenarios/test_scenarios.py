@@ -63,6 +63,7 @@ DEFAULTS = {
     "unknown_in_a_row": "0",
     "missed_deadlines": "0",
     "gate_heartbeat": "0",
+    "permit_heartbeat": "0",
     "first_edge_counter": "1",
 }
 
@@ -122,6 +123,7 @@ def settings_of(station: dict[str, str]) -> Settings:
         eye_births=station["eye_births"] == "yes",
         child=station["child"] == "yes",
         gate_heartbeat_ns=ns("gate_heartbeat") or None,
+        permit_heartbeat_ns=ns("permit_heartbeat") or None,
     )
 
 

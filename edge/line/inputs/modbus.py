@@ -12,9 +12,14 @@ from edge.line.inputs.pacing import Pacer
 from edge.line.modbus_tcp import ModbusLink
 from edge.records import Edge, TimeSource
 
+_GAP_IN_POLLS = 10
+
 
 class ModbusInput:
     """Polls every `poll_ms` while `wait` runs; a level shorter than the poll interval can be missed.
+
+    Two polls further apart than ten intervals (a stopped process, a resent packet) are a lost device: a part may
+    have passed in between, so the input must be opened again and the zone purged.
 
     An edge lies between the start of the last poll with the old level and the end of the first one with the new:
     `at_ns` is the middle of that window and `err_ns` half of it, so half the poll interval and half a round trip,
@@ -35,6 +40,7 @@ class ModbusInput:
         self._in_use = threading.Lock()
         self._debounce = Debounce(False, 0, self._debounce_ns)
         self._next_poll_ns = 0
+        self._polled_ns = 0  # when the last poll began
         self._rises = 0
 
     def open(self) -> None:
@@ -72,15 +78,25 @@ class ModbusInput:
     def _poll(self) -> Change | None:
         with self._in_use:
             try:
-                return self._debounce.feed(*self._sample())
+                before_ns = self._polled_ns
+                level, from_ns, to_ns = self._sample()
+                self._must_be_gapless(before_ns, to_ns)
+                return self._debounce.feed(level, from_ns, to_ns)
             except InputError:
                 if self._pacer.stopped:  # closed by another thread, not lost
                     return None
                 self._pacer.stop()
                 raise
 
+    def _must_be_gapless(self, before_ns: int, to_ns: int) -> None:
+        if to_ns - before_ns > _GAP_IN_POLLS * self._poll_ns:
+            raise InputError(
+                f"{self._link} was not polled for {(to_ns - before_ns) // MS} ms, parts may have passed unseen: "
+                f"look for network trouble, or lengthen trigger.poll_ms where the device is slow"
+            )
+
     def _sample(self) -> tuple[bool, int, int]:
-        from_ns = self._clock.now_ns()
+        from_ns = self._polled_ns = self._clock.now_ns()
         self._next_poll_ns = from_ns + self._poll_ns
         level = self._link.read_input(self._address) != self._invert
         return level, from_ns, self._clock.now_ns()

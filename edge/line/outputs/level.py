@@ -25,7 +25,8 @@ class Wire(Protocol):
         ...
 
     def drop(self) -> None:
-        """Release the device without a last word, so that nothing queued can act later; never raises."""
+        """Release the device without another command; never raises. What a working one was told still acts, what a
+        failed one was told is discarded, so that it cannot act later."""
         ...
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import serial
 
-from edge.clock import SECOND, Clock
+from edge.clock import MS, SECOND, Clock
 from edge.errors import OutputError
 
 # What pyserial and the ioctls under it raise; termios.error is not an OSError.
 _FAILURES = (OSError, termios.error, ValueError)
 _BITS_PER_BYTE = 10  # with start and stop bit
+_DRAIN_NS = 100 * MS  # how long after its time a last command may still leave
 _TAKEN = (errno.EWOULDBLOCK, errno.EBUSY)
 
 
@@ -84,6 +85,25 @@ class SerialPort:
             no_lines = getattr(error, "errno", None) in (errno.ENOTTY, errno.EINVAL)
             raise (self._without_lines() if no_lines else self._lost(error)) from error
 
+    def finish(self) -> None:
+        """Let what was written leave, no longer than it should take, then close; never raises."""
+        port = self._serial
+        if port is not None:
+            with suppress(*_FAILURES):
+                self._drain(port)
+                # not `close`: it would discard what an adapter, or a pseudo-terminal's reader, still holds
+                port.close()
+                self._serial = None
+        self.close()
+
+    def _drain(self, port: serial.Serial) -> None:
+        """Raises SerialTimeoutException when the driver still holds bytes long after they should have left."""
+        while port.out_waiting:
+            now_ns = self._clock.now_ns()
+            if now_ns > self._sent_by_ns + _DRAIN_NS:
+                raise serial.SerialTimeoutException("the last command still waits in the driver")
+            self._clock.sleep_until(now_ns + MS)
+
     def close(self) -> None:
         """Discard what is queued and close; never raises."""
         port, self._serial = self._serial, None
@@ -140,10 +160,10 @@ def acquire(path: str, settings: PortSettings, clock: Clock) -> SerialPort:
 
 
 def release(port: SerialPort) -> None:
-    """Give back what `acquire` gave; the last user closes the port."""
+    """Give back what `acquire` gave; the last user closes the port, a working one when its last command has left."""
     port.users -= 1
     if port.users <= 0:
-        port.close()
+        port.finish()
     if not port.is_open:
         for real in [real for real, known in _open_ports.items() if known is port]:
             del _open_ports[real]
