@@ -29,6 +29,8 @@ class PresenceLine:
     The first `learn_frames` frames give no edge: of them the flattest line (a part's border and surface make a line
     uneven) is taken for the empty belt. So the parts must be narrower than the picture across the belt, and a gap
     must pass while it learns. The reference then follows the empty belt, and a clearly flatter line replaces it.
+    A part that stands on the line when learning ends gives no edge either: nobody saw when it came. `ready` is true
+    from the first empty line after it; parts that passed before were not seen.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PresenceLine:
         self._crossing: tuple[int, int] = (0, 0)
         self._before: tuple[float, int] = (0.0, 0)
         self._counter = 0
+        self.ready = False
 
     def see(self, frame: Frame) -> Edge | None:
         """The edge that this frame confirms, if any: level True when a part came, False when it went.
@@ -60,10 +63,10 @@ class PresenceLine:
         profile = self._profile(frame.image)
         if self._reference is None or self._to_learn > 0:
             self._learn(profile)
-            self._before = (0.0, frame.captured_ns)
             return None
         now = (_contrast(profile, self._reference), frame.captured_ns)
-        edge = self._follow(now, frame)
+        self.ready = self.ready or now[0] < self._contrast
+        edge = self._follow(now, frame) if self.ready else None
         self._before = now
         self._adapt(profile, now[0])
         return edge

@@ -1,0 +1,75 @@
+"""A frame that shows nothing, or the past, may not be judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.capture.quality import FrameCheck
+from edge.records import Reason
+
+
+def noisy(seed: int, shape: tuple[int, ...] = (120, 160, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(60, 190, shape, np.uint8)
+
+
+def test_pictures_that_differ_may_be_judged() -> None:
+    check = FrameCheck()
+    assert [check.check(noisy(seed)) for seed in range(3)] == [Reason.NONE] * 3
+
+
+@pytest.mark.parametrize("level", [0, 15, 250, 255])
+def test_a_black_or_saturated_picture_is_bad(level: int) -> None:
+    assert FrameCheck().check(np.full((120, 160, 3), level, np.uint8)) == Reason.BAD_FRAME
+
+
+def test_a_dark_belt_with_a_lit_part_is_no_black_picture() -> None:
+    image = np.full((120, 160, 3), 5, np.uint8)
+    image[40:80, 60:100] = 120
+    assert FrameCheck().check(image) == Reason.NONE
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        noisy(1).astype(np.uint16),
+        np.zeros((0, 0, 3), np.uint8),
+        noisy(1, (120, 160, 4)),
+        noisy(1, (160,)),
+        noisy(1, (120, 160, 1)),
+    ],
+)
+def test_what_is_no_8_bit_picture_is_bad(image: np.ndarray) -> None:
+    assert FrameCheck().check(image) == Reason.BAD_FRAME
+
+
+def test_the_first_picture_sets_the_shape() -> None:
+    check = FrameCheck()
+    assert check.check(noisy(1)) == Reason.NONE
+    assert check.check(noisy(2, (60, 80, 3))) == Reason.BAD_FRAME
+    assert check.check(noisy(3, (120, 160))) == Reason.BAD_FRAME
+    assert check.check(noisy(4)) == Reason.NONE
+
+
+def test_a_frozen_camera_is_noticed_at_its_second_picture() -> None:
+    check = FrameCheck()
+    assert [check.check(noisy(seed)) for seed in (1, 2, 2, 2, 3)] == [
+        Reason.NONE,
+        Reason.NONE,
+        Reason.STALE_FRAME,
+        Reason.STALE_FRAME,
+        Reason.NONE,
+    ]
+
+
+def test_a_frozen_camera_that_writes_into_one_buffer_is_noticed_too() -> None:
+    check, image = FrameCheck(), noisy(1)
+    assert check.check(image) == Reason.NONE
+    assert check.check(image) == Reason.STALE_FRAME
+    image[:] = noisy(2)
+    assert check.check(image) == Reason.NONE
+
+
+def test_replayed_pictures_may_repeat() -> None:
+    check = FrameCheck(repeats_are_stale=False)
+    assert [check.check(noisy(1)) for _ in range(3)] == [Reason.NONE] * 3
