@@ -128,8 +128,9 @@ class CameraWatch:
                 self._check_silence(heard_ns)
                 continue
             heard_ns = self._clock.now_ns()
-            self._health.clear(self._source)
             self._take(frame, check)
+            if self._presence is None or self._presence.ready:  # before, parts go by unseen
+                self._health.clear(self._source)
 
     def _check_silence(self, heard_ns: int) -> None:
         silent_ns = self._clock.now_ns() - heard_ns
