@@ -1,11 +1,43 @@
-"""Rules for all tests: in CI (environment variable CI) nothing may be skipped but what needs a GPU."""
+"""Rules for all tests: nothing is left running, and in CI (the variable CI is set) nothing is skipped but for a GPU."""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+_PATIENCE_S = 3.0
+_KEPT = "TMonitor"  # tqdm's thread, started once for all progress bars
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """A test that leaves a thread or a child process behind fails, once it had the time to end."""
+    before = _running()
+    yield
+    until = time.monotonic() + _PATIENCE_S
+    while left := _running() - before:
+        if time.monotonic() > until:
+            pytest.fail(f"left running: {', '.join(sorted(left))}")
+        time.sleep(0.01)
+
+
+def _running() -> set[str]:
+    threads = {f"thread {thread.name} ({thread.ident})" for thread in threading.enumerate() if thread.name != _KEPT}
+    return threads | {
+        f"process {pid}" for path in Path("/proc/self/task").glob("*/children") for pid in _pids(path)
+    }
+
+
+def _pids(children: Path) -> list[str]:
+    try:
+        return children.read_text().split()
+    except OSError:  # the thread has just ended
+        return []
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""In CI a skipped test fails with its reason; elsewhere, and where a GPU is missing, it is skipped."""
+"""The rules of tests/conftest.py hold: in CI a skipped test fails with its reason, a test leaves nothing running."""
 
 from __future__ import annotations
 
@@ -58,3 +58,36 @@ def test_in_ci_a_module_that_skips_itself_fails(project, monkeypatch):
     project.makepyfile("import pytest\npytest.importorskip('no_such_library')\n")
     result = project.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(errors=1)
+
+
+LEAKING = """
+    import subprocess
+    import threading
+
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def shared():
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        yield
+        stop.set()
+        thread.join()
+
+    def test_thread():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+    def test_process():
+        subprocess.Popen(["sleep", "8"], stdin=subprocess.DEVNULL)
+
+    def test_clean(shared):
+        threading.Thread(target=lambda: None).start()
+"""
+
+
+def test_a_test_that_leaves_something_running_fails(project):
+    project.makepyfile(LEAKING)
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", "-W", "ignore")
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(["*left running: thread *", "*left running: process *"])
