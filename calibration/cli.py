@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from calibration.evidence import (
@@ -26,6 +25,7 @@ from calibration.evidence import (
 )
 from calibration.judging import judge_pictures
 from calibration.leaks import Seen, refuse_leaks, seen_in
+from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.scores import Score, read_scores
 from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
@@ -64,7 +64,7 @@ def threshold_command(
     goal = Goal(escape, confidence, overkill)
     rows = read_scores(scores)
     chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
-    chosen = replace(_with_seen(chosen, rows, pictures), student_sha256=_student_hash(student, scores))
+    chosen = replace(_with_seen(chosen, rows, pictures, console), student_sha256=_student_hash(student, scores))
     console.print(_choice_table(chosen))
     console.print(f"Threshold {chosen.threshold:.4f}. " + sentence(chosen.choice, "cross-fitted"), soft_wrap=True)
     console.print(group_sentence(chosen.groups, confidence), soft_wrap=True)
@@ -73,10 +73,14 @@ def threshold_command(
         refuse_leaks(Seen(frozenset(chosen.seen_pictures), frozenset(chosen.seen_groups)), held_out, "training")
         chosen = _prove(chosen, _student(student, scores), held_out, console, allow_unproven)
     write_threshold(out, chosen)
-    console.print(f"wrote {out}; next: edge-compile {_student(student, scores)} --threshold {out} ...")
+    console.print(
+        f"wrote {out}; next: edge-compile {_student(student, scores)} --threshold {out} ...", soft_wrap=True
+    )
 
 
-def _with_seen(chosen: WorkingThreshold, rows: Sequence[Score], pictures: Path | None) -> WorkingThreshold:
+def _with_seen(
+    chosen: WorkingThreshold, rows: Sequence[Score], pictures: Path | None, console: Console
+) -> WorkingThreshold:
     """The threshold with what training saw: groups from the scores, fingerprints where the set is at hand."""
     groups = {row.group for row in rows if row.group != row.file}
     if pictures is None:
@@ -85,7 +89,7 @@ def _with_seen(chosen: WorkingThreshold, rows: Sequence[Score], pictures: Path |
     trained = [picture for picture in read_set(pictures) if picture.name in names]
     if len(trained) < len(names):
         raise ConfigError(f"{pictures} lacks pictures that scores.csv lists; give the set that was trained on")
-    seen = seen_in(track(trained, "reading what was trained on", transient=True))
+    seen = seen_in(watched(trained, "reading what was trained on", console))
     return replace(
         chosen, seen_groups=tuple(sorted(groups | seen.groups)), seen_pictures=tuple(sorted(seen.pictures))
     )
@@ -120,7 +124,7 @@ def _prove(
     chosen: WorkingThreshold, student: Path, pictures: Sequence[Picture], console: Console, allow_unproven: bool
 ) -> WorkingThreshold:
     """The threshold with the evidence of the locked set. Raises ConfigError where it misses the target."""
-    shown = track(pictures, "judging the locked set", console=console, transient=True)
+    shown = watched(pictures, "judging the locked set", console)
     judged = judge_pictures(_read(student), shown, chosen.threshold)
     evidence = evidence_of(judged, chosen.confidence, chosen.target_escape)
     missed = [one for one in judged if one.missed]
@@ -180,14 +184,15 @@ def sample_command(
     seed: Annotated[int, typer.Option(help="another seed, another sample")] = 1,
 ) -> None:
     """Copy a calibration set: defects among them, groups in turn; the same seed, the same pictures."""
+    console = Console()
     chosen = sample(select(read_set(pictures), groups), most, seed)
     writer = PictureSetWriter(out)
-    for number, picture in enumerate(track(chosen, "copying", transient=True)):
+    for number, picture in enumerate(watched(chosen, "copying", console)):
         image = read_image(picture.path)
         mask = read_mask(picture, *image.shape[:2]) if picture.mask else None
         writer.add(image, f"{number:04d}-{picture.path.stem}", picture.label, picture.group, mask)
     defects = sum(picture.label not in ("ok", "") for picture in chosen)
-    Console().print(f"wrote {len(chosen)} pictures, {defects} of them defects, to {out}", soft_wrap=True)
+    console.print(f"wrote {len(chosen)} pictures, {defects} of them defects, to {out}", soft_wrap=True)
 
 
 def main() -> None:
@@ -195,7 +200,7 @@ def main() -> None:
     try:
         app()
     except KenpinError as error:
-        print(error, file=sys.stderr)
+        print(f"edge-calibrate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,12 +12,12 @@ from hashlib import sha256
 from importlib.metadata import version
 
 from rich.console import Console
-from rich.progress import track
 
 import edge
 from calibration.evidence import Judged
 from calibration.judging import judge_pictures
 from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
+from calibration.progress import watched
 from calibration.sample import sample
 from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
@@ -27,7 +28,7 @@ from compile.student import Student, lint
 from compile.verify import Change, Rule, Trial, changes, choose, trial
 from edge.clock import SECOND
 from edge.errors import ConfigError
-from edge.manifest import Manifest, ModelEntry
+from edge.manifest import PRODUCT_NAME, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
 from edge.pixels import to_input
 
@@ -38,7 +39,10 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most."""
+    """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most.
+
+    Raises ConfigError for a product's name or an expiry that no bundle can carry.
+    """
 
     student: Student
     threshold: WorkingThreshold
@@ -53,6 +57,22 @@ class Job:
     allow_unproven: bool = False
     acceptance_pictures: int = 12
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(PRODUCT_NAME, self.product):
+            raise ConfigError(
+                f"product {self.product!r}: use up to 40 letters, digits, '-', '_' and '.', no dot first"
+            )
+        if self.expires is not None and not _is_moment(self.expires):
+            raise ConfigError(f"expires {self.expires!r}: write a time with its zone, such as 2027-01-31T00:00:00Z")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" * text.endswith("Z"))
+    except ValueError:
+        return False
+    return moment.tzinfo is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +123,7 @@ def check(job: Job, console: Console) -> None:
         raise ConfigError("the calibration set is empty; give the pictures that training has seen")
     trained = Seen(frozenset(job.threshold.seen_pictures), frozenset(job.threshold.seen_groups))
     refuse_leaks(trained, job.acceptance, "training")
-    shown = track(job.calibration, "comparing sets", console=console, transient=True)
+    shown = watched(job.calibration, "comparing sets", console)
     refuse_leaks(seen_in(shown), job.acceptance, "calibration")
 
 
@@ -114,7 +134,7 @@ def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[b
     with a clear margin.
     """
     threshold = job.threshold.threshold
-    shown = track(chosen, "calibration pictures, FP32", console=console, transient=True)
+    shown = watched(chosen, "calibration pictures, FP32", console)
     reference = judge_pictures(job.student.model, shown, threshold)
     inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
     attempts: list[tuple[int, int, bytes]] = []
@@ -122,7 +142,7 @@ def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[b
         with console.status(f"quantizing: {recipe.words}"):
             model = quantize(job.student.model, inputs, recipe)
         lint(model, "the INT8 model")
-        shown = track(chosen, "calibration pictures, INT8", console=console, transient=True)
+        shown = watched(chosen, "calibration pictures, INT8", console)
         found = changes(reference, judge_pictures(model, shown, threshold), threshold)
         if not _passed(found):
             return model, recipe.words, ""
@@ -153,7 +173,7 @@ def _trials(
 
 
 def _accepted(model: bytes, name: str, job: Job, console: Console) -> list[Judged]:
-    shown = track(job.acceptance, f"acceptance, {name}", console=console, transient=True)
+    shown = watched(job.acceptance, f"acceptance, {name}", console)
     return judge_pictures(model, shown, job.threshold.threshold)
 
 

@@ -46,7 +46,7 @@ def bundle(
     acceptance: Annotated[Path, typer.Option(metavar="SET", help="locked set: read for the evidence only")],
     threshold: Annotated[Path, typer.Option(help="threshold.json of edge-calibrate")],
     product: Annotated[str, typer.Option(help="the product's name")],
-    version: Annotated[int, typer.Option(help="counts up with every bundle of the product")],
+    version: Annotated[int, typer.Option(min=1, help="counts up with every bundle of the product")],
     key: Annotated[Path, typer.Option(help="private key of `edge-compile keygen`")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the .bundle to write")],
     calibration_groups: Annotated[str, typer.Option(help="only groups that match, e.g. 'pos0*'")] = "",
@@ -89,7 +89,7 @@ def _labelled(pictures: list[Picture]) -> list[Picture]:
 
 def _tell(built: Built, out: Path, console: Console) -> None:
     table = Table()
-    for name in ("model", "MB", "ms", "missed", "escape <=", "overkill", "overkill <=", "changed", "ships"):
+    for name in ("model", "MB", "ms", "missed", "overkill", "changed", "ships"):
         table.add_column(name, justify="left" if name in ("model", "ships") else "right")
     for trial in built.trials:
         evidence = trial.evidence
@@ -97,10 +97,8 @@ def _tell(built: Built, out: Path, console: Console) -> None:
             trial.precision,
             f"{len(trial.model) / 1e6:.1f}",
             f"{trial.ms:.2f}",
-            f"{evidence.missed} of {evidence.defects}",
-            f"{evidence.escape_upper:.1%}",
-            f"{evidence.overkill} of {evidence.goods}",
-            f"{evidence.overkill_upper:.1%}",
+            f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
+            f"{evidence.overkill} of {evidence.goods} (<= {evidence.overkill_upper:.1%})",
             str(len(trial.changes)),
             "yes" if trial.file in built.models else "no",
         )

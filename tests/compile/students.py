@@ -47,7 +47,12 @@ def body(graph, spec, channels, gain=1.0):
     tensor = planes
     for step in range(3):
         conv = graph.conv(
-            tensor, f"c{step}", averaging(channels, size, 2), np.zeros(channels), strides=[2, 2], kernel_shape=[2, 2]
+            tensor,
+            f"c{step}",
+            averaging(channels, size, 2),
+            np.zeros(channels),
+            strides=[2, 2],
+            kernel_shape=[2, 2],
         )
         tensor, size = graph.node("Relu", [conv], f"r{step}"), channels
     return tensor

@@ -1,0 +1,1 @@
+"""Thresholds, bounds and evidence."""

@@ -1,0 +1,1 @@
+"""From student to signed bundle."""

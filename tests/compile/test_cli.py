@@ -1,0 +1,214 @@
+"""`edge-compile` turns a student into a bundle that the device opens, or says why not."""
+
+import numpy as np
+import pytest
+
+from calibration.judging import judge_pictures
+from compile import build, cli
+from compile.keys import make_keys
+from edge.bundle import load_keys, read_bundle
+from edge.picture_set import read_set
+from edge.records import Kind
+from tests.compile.belts import SPOT, choose_threshold, draw, run
+from tests.compile.students import spoiling, student
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    draw(folder / "trained", 12, 12, 1, lot="train")
+    draw(folder / "locked", 40, 62, 2, lot="locked")
+    make_keys(folder / "acme")
+    return folder
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """A folder with a student and its threshold; INT8 counts as twice as fast, whatever this machine does."""
+    monkeypatch.setattr(build, "median_ms", lambda models, image: [2.0, 1.0][: len(models)])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    return with_student(monkeypatch, tmp_path, student())
+
+
+def with_student(monkeypatch, folder, model):
+    (folder / "student.onnx").write_bytes(model)
+    choose_threshold(monkeypatch, folder)
+    return folder
+
+
+def compile_it(monkeypatch, bench, sets, *words, **changed):
+    given = {
+        "calibration": sets / "trained",
+        "acceptance": sets / "locked",
+        "threshold": bench / "threshold.json",
+        "product": "cap",
+        "version": 1,
+        "key": sets / "acme.key",
+        "out": bench / "cap-1.bundle",
+    } | changed
+    options = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return run(monkeypatch, cli.main, bench / "student.onnx", *options, *words)
+
+
+def opened(bench, sets, name="cap-1.bundle"):
+    return read_bundle(bench / name, load_keys(sets))
+
+
+def test_a_bundle_holds_both_models_with_evidence_and_what_a_device_needs(monkeypatch, capsys, bench, sets):
+    assert compile_it(monkeypatch, bench, sets) == 0
+    bundle = opened(bench, sets)
+    manifest = bundle.manifest
+    assert [(entry.precision, entry.proven) for entry in manifest.models] == [("int8", True), ("fp32", True)]
+    assert (manifest.product, manifest.version, manifest.created) == ("cap", 1, "2023-11-14T22:13:20Z")
+    evidence = manifest.entry("ort").evidence
+    assert (evidence.defects, evidence.missed, evidence.goods, evidence.groups) == (62, 0, 40, 6)
+    assert bundle.model(manifest.entry("ort", "fp32")) == student()
+    labels = [picture.label for picture in bundle.acceptance()]
+    assert (len(labels), set(labels)) == (12, {"ok", "spot"})
+    told = capsys.readouterr().out
+    assert "On 62 held-out defects from 6 groups, 0 missed: escape rate <= 4.7%" in told
+
+
+def test_the_stored_pictures_get_on_the_device_the_verdicts_they_had(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets)
+    bundle = opened(bench, sets)
+    locked = {picture.path.stem: picture for picture in read_set(sets / "locked")}
+    for stored in bundle.acceptance():
+        before = locked[stored.name[3:-4]]
+        judged = judge_pictures(bundle.model(bundle.manifest.models[0]), [before], 0.5)[0]
+        assert judged.kind is (Kind.PASS if stored.label == "ok" else Kind.REJECT)
+
+
+def test_the_report_stands_alone_and_tells_the_evidence(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets)
+    report = opened(bench, sets).report()
+    assert "escape rate &lt;= 4.7% with 95% confidence" in report
+    assert report.count("<svg") == 2
+    assert "<script" not in report
+    assert "http" not in report
+    assert opened(bench, sets).manifest.models[0].sha256 in report
+
+
+def test_the_same_work_gives_the_same_bytes(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets)
+    first = (bench / "cap-1.bundle").read_bytes()
+    compile_it(monkeypatch, bench, sets, out=bench / "again.bundle")
+    assert (bench / "again.bundle").read_bytes() == first
+    compile_it(monkeypatch, bench, sets, "--seed", 2, calibration=sets / "trained", out=bench / "other.bundle")
+    assert opened(bench, sets, "other.bundle").manifest.models[1] == opened(bench, sets).manifest.models[1]
+
+
+def test_a_student_that_breaks_in_int8_is_healed_by_a_float_tail_and_the_report_says_so(monkeypatch, bench, sets):
+    with_student(monkeypatch, bench, student(trouble=spoiling))
+    assert compile_it(monkeypatch, bench, sets) == 0
+    bundle = opened(bench, sets)
+    assert bundle.manifest.models[0].precision == "int8"
+    assert "first and last two convolutions in float" in bundle.report()
+
+
+def broken_for_good(graph, tensor):
+    """Two outliers in a row: a float tail heals only one."""
+    graph.weights, kept = [], graph.weights
+    first = spoiling(graph, tensor)
+    for node in graph.nodes[-4:]:
+        node.name = f"{node.name}_early"
+    for weight in graph.weights:
+        weight.name = f"{weight.name}_early"
+    renames = {"huge": "huge_early", "kept": "kept_early", "kept_r": "kept_r_early"}
+    for node in graph.nodes[-3:]:
+        names = [renames.get(name, f"{name}_early" if name.endswith(("_w", "_b")) else name) for name in node.input]
+        node.input[:] = names
+        node.output[0] = renames[node.output[0]]
+    graph.weights = kept + graph.weights
+    return spoiling(graph, renames[first])
+
+
+def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys, bench, sets):
+    with_student(monkeypatch, bench, student(trouble=broken_for_good))
+    assert compile_it(monkeypatch, bench, sets) == 0
+    assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
+    told = capsys.readouterr().out
+    assert "INT8 does not ship: with every recipe, calibration defects of clear margin turned PASS" in told
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", out=bench / "none.bundle") == 65
+    assert "leave --int8-only away" in capsys.readouterr().err
+    assert not (bench / "none.bundle").exists()
+
+
+def test_missed_defects_refuse_the_bundle(monkeypatch, capsys, bench, sets, tmp_path):
+    faint = draw(tmp_path / "faint", 10, 62, 3, spots=(SPOT, 10), lot="faint")
+    assert compile_it(monkeypatch, bench, sets, acceptance=faint) == 65
+    told = capsys.readouterr().err
+    assert "FP32 does not ship: 31 of 62 held-out defects missed" in told
+    assert "Traceback" not in told
+    assert not (bench / "cap-1.bundle").exists()
+
+
+def test_too_few_defects_refuse_the_bundle_unless_it_says_that_it_is_unproven(monkeypatch, capsys, bench, sets):
+    words = ("--acceptance-groups", "locked-0,locked-1,locked-2")
+    assert compile_it(monkeypatch, bench, sets, *words) == 65
+    assert "too few defects to say" in capsys.readouterr().err
+    assert compile_it(monkeypatch, bench, sets, *words, "--allow-unproven") == 0
+    assert [entry.proven for entry in opened(bench, sets).manifest.models] == [False, False]
+    assert "Not proven" in opened(bench, sets).report()
+
+
+def test_a_small_bundle_holds_int8_only(monkeypatch, bench, sets):
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", "--acceptance-pictures", 3) == 0
+    bundle = opened(bench, sets)
+    assert ([entry.precision for entry in bundle.manifest.models], len(bundle.acceptance())) == (["int8"], 3)
+
+
+def test_a_threshold_of_another_student_is_refused(monkeypatch, capsys, bench, sets):
+    (bench / "student.onnx").write_bytes(student(steep=21.0))
+    assert compile_it(monkeypatch, bench, sets) == 78
+    assert "chosen for another student" in capsys.readouterr().err
+
+
+def test_an_acceptance_set_that_calibration_or_training_saw_is_refused(monkeypatch, capsys, bench, sets):
+    assert compile_it(monkeypatch, bench, sets, acceptance=sets / "trained") == 78
+    assert "used for training too" in capsys.readouterr().err
+    assert compile_it(monkeypatch, bench, sets, calibration=sets / "locked") == 78
+    assert "used for calibration too" in capsys.readouterr().err
+
+
+def test_a_key_that_others_can_read_is_warned_about(monkeypatch, capsys, bench, sets):
+    (bench / "open.key").write_bytes((sets / "acme.key").read_bytes())
+    (bench / "open.key").chmod(0o644)
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", key=bench / "open.key") == 0
+    assert "is readable by other users: chmod 600" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "message"),
+    [
+        ({"calibration": "none"}, 78, "is not a folder"),
+        ({"key": "none.key"}, 78, "edge-compile keygen"),
+        ({"threshold": "none.json"}, 78, "edge-calibrate threshold"),
+        ({"version": 0}, 2, "version"),
+        ({"product": "../x"}, 78, "use up to 40 letters"),
+        ({"expires": "tomorrow"}, 78, "with its zone"),
+        ({"expires": "2027-01-31T00:00:00"}, 78, "with its zone"),
+    ],
+)
+def test_wrong_words_are_one_line_before_any_work(monkeypatch, capsys, bench, sets, changed, code, message):
+    assert compile_it(monkeypatch, bench, sets, **changed) == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+
+
+def test_the_word_bundle_may_be_written_and_help_lists_both_commands(monkeypatch, capsys):
+    assert run(monkeypatch, cli.main, "--help") == 0
+    told = capsys.readouterr().out
+    assert "keygen" in told
+    assert "bundle" in told
+    assert run(monkeypatch, cli.main, "bundle", "student.onnx") == 2
+    assert run(monkeypatch, cli.main, "student.onnx") == 2
+
+
+def test_numbers_of_the_time_are_medians_of_this_machine():
+    from compile.speed import median_ms
+
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    times = median_ms([student(), student()], image)
+    assert all(0 < time < 1_000 for time in times)

@@ -1,0 +1,79 @@
+"""INT8 where it pays, float where it counts, and the same bytes every time."""
+
+import numpy as np
+import onnx
+import pytest
+
+from compile.quantize import RECIPES, Recipe, float_nodes, quantize
+from compile.student import check_student, lint
+from edge import options
+from edge.infer.ort import OrtEngine
+from edge.pixels import to_input
+from tests.compile.students import SPEC, picture, spoiling, student
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(5)
+    return [to_input(picture(rng, spot), SPEC) for spot in (0, 0, 0, 30, 60, 90) * 3]
+
+
+def scores(model, inputs):
+    engine = OrtEngine(options.OrtEngine(kind="ort"))
+    engine.load(model)
+    found = []
+    for image in inputs:
+        engine.input[...] = image
+        found.append(engine.infer().score)
+    return np.array(found)
+
+
+def test_the_int8_model_is_a_student_with_nearly_the_same_scores(inputs):
+    before = student()
+    after = quantize(before, inputs, RECIPES[0])
+    told, asked = check_student(after, "int8"), check_student(before, "fp32")
+    assert (told.spec, told.classes) == (asked.spec, asked.classes)
+    assert np.abs(scores(before, inputs) - scores(after, inputs)).max() < 0.03
+
+
+def test_body_convolutions_are_int8_and_heads_float(inputs):
+    model = onnx.load_model_from_string(quantize(student(), inputs, RECIPES[0]))
+    by_output = {name: node for node in model.graph.node for name in node.output}
+    feeds = {
+        node.name: by_output[node.input[0]].op_type
+        for node in model.graph.node
+        if node.op_type in ("Conv", "GlobalAveragePool", "Mul")
+    }
+    assert [feeds[name] for name in ("n_c0", "n_c1", "n_c2")] == ["DequantizeLinear"] * 3
+    weights = {node.name: node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    assert by_output[weights["n_c1"]].op_type == "DequantizeLinear"
+    assert weights["n_peak"] == "peak_w"  # the head's weights are as trained
+    lint(model.SerializeToString(), "int8")
+
+
+def test_the_same_pictures_give_the_same_bytes_in_any_order(inputs):
+    first = quantize(student(), inputs, RECIPES[0])
+    assert first == quantize(student(), inputs, RECIPES[0])
+    assert first == quantize(student(), inputs[::-1], RECIPES[0])
+    assert first != quantize(student(), inputs[:2], RECIPES[0])
+
+
+def test_an_outlier_channel_breaks_int8_and_a_float_tail_heals_it(inputs):
+    model = student(trouble=spoiling)
+    broken, healed = (
+        np.abs(scores(model, inputs) - scores(quantize(model, inputs, one), inputs)) for one in RECIPES
+    )
+    assert broken.max() > 0.9
+    assert healed.max() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("recipe", "quantized"),
+    [(Recipe(""), {"c0", "c1", "c2"}), (Recipe("", True), {"c1", "c2"}), (Recipe("", False, 2), {"c0"})],
+)
+def test_a_recipe_says_which_convolutions_stay_in_float(recipe, quantized):
+    model = onnx.load_model_from_string(student())
+    kept = set(float_nodes(model, recipe))
+    convolutions = {f"n_{name}" for name in ("c0", "c1", "c2", "peak")}
+    assert convolutions - kept == {f"n_{name}" for name in quantized}
+    assert {"n_float", "n_scaled", "n_pooled", "n_logits", "n_heat_map", "n_score"} <= kept
