@@ -160,8 +160,8 @@ class Desk:
             self._timing.decided(settled.captured_ns, verdict.decided_ns)
         if verdict.kind is Kind.PASS:
             self._captured[verdict.part_id] = settled.captured_ns
-        else:
-            self._link.reject(verdict)
+        elif verdict.kind is Kind.REJECT or settled.part.releasable:
+            self._link.reject(verdict)  # of other parts the line knows better why they may not pass
         self.recorder.put(Decided(settled.part, verdict))
 
     def _verdict(self, settled: Settled) -> Verdict:

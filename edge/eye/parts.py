@@ -19,6 +19,7 @@ LAST_WORD_NS = 3 * MS
 # Frames wait so long for a birth that a debounced or polled trigger tells late.
 HOLD_NS = 500 * MS
 MAX_PARTS = 1_024
+_NEVER_NS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,10 @@ class Parts:
     def waiting(self) -> int:
         """How many parts have not ended."""
         return len(self._open)
+
+    def close(self) -> None:
+        """Nothing comes any more: what still waits for its other half stays without it."""
+        self.expire(_NEVER_NS)
 
     def next_limit_ns(self) -> int | None:
         """When `expire` has to be called next, None while nothing waits."""

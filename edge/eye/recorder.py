@@ -48,10 +48,10 @@ class Recorder:
         self.failing = ""
 
     def put(self, record: Record) -> None:
-        """Queue a record; never blocks. The oldest is lost, and counted, when 100,000 wait."""
+        """Queue a record; never blocks. It is lost, and counted, while 100,000 wait already."""
         if len(self._waiting) >= MAX_WAITING:
-            self._waiting.popleft()
             self.lost += 1
+            return
         self._waiting.append(record)
         self._wake.set()
 

@@ -292,6 +292,7 @@ def _finish(eye: Eye, crew: Crew) -> None:
     eye.link.end_line(max(0, until_ns - eye.clock.now_ns()))
     for words in crew.join(_THREADS_END_NS):
         log.error("%s", words)
+    eye.desk.parts.close()
     eye.desk.note("stop", f"{eye.counts.parts} parts")
     eye.desk.recorder.finish()
     eye.counts.record(committed=False, count=eye.desk.recorder.lost)
