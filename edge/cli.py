@@ -83,6 +83,11 @@ def _count(number: int | None, name: str) -> int | None:
     return number
 
 
+def _writable(path: Path | None) -> None:
+    """Fail before a run rather than after it."""
+    write_report(path, {})
+
+
 def write_report(path: Path | None, values: dict[str, object]) -> None:
     """Write the report as JSON where a file is asked for. Raises ConfigError when it cannot be written."""
     if path is None:
@@ -109,6 +114,7 @@ def run(
     _one_core_pictures()
     until = Until(_duration_ns(for_), _count(parts, "--parts"))
     station = load(station_file)
+    _writable(report)
     if station.station.mode == "collect":
         raise ConfigError(f'{station_file} has mode = "collect": use edge collect, or set mode = "inspect"')
     done = run_eye(station, until, SystemClock(), _stop_signals(), starts_line=own_line)
@@ -219,6 +225,7 @@ def demo(
     _one_core_pictures()
     logging.getLogger().setLevel(logging.WARNING)
     duration_ns = None if parts is not None else parse_ns(for_)
+    _writable(report)
     code, values = run_demo(duration_ns, _count(parts, "--parts"), rate, _stop_signals())
     write_report(report, values)
     raise typer.Exit(code)

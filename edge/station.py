@@ -139,7 +139,7 @@ def parse(data: bytes, path: Path) -> Station:
     try:
         station = Station.model_validate(table)
     except ValidationError as error:
-        mistakes += [_sentence(dict(item)) for item in error.errors()]
+        mistakes += [_sentence(item) for item in _told_once([dict(item) for item in error.errors()])]
     if station is not None:
         mistakes += cross_checks(station)
     if station is None or mistakes:
@@ -147,6 +147,17 @@ def parse(data: bytes, path: Path) -> Station:
         plural = "s" if len(mistakes) > 1 else ""
         raise ConfigError(f"{path} has {len(mistakes)} mistake{plural}; fix the file:\n{listed}")
     return _with_paths(station, path.resolve().parent)
+
+
+def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without "too short" for a list whose entries are wrong themselves."""
+    places = [error["loc"] for error in errors]
+
+    def has_wrong_entry(error: dict[str, Any]) -> bool:
+        here = error["loc"]
+        return any(len(place) > len(here) and place[: len(here)] == here for place in places)
+
+    return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error)]
 
 
 def _nest_gate(table: dict[str, Any]) -> None:
