@@ -1,0 +1,123 @@
+"""edge-bench measures real bundles and stations, and refuses what it cannot measure with one clear message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import OTHER_KEY, store_key
+from tests.eye.stations import BELT, BELT_TRIGGER, ROOT, bundle, relay_bench
+
+RANKS = {"p50", "p90", "p99", "p999", "max"}
+KEYS = [
+    "parts",
+    "verdicts",
+    "unknown_reasons",
+    "frames",
+    "deadline",
+    "gate",
+    "latency_ms",
+    "journal",
+    "startup_ms",
+    "rss_mb",
+    "cpu_s",
+    "host",
+]
+
+
+def edge_bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return store_key(tmp_path / "keys")
+
+
+def test_a_bundle_is_profiled_under_the_public_keys(tmp_path: Path, keys: Path) -> None:
+    file, result = bundle(tmp_path / "cap-a-1.bundle"), tmp_path / "bench.json"
+    done = edge_bench("--bundle", file, "--keys", keys, "--seconds", "1", "--idle", "0.7", "--json", result)
+    assert done.returncode == 0, done.stderr
+    assert "cap-a version 1" in done.stdout
+    assert "engine alone" in done.stdout
+    values = json.loads(result.read_text())
+    assert set(KEYS) <= set(values)
+    assert values["parts"] == values["verdicts"]["pass"] > 10
+    for stage in ("pixels", "engine", "judge", "capture_to_verdict"):
+        assert set(values["latency_ms"][stage]) == RANKS
+        assert values["latency_ms"][stage]["p50"] > 0
+    assert values["latency_ms"]["trigger_to_frame"] == dict.fromkeys(RANKS)
+    assert values["startup_ms"] > 0
+    assert values["host"]["cores"] >= 1
+    bench = values["bench"]
+    assert bench["model"]["precision"] == "fp32"
+    assert 0 < bench["sustained_per_s"] <= bench["possible_per_s"]
+    assert bench["after_idle_warm_ms"] > 0
+    assert bench["after_idle_cold_ms"] > 0
+
+
+def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as rig:
+        result = tmp_path / "bench.json"
+        done = edge_bench(rig.file, "--parts", "15", "--json", result)
+    assert done.returncode == 0, done.stderr
+    assert "where the time goes" in done.stdout
+    assert "Traceback" not in done.stderr
+    values = json.loads(result.read_text())
+    assert set(KEYS) <= set(values)
+    assert values["parts"] >= 15
+    gate = values["gate"]
+    assert gate["orders"] == gate["fired"] + gate["released"] + gate["late"] == values["parts"]
+
+
+def refused(code: int, *arguments: str | Path) -> str:
+    done = edge_bench(*arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
+    assert "either a station" in refused(2)
+    assert "either a station" in refused(2, tmp_path / "station.toml", "--bundle", tmp_path / "x.bundle")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--bundle", "x.bundle"], "--keys DIR"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--parts", "3"], "--seconds, not"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--precision", "fp16"], "int8 or fp32"),
+        (["station.toml", "--keys", "keys"], "--keys: only with"),
+        (["station.toml", "--parts", "0"], "--parts"),
+    ],
+)
+def test_options_of_the_other_kind_are_a_usage_error(arguments: list[str], words: str) -> None:
+    assert words in " ".join(refused(2, *arguments).replace("│", " ").split())
+
+
+def test_a_bundle_of_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    keys = store_key(tmp_path / "keys", OTHER_KEY)
+    assert "edge-bench: " in refused(65, "--bundle", bundle(tmp_path / "cap-a-1.bundle"), "--keys", keys)
+
+
+def test_a_bundle_without_the_wanted_precision_is_refused(tmp_path: Path, keys: Path) -> None:
+    file = bundle(tmp_path / "cap-a-1.bundle")
+    assert "ort fp32" in refused(65, "--bundle", file, "--keys", keys, "--precision", "int8")
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path, keys: Path) -> None:
+    assert "none.bundle" in refused(65, "--bundle", tmp_path / "none.bundle", "--keys", keys)
+    assert "none.toml" in refused(78, tmp_path / "none.toml")
+
+
+def test_a_result_that_cannot_be_kept_is_refused_before_measuring(tmp_path: Path, keys: Path) -> None:
+    result = tmp_path / "no-folder" / "bench.json"
+    words = refused(78, "--bundle", tmp_path / "none.bundle", "--keys", keys, "--json", result)
+    assert "give --json a file" in words
