@@ -21,6 +21,8 @@ _DISCARD = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 # A dead peer is noticed by the next timeout; keepalive drops a connection that no request uses for a while.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 2), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
 
+_ONE_BIT_REPLY = 10  # header 7, function, byte count, one byte of bits: a longer answer holds something else too
+
 # Every failure is raised as a typed error with its cause; the library's own lines would say it twice.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
@@ -156,7 +158,8 @@ class ModbusLink:
 
     def _one_bit(self, reply: ModbusPDU, function: int) -> bool:
         """The bit of a reply that carries exactly one byte of bits for the request just sent."""
-        if reply.function_code != function or len(reply.bits) != 8 or self._received[:4] != self._sent[:4]:
+        whole = len(self._received) == _ONE_BIT_REPLY and self._received[:4] == self._sent[:4]
+        if reply.function_code != function or len(reply.bits) != 8 or not whole:
             self.close()
             raise self._error(
                 f"{self} answered something else than it was asked ({self._received.hex()}): check the device"

@@ -65,9 +65,7 @@ def test_forgetting_keeps_what_later_slots_ask_for() -> None:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-def ended(
-    verdict: Kind, reason: Reason = Reason.NONE, outcome: GateOutcome = GateOutcome.FIRED
-) -> GateEvent:
+def ended(verdict: Kind, reason: Reason = Reason.NONE, outcome: GateOutcome = GateOutcome.FIRED) -> GateEvent:
     return GateEvent(1, 1, 0, 0, 0, 0, 0, 0, 0, 0, outcome, verdict, reason)
 
 
@@ -229,9 +227,7 @@ def test_ids_are_unique_over_sessions_and_times_follow_from_the_birth() -> None:
     assert len(made) == 2 and made.last_id == SESSION << 32 | 2
 
 
-@pytest.mark.parametrize(
-    ("ago_ns", "status"), [(1, AckStatus.ACCEPTED), (0, AckStatus.LATE), (-1, AckStatus.LATE)]
-)
+@pytest.mark.parametrize(("ago_ns", "status"), [(1, AckStatus.ACCEPTED), (0, AckStatus.LATE), (-1, AckStatus.LATE)])
 def test_a_release_counts_before_the_deadline_only(ago_ns: int, status: AckStatus) -> None:
     made = tracker()
     part = made.birth(BORN, 0)

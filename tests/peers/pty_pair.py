@@ -29,7 +29,8 @@ class PtyPair:
         shutil.rmtree(self._folder)
 
     def plug(self) -> None:
-        """Create both ends."""
+        """Create both ends; they must not be there."""
+        assert self._socat is None, "plugged in already"
         if shutil.which("socat") is None:
             shutil.rmtree(self._folder)
             missing("no socat: install socat")
