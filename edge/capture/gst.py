@@ -39,6 +39,7 @@ SINK = "frames"
 CAPS = "video/x-raw, format=(string){ BGR, GRAY8 }"
 OPEN_S = 10.0  # the longest wait for a device, and for a file's first picture
 CLOSE_S = 3.0
+ERROR_NS = SECOND  # a streaming thread may fail first and say why a moment later
 CLOCK_READINGS = 5
 
 Image = NDArray[np.uint8]
@@ -137,7 +138,7 @@ class GstCamera:
         if not _within(OPEN_S + 1, pause) or answers[0] == Gst.StateChangeReturn.ASYNC:
             raise self._error(f"it did not start within {OPEN_S:g} s")
         if answers[0] == Gst.StateChangeReturn.FAILURE:
-            raise self._error(_bus_error(pipeline) or "it did not start")
+            raise self._error(_bus_error(pipeline, ERROR_NS) or "it did not start")
         return bool(answers[0] == Gst.StateChangeReturn.NO_PREROLL)
 
     def _play(self, pipeline: Any) -> None:
@@ -146,7 +147,7 @@ class GstCamera:
         if not _within(OPEN_S, lambda: answers.append(pipeline.set_state(Gst.State.PLAYING))):
             raise self._error(f"it did not start within {OPEN_S:g} s")
         if answers[0] == Gst.StateChangeReturn.FAILURE:
-            raise self._error(_bus_error(pipeline) or "it did not start")
+            raise self._error(_bus_error(pipeline, ERROR_NS) or "it did not start")
 
     def _ahead_ns(self) -> int:
         """Our clock minus GStreamer's, from the closest pair of readings."""
@@ -217,9 +218,9 @@ class GstCamera:
         return CameraError(f"camera {self._options.name!r}: {words}; check the camera, its cable and `pipeline`")
 
 
-def _bus_error(pipeline: Any) -> str:
+def _bus_error(pipeline: Any, wait_ns: int = 0) -> str:
     """The first error on the pipeline's bus as "element: message", "" when there is none."""
-    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    message = pipeline.get_bus().timed_pop_filtered(wait_ns, Gst.MessageType.ERROR)
     if message is None:
         return ""
     error, _ = message.parse_error()

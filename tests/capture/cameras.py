@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edge.capture import TABLE, Camera
 from edge.clock import Clock
 from edge.kinds import find
 from tests.capture.mjpeg import MjpegServer
+from tests.peers.waiting import missing
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 6
 
@@ -134,5 +136,7 @@ OPTIONS = {
 
 def build(settings: dict[str, Any], clock: Clock) -> Any:
     """A camera from its settings, by its kind."""
+    if settings["kind"] == "gst" and find_spec("gi") is None:
+        missing("install kenpin[gstreamer]")
     chosen = OPTIONS[settings["kind"]](name="top", **settings)
     return find(TABLE, settings["kind"], "camera")(chosen, clock)

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.capture import EndOfPictures, gst
-from edge.capture.gst import GstCamera
+from edge.capture import EndOfPictures
 from edge.clock import MS, SECOND, SystemClock
 from edge.errors import CameraError
 from edge.pixels import InputSpec, Pixels
 from edge.records import Frame, TimeSource
 from tests.capture.cameras import build
+
+gst = pytest.importorskip("edge.capture.gst", reason="install kenpin[gstreamer]", exc_type=ImportError)
+GstCamera = gst.GstCamera
 
 LIVE = "videotestsrc is-live=true"
 
