@@ -21,7 +21,7 @@ test: .venv/full.stamp  ## everything that takes minutes; what needs a missing p
 	.venv/bin/python -m pytest tests $(addprefix --ignore=,$(SLOW_TESTS)) $(PYTEST_ARGS)
 
 test-device: device-env .venv-device/tools.stamp  ## the device's tests, with nothing of the host installed
-	PYTHONPATH=.venv-device/tools .venv-device/bin/python -m pytest tests \
+	PYTHONPATH=$(CURDIR)/.venv-device/tools .venv-device/bin/python -m pytest tests \
 	    $(addprefix --ignore=,$(HOST_TESTS) $(SLOW_TESTS)) $(PYTEST_ARGS)
 
 test-system: .venv/full.stamp  ## containers, virtual machines, peers that take long
@@ -34,6 +34,7 @@ check: .venv/full.stamp  ## format, lint, types, import contracts, sizes
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/mypy docs/generate.py
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest tests/contracts/test_sizes.py tests/contracts/test_imports.py
 
@@ -82,8 +83,9 @@ clean:  ## remove environments, caches and build leftovers
 
 device-env: .venv-device/stamp
 
-.venv-device/stamp: requirements/device.txt | .venv-device/bin/python
+.venv-device/stamp: requirements/device.txt pyproject.toml | .venv-device/bin/python
 	.venv-device/bin/python $(PIP_INSTALL) -r requirements/device.txt
+	.venv-device/bin/python $(PIP_INSTALL) --no-deps -e .
 	@touch $@
 
 # What tests need stands beside that environment, not in it.
