@@ -38,18 +38,19 @@ Image = NDArray[np.uint8]
 class Recipe:
     """One way to quantize; `words` tell it in the report.
 
-    `float_stem`: the first convolution stays in float. `float_tail`: so many of the last convolutions do.
+    So many of the first and of the last wide convolutions stay in float. The first see the weakest contrasts, the
+    fewest channels and little of the work: on EfficientNet-Lite0 three of them in float halve the error for nothing.
     """
 
     words: str
-    float_stem: bool = False
-    float_tail: int = 0
+    float_first: int = 0
+    float_last: int = 0
 
 
 # tried in turn until the calibration pictures keep their verdicts
 RECIPES = (
-    Recipe("every convolution but the heads in INT8"),
-    Recipe("first and last two convolutions in float, the others in INT8", float_stem=True, float_tail=2),
+    Recipe("first three convolutions and heads in float, the others in INT8", 3),
+    Recipe("first three, last two convolutions and heads in float, the others in INT8", 3, 2),
 )
 
 
@@ -118,7 +119,7 @@ def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:
     nodes = list(model.graph.node)
     widths = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
     wide = [node.name for node in nodes if node.op_type == "Conv" and widths[node.input[1]] >= FEWEST_CHANNELS]
-    spared = set(wide[:1] if recipe.float_stem else []) | set(wide[len(wide) - recipe.float_tail :])
+    spared = {*wide[: recipe.float_first], *wide[len(wide) - recipe.float_last :]}
     body = set(wide) - spared
     inner = _downstream(nodes, body) & _upstream(nodes, body)
     closing = {node.name for node in nodes if node.op_type in ACTIVATIONS and _feeds(nodes, body, node)}

@@ -38,7 +38,7 @@ def averaging(out, channels, side):
 
 
 def body(graph, spec, channels, gain=1.0):
-    """Three strided convolutions: the mean brightness over grey (or under it) of each 8 x 8 cell, rectified."""
+    """Three strided and two plain convolutions: how far the mean of each 8 x 8 cell is above (or below) grey."""
     image = graph.node("Cast", ["image"], "float", to=TensorProto.FLOAT)
     lifted = graph.node("Sub", [image, graph.weight("grey", GREY)], "lifted")
     scaled = graph.node("Mul", [lifted, graph.weight("scale", gain / 128)], "scaled")
@@ -46,15 +46,12 @@ def body(graph, spec, channels, gain=1.0):
     size = spec.channels
     tensor = planes
     for step in range(3):
-        conv = graph.conv(
-            tensor,
-            f"c{step}",
-            averaging(channels, size, 2),
-            np.zeros(channels),
-            strides=[2, 2],
-            kernel_shape=[2, 2],
-        )
+        weights = averaging(channels, size, 2)
+        conv = graph.conv(tensor, f"c{step}", weights, np.zeros(channels), strides=[2, 2], kernel_shape=[2, 2])
         tensor, size = graph.node("Relu", [conv], f"r{step}"), channels
+    for step in range(3, 5):
+        conv = graph.conv(tensor, f"c{step}", averaging(channels, size, 1), np.zeros(channels), kernel_shape=[1, 1])
+        tensor = graph.node("Relu", [conv], f"r{step}")
     return tensor
 
 

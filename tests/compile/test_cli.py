@@ -103,7 +103,7 @@ def test_a_student_that_breaks_in_int8_is_healed_by_a_float_tail_and_the_report_
     assert compile_it(monkeypatch, bench, sets) == 0
     bundle = opened(bench, sets)
     assert bundle.manifest.models[0].precision == "int8"
-    assert "first and last two convolutions in float" in bundle.report()
+    assert "first three, last two convolutions" in bundle.report()
 
 
 def broken_for_good(graph, tensor):

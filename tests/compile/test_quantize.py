@@ -44,9 +44,10 @@ def test_body_convolutions_are_int8_and_heads_float(inputs):
         for node in model.graph.node
         if node.op_type in ("Conv", "GlobalAveragePool", "Mul")
     }
-    assert [feeds[name] for name in ("n_c0", "n_c1", "n_c2")] == ["DequantizeLinear"] * 3
+    assert feeds["n_c0"] == "Transpose"
+    assert [feeds[name] for name in ("n_c3", "n_c4")] == ["DequantizeLinear"] * 2
     weights = {node.name: node.input[1] for node in model.graph.node if node.op_type == "Conv"}
-    assert by_output[weights["n_c1"]].op_type == "DequantizeLinear"
+    assert by_output[weights["n_c3"]].op_type == "DequantizeLinear"
     assert weights["n_peak"] == "peak_w"  # the head's weights are as trained
     lint(model.SerializeToString(), "int8")
 
@@ -69,11 +70,11 @@ def test_an_outlier_channel_breaks_int8_and_a_float_tail_heals_it(inputs):
 
 @pytest.mark.parametrize(
     ("recipe", "quantized"),
-    [(Recipe(""), {"c0", "c1", "c2"}), (Recipe("", True), {"c1", "c2"}), (Recipe("", False, 2), {"c0"})],
+    [(Recipe(""), {0, 1, 2, 3, 4}), (Recipe("", 3), {3, 4}), (Recipe("", 1, 2), {1, 2}), (Recipe("", 3, 2), set())],
 )
 def test_a_recipe_says_which_convolutions_stay_in_float(recipe, quantized):
     model = onnx.load_model_from_string(student())
     kept = set(float_nodes(model, recipe))
-    convolutions = {f"n_{name}" for name in ("c0", "c1", "c2", "peak")}
-    assert convolutions - kept == {f"n_{name}" for name in quantized}
+    convolutions = {"n_peak", *(f"n_c{number}" for number in range(5))}
+    assert convolutions - kept == {f"n_c{number}" for number in quantized}
     assert {"n_float", "n_scaled", "n_pooled", "n_logits", "n_heat_map", "n_score"} <= kept
