@@ -10,7 +10,7 @@ GAIN = 0.25  # exposure, as a natural logarithm: 0.78 to 1.28
 GAMMA = 0.2
 TINT = 0.05
 RAMP = 0.2  # brightness from one edge to the other
-NOISE_LEVELS = 6.0  # grey levels of 255
+NOISE_LEVELS = 3.0  # grey levels of 255: more would drown a faint scratch
 
 
 def vary(images: Tensor, masks: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-import onnxslim  # type: ignore[import-untyped]
+import onnxruntime  # type: ignore[import-untyped]
+import onnxslim
 import torch
 from torch import Tensor
 
@@ -67,7 +67,9 @@ def parity(student: Student, model: onnx.ModelProto, images: Tensor) -> float:
 
     Raises ParityError above 1e-4.
     """
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     deployed = Deployed(student)
     largest = 0.0
     for image in torch.split(images, 1):

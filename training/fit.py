@@ -18,12 +18,12 @@ from training.student import Answers, Student
 
 FOCUS = 2.0  # focal loss: how much less a cell counts that is right already
 LEAST_STEPS = 400  # of a whole training, where nobody says how many epochs
-USUAL_EPOCHS = 20
+USUAL_EPOCHS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fit: `epochs` passes in batches of `batch`; None = 20 passes, more for a small set."""
+    """How to fit: `epochs` passes in batches of `batch`; None = 12 passes, more for a small set."""
 
     epochs: int | None = None
     batch: int = 16

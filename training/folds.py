@@ -55,8 +55,8 @@ def _check(pictures: Sequence[Picture], folds: int) -> None:
     for kind, groups in (("defects", bad), ("good pictures", good)):
         if len(groups) < 2:
             raise ConfigError(
-                f"all {kind} are of one group, {min(groups)!r}: a score needs a model that did not see the group, "
-                f"so label {kind} of at least two"
+                f"the groups that hold {kind}: {', '.join(groups) or 'none'}; a score needs a model that did not see "
+                f"the group, so label {kind} of at least two"
             )
         if len(groups) < folds:
             raise ConfigError(
