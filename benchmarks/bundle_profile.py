@@ -16,6 +16,7 @@ from edge.records import Kind, Reason
 from edge.timing import Series, Stamps
 
 BURN_IN = 10
+ROUNDS = 16  # the bare engine and saturation take turns, so that a machine's moods meet both
 STAGES = ("pixels", "engine", "judge", "capture_to_verdict")
 
 Figures = dict[str, float | None]
@@ -94,10 +95,12 @@ def profile(
     EngineError when the engine fails.
     """
     part_ns = round(seconds / 4 * SECOND)
-    engine = _engine_alone(student, pictures[0], clock, part_ns)
     pixels = _pixels_alone(student, pictures, clock, part_ns)
     paced = _paced(student, pictures, clock, part_ns, rate_hz)
-    looks, elapsed_ns = _saturated(student, pictures, clock, part_ns)
+    engine, looks, elapsed_ns = Series(), Looks(student, pictures, clock), 0
+    for _ in range(ROUNDS):
+        _engine_alone(student, pictures[0], clock, part_ns // ROUNDS, engine)
+        elapsed_ns += _saturate(looks, clock, part_ns // ROUNDS)
     warm, cold = (_after_idle_ms(student, pictures[0], clock, idle_s, stays_warm) for stays_warm in (True, False))
     saturation = looks.stages["capture_to_verdict"]
     measured = Profile(
@@ -121,11 +124,8 @@ def _p50_ms(series: Series) -> float:
     return series.summary(MS)["p50"] or 0.0
 
 
-def _repeated(step: Callable[[], object], clock: Clock, part_ns: int) -> Series:
-    """How long each `step` takes, one after the other for `part_ns`; at least once."""
-    for _ in range(BURN_IN):
-        step()
-    series = Series()
+def _repeat(step: Callable[[], object], clock: Clock, part_ns: int, series: Series) -> None:
+    """Add how long each `step` takes, one after the other for `part_ns`; at least once."""
     until_ns = clock.now_ns() + part_ns
     while True:
         began_ns = clock.now_ns()
@@ -133,12 +133,13 @@ def _repeated(step: Callable[[], object], clock: Clock, part_ns: int) -> Series:
         ended_ns = clock.now_ns()
         series.add(ended_ns - began_ns)
         if ended_ns >= until_ns:
-            return series
+            return
 
 
-def _engine_alone(student: Student, picture: Image, clock: Clock, part_ns: int) -> Series:
+def _engine_alone(student: Student, picture: Image, clock: Clock, part_ns: int, series: Series) -> None:
     student.pixels.to_input(picture, student.engine.input)
-    return _repeated(student.engine.infer, clock, part_ns)
+    student.engine.infer()  # the resize has emptied the caches
+    _repeat(student.engine.infer, clock, part_ns, series)
 
 
 def _pixels_alone(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int) -> Series:
@@ -147,7 +148,11 @@ def _pixels_alone(student: Student, pictures: Sequence[Image], clock: Clock, par
     def step() -> None:
         student.pixels.to_input(pictures[next(numbers) % len(pictures)], student.engine.input)
 
-    return _repeated(step, clock, part_ns)
+    for _ in range(BURN_IN):
+        step()
+    series = Series()
+    _repeat(step, clock, part_ns, series)
+    return series
 
 
 def _paced(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int, rate_hz: float) -> Looks:
@@ -161,14 +166,14 @@ def _paced(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: i
     return looks
 
 
-def _saturated(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int) -> tuple[Looks, int]:
-    """Pictures judged back to back, and how long that took in ns."""
-    looks = Looks(student, pictures, clock)
+def _saturate(looks: Looks, clock: Clock, part_ns: int) -> int:
+    """Judge pictures back to back for `part_ns`, at least one; returns how long that took in ns."""
     begin_ns = now_ns = clock.now_ns()
-    while looks.count == 0 or now_ns < begin_ns + part_ns:
+    while True:
         looks.look(now_ns)
         now_ns = clock.now_ns()
-    return looks, now_ns - begin_ns
+        if now_ns >= begin_ns + part_ns:
+            return now_ns - begin_ns
 
 
 def _after_idle_ms(student: Student, picture: Image, clock: Clock, idle_s: float, stays_warm: bool) -> float | None:
