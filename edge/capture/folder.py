@@ -10,7 +10,7 @@ from edge import options
 from edge.capture import EndOfPictures
 from edge.clock import SECOND, Clock
 from edge.errors import CameraError, ConfigError
-from edge.picture_set import Image, Picture, read_image, read_set
+from edge.picture_set import Image, Picture, read_image, read_set, select
 from edge.records import Frame, TimeSource
 
 log = logging.getLogger(__name__)
@@ -40,16 +40,11 @@ class FolderCamera:
     def open(self) -> None:
         """Read the folder's table and start from its first picture. Raises CameraError when it lists none."""
         try:
-            pictures = read_set(self._options.dir)
+            self._pictures = select(read_set(self._options.dir), ",".join(self._options.groups))
         except ConfigError as error:
             raise CameraError(f"camera {self._options.name!r}: {error}") from error
-        wanted = self._options.groups
-        self._pictures = [picture for picture in pictures if not wanted or picture.group in wanted]
         if not self._pictures:
-            raise CameraError(
-                f"camera {self._options.name!r}: no picture of {self._options.dir} is in the groups "
-                f"{', '.join(wanted)}; correct groups"
-            )
+            raise CameraError(f"camera {self._options.name!r}: {self._options.dir} lists no picture; add some")
         self._next = 0
         self._ready = None
         self._due_ns = self._clock.now_ns() + self._period_ns

@@ -73,12 +73,13 @@ class GstCamera:
         self._read = 0
         self._lost = 0
         self._counter = -1
+        self._fault = ""
 
     def open(self) -> None:
         """Build and start the pipeline within 10 s. Raises CameraError with GStreamer's words."""
         self.close()
         self._first_id += self._read + self._lost
-        self._read, self._lost, self._counter = 0, 0, -1
+        self._read, self._lost, self._counter, self._fault = 0, 0, -1, ""
         pipeline, sink = self._build()
         try:
             live = self._pause(pipeline)
@@ -98,6 +99,8 @@ class GstCamera:
             raise CameraError(f"camera {self._options.name!r} is not open: open it before reading")
         arrived = running.sink.get_property("stats").get_value("rendered")
         sample = running.sink.try_pull_sample(max(0, round(timeout_s * SECOND)))
+        # at every frame: what nobody takes from the bus stays in memory
+        self._fault = self._fault or _bus_error(running.pipeline)
         if sample is None:
             self._raise_end(running)
             return None
@@ -160,9 +163,8 @@ class GstCamera:
 
     def _raise_end(self, running: Running) -> None:
         """Raise what ended the flow, if anything did."""
-        words = _bus_error(running.pipeline)
-        if words:
-            raise self._error(words)
+        if self._fault:
+            raise self._error(self._fault)
         if not running.sink.is_eos() or self._running is None:
             return
         if running.live:
@@ -219,7 +221,7 @@ class GstCamera:
 
 
 def _bus_error(pipeline: Any, wait_ns: int = 0) -> str:
-    """The first error on the pipeline's bus as "element: message", "" when there is none."""
+    """The first error on the pipeline's bus as "element: message", "" when there is none; other messages go."""
     message = pipeline.get_bus().timed_pop_filtered(wait_ns, Gst.MessageType.ERROR)
     if message is None:
         return ""

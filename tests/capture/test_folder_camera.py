@@ -40,6 +40,11 @@ def test_groups_select(tmp_path: Path) -> None:
         camera.read(1.0)
 
 
+def test_groups_may_be_patterns(tmp_path: Path) -> None:
+    camera = a_camera(write_folder(tmp_path), ManualClock(), groups=("lot-[12]",))
+    assert [camera.read(1.0).name for _ in range(4)] == ["2.png", "3.png", "4.png", "5.png"]
+
+
 def test_groups_that_select_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="lot-9"):
         a_camera(write_folder(tmp_path), ManualClock(), groups=("lot-9",))
@@ -48,6 +53,12 @@ def test_groups_that_select_nothing_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="top"):
         a_camera(tmp_path / "nothing", ManualClock())
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label,group,mask\n")
+    with pytest.raises(CameraError, match="top"):
+        a_camera(tmp_path, ManualClock())
 
 
 def test_a_broken_file_becomes_a_black_frame_that_may_not_be_judged(

@@ -201,3 +201,15 @@ def test_closing_does_not_wait_for_a_source_that_hangs(monkeypatch: pytest.Monke
     for thread in threading.enumerate():
         if thread.name == "gst-state":
             thread.join(10)
+
+
+def test_messages_do_not_pile_up_on_the_bus() -> None:
+    with opened(f"{LIVE} ! video/x-raw,format=BGR,framerate=50/1 ! appsink name=frames") as camera:
+        bus = camera._running.pipeline.get_bus()
+        structure = gst.Gst.Structure.new_empty("lost")
+        for _ in range(20):
+            bus.post(gst.Gst.Message.new_application(None, structure.copy()))
+        assert bus.have_pending()
+        frame_of(camera)
+        frame_of(camera)
+        assert not bus.have_pending()
