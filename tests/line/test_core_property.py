@@ -48,7 +48,7 @@ TO_GATE, BEFORE, LEAD, PULSE, PITCH, TOLERANCE = 200, 30, 10, 40, 60, 5
 
 
 def zone(rest_rejects: bool) -> Zone:
-    return Zone(*(n * MS for n in (TO_GATE, BEFORE, LEAD, PULSE, PITCH, TOLERANCE)), rest_rejects)
+    return Zone(TO_GATE * MS, BEFORE * MS, LEAD * MS, PULSE * MS, PITCH * MS, TOLERANCE * MS, rest_rejects)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,10 @@ TRANSIT = 240
 HERE = Eye(live=True, ready=True)
 
 
+def state_of(readiness: Readiness) -> LineState:
+    return readiness.state
+
+
 def started(permits: bool = False) -> Readiness:
     readiness = Readiness(TRANSIT, permits)
     readiness.armed(0)
@@ -141,10 +145,10 @@ def started(permits: bool = False) -> Readiness:
 def test_the_zone_is_known_one_transit_after_arming_and_not_before() -> None:
     readiness = started()
     readiness.settle(TRANSIT - 1)
-    assert readiness.state is LineState.PURGING
+    assert state_of(readiness) is LineState.PURGING
     assert readiness.purged_ns(0) == TRANSIT
     readiness.settle(TRANSIT)
-    assert readiness.state is LineState.READY
+    assert state_of(readiness) is LineState.READY
     assert readiness.purged_ns(TRANSIT) is None
 
 
@@ -153,20 +157,20 @@ def test_without_an_eye_that_can_inspect_nothing_is_ready(eye: Eye) -> None:
     readiness = started()
     readiness.eye = eye
     readiness.settle(10 * TRANSIT)
-    assert readiness.state is LineState.PURGING
+    assert state_of(readiness) is LineState.PURGING
 
 
 def test_with_a_permit_the_purge_runs_only_while_the_belt_does() -> None:
     readiness = started(permits=True)
     readiness.settle(10 * TRANSIT)
-    assert readiness.state is LineState.PURGING and readiness.wants_permit(False)
+    assert state_of(readiness) is LineState.PURGING and readiness.wants_permit(False)
     readiness.permit_is(True, 5_000)
     readiness.settle(5_000 + TRANSIT - 1)
-    assert readiness.state is LineState.PURGING
+    assert state_of(readiness) is LineState.PURGING
     readiness.settle(5_000 + TRANSIT)
-    assert readiness.state is LineState.READY
+    assert state_of(readiness) is LineState.READY
     readiness.permit_is(False, 6_000)
-    assert readiness.state is LineState.PURGING
+    assert state_of(readiness) is LineState.PURGING
 
 
 def test_a_fault_keeps_its_first_cause_until_nothing_is_wrong() -> None:
@@ -186,17 +190,17 @@ def test_a_stop_lasts_until_it_is_acknowledged() -> None:
     readiness = started(permits=True)
     assert readiness.stop("3 rejects in a row") and not readiness.stop("more")
     readiness.settle(10 * TRANSIT)
-    assert readiness.state is LineState.STOPPED and not readiness.wants_permit(False)
+    assert state_of(readiness) is LineState.STOPPED and not readiness.wants_permit(False)
     readiness.clear()
-    assert readiness.state is LineState.PURGING and readiness.cause == ""
+    assert state_of(readiness) is LineState.PURGING and readiness.cause == ""
 
 
 def test_a_line_with_a_photo_eye_starts_when_that_is_read() -> None:
     readiness = Readiness(TRANSIT, permits=False, awaits_trigger=True)
     readiness.armed(0)
-    assert readiness.state is LineState.STARTING
+    assert state_of(readiness) is LineState.STARTING
     assert not readiness.trigger_open(50)  # it had not been lost
-    assert readiness.state is LineState.PURGING and readiness.purged_ns(50) == 50 + TRANSIT
+    assert state_of(readiness) is LineState.PURGING and readiness.purged_ns(50) == 50 + TRANSIT
 
 
 def test_a_silent_eye_does_not_stop_the_belt_at_once_but_an_unready_one_does() -> None:
