@@ -32,6 +32,7 @@ TEXT = """
 [station]
 name = "test"
 product = "p"
+mode = "{mode}"
 state_dir = "state"
 run_dir = "run"
 [[camera]]
@@ -46,8 +47,8 @@ lead_ms = 10
 pitch_ms = {pitch}
 [gate]
 {gate}
-pulse_ms = 80
-late_tolerance_ms = 30
+pulse_ms = {pulse}
+late_tolerance_ms = {tolerance}
 rest = "{rest}"
 [line_permit]
 {permit}
@@ -91,7 +92,8 @@ class Bench:
 
 def station_file(folder: Path, **keys: object) -> Station:
     """The station of `TEXT` with these parts, written to the folder and loaded."""
-    values: dict[str, object] = {"trigger": SIMULATED, "pitch": 140, "rest": "reject", "unknown_in_a_row": 0}
+    values: dict[str, object] = {"trigger": SIMULATED, "pitch": 140, "pulse": 80, "tolerance": 30}
+    values |= {"rest": "reject", "unknown_in_a_row": 0, "mode": "inspect"}
     path = folder / "station.toml"
     path.write_text(TEXT.format(**(values | keys)))
     return load(path)
