@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.picture_set import Picture, read_image
@@ -23,7 +25,17 @@ def fingerprint(picture: Picture) -> str:
 
     Raises ConfigError for a picture that cannot be read.
     """
-    image = read_image(picture.path)
+    try:
+        state = picture.path.stat()
+    except OSError as error:
+        raise ConfigError(f"cannot read {picture.path}: {error.strerror}; restore the file") from error
+    return _fingerprint(picture.path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=100_000)
+def _fingerprint(path: Path, _changed_ns: int, _size: int) -> str:
+    """Kept while the file does: a compile asks for the same pictures several times."""
+    image = read_image(path)
     return sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
 
 
