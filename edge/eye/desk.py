@@ -38,6 +38,7 @@ class Desk:
     """Listens to the line (its thread runs `run`), takes settled parts from `parts` and commits from `recorder`.
 
     A PASS goes to the journal first and to the line when it is on the disk; REJECT and UNKNOWN go to both at once.
+    `left_open` are parts of earlier runs with a verdict and no outcome: the ring still has it, or their line is lost.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Desk:
         health: Health,
         progress: Progress,
         disk_stops: bool,
+        left_open: Sequence[Part] = (),
     ) -> None:
         self._link = link
         self._students = students
@@ -62,6 +64,7 @@ class Desk:
         self._health = health
         self._progress = progress
         self._captured: dict[int, int] = {}
+        self._left_open = {part.part_id: part for part in left_open}
         self._started_wall_ns = clock.wall_ns()
         self._line: State | None = None
         self._line_words = "the line process is looked for"
@@ -96,6 +99,7 @@ class Desk:
         """A part's order ended; it is counted if it ended in this run."""
         score = self.parts.ended(event.part_id)
         self._captured.pop(event.part_id, None)
+        self._left_open.pop(event.part_id, None)
         self.recorder.put(event)
         if event.ended_wall_ns >= self._started_wall_ns:
             kind, reason = _final(event)
@@ -109,6 +113,9 @@ class Desk:
     def line_state(self, state: State) -> None:
         """The line's state; a new line process takes over the parts of an earlier one as lost."""
         for part in self.parts.lost(state.session):
+            self._count_lost(self._line_lost(part))
+        for part in [part for part in self._left_open.values() if part.part_id >> 32 != state.session]:
+            del self._left_open[part.part_id]
             self._line_lost(part)
         before, self._line = self._line, state
         if before is None or before.state is not state.state:
@@ -130,7 +137,7 @@ class Desk:
         self._line = None
         self._line_words = words
 
-    def _line_lost(self, part: Part) -> None:
+    def _line_lost(self, part: Part) -> GateEvent:
         """The line process ended with this part in its zone: what the gate did is not known."""
         lost = GateEvent(
             ring_seq=0,
@@ -149,7 +156,10 @@ class Desk:
         )
         self._captured.pop(part.part_id, None)
         self.recorder.put(lost)
-        self._counts.part(lost, Kind.UNKNOWN, Reason.LINE_LOST, math.nan, in_time=True)
+        return lost
+
+    def _count_lost(self, lost: GateEvent) -> None:
+        self._counts.part(lost, lost.verdict, lost.reason, math.nan, in_time=True)
 
     # --- verdicts ---
 

@@ -28,7 +28,7 @@ from edge.eye.slots import Slots
 from edge.eye.student import Student, load
 from edge.health import Health, Level, Notifier, Progress, Standing
 from edge.install import open_active
-from edge.journal.events import Journal
+from edge.journal.events import Journal, left_open
 from edge.kinds import find
 from edge.line_link import LineLink
 from edge.options import Camera as CameraOptions
@@ -169,6 +169,7 @@ def _build(
         health,
         progress,
         station.journal.on_disk_full == "stop",
+        left_open(station.journal.dir),
     )
     archive = Archive(station, slots)
     judging = Inference(students, desk.parts, slots, clock, timing, health, progress, archive.offer)

@@ -53,6 +53,10 @@ CREATE TABLE notes (
 """
 
 
+# far more than a zone holds; the outcomes of so many verdicts lie within twice as many rows
+_NEWEST = "SELECT * FROM {0} WHERE row > (SELECT COALESCE(MAX(row), 0) FROM {0}) - 2000"
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The verdict for a part, with the part as it was born."""
@@ -216,6 +220,16 @@ def read_parts(folder: Path) -> list[PartRow]:
             outcomes.setdefault(row["part_id"], _outcome(row))
     ids = sorted(decided.keys() | outcomes.keys())
     return [PartRow(part_id, decided.get(part_id), outcomes.get(part_id)) for part_id in ids]
+
+
+def left_open(folder: Path) -> list[Part]:
+    """The parts among the last of a Journal's folder that have a verdict and no outcome: their line may have died
+    with them in its zone. Raises JournalError.
+    """
+    recent = _day_files(folder)[-2:]
+    newest = [_decided(row) for path in recent for row in _query(path, _NEWEST.format("decided"))]
+    ended = {row["part_id"] for path in recent for row in _query(path, _NEWEST.format("outcomes"))}
+    return [decided.part for decided in newest if decided.part.part_id not in ended]
 
 
 def read_notes(folder: Path) -> list[Note]:

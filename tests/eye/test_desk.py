@@ -14,7 +14,7 @@ from edge.eye.desk import Desk
 from edge.eye.parts import Settled
 from edge.eye.slots import Slots
 from edge.health import Health, Level, Progress
-from edge.journal.events import Decided, Journal, Note, read_parts
+from edge.journal.events import Decided, Journal, Note, left_open, read_parts
 from edge.line.messages import LineState, State
 from edge.pairing import View
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
@@ -81,6 +81,7 @@ class Office:
             self.health,
             progress,
             stops,
+            left_open(folder),
         )
 
     def settle(self, number: int, kind: Kind, reason: Reason = Reason.NONE, releasable: bool = True) -> Part:
@@ -205,6 +206,24 @@ def test_the_parts_of_a_dead_line_end_as_lost(office: Office) -> None:
     (row,) = read_parts(office.folder)
     assert row.outcome is not None and row.outcome.reason is Reason.LINE_LOST
     assert office.counts.outcomes[GateOutcome.LATE] == 1
+
+
+def test_what_an_earlier_run_left_open_is_closed_unless_the_ring_knows_better(tmp_path: Path) -> None:
+    before = Office(tmp_path)
+    known, lost = before.settle(1, Kind.REJECT, Reason.DEFECT), before.settle(2, Kind.REJECT, Reason.DEFECT)
+    ended = before.settle(3, Kind.REJECT, Reason.DEFECT)
+    before.desk.ended(event(ended, 1, GateOutcome.FIRED, Kind.REJECT, Reason.DEFECT, 1))
+    before.commit()
+    before.journal.journal.close()
+    assert [part.part_id for part in left_open(tmp_path)] == [known.part_id, lost.part_id]
+    office = Office(tmp_path)
+    office.desk.ended(event(known, 2, GateOutcome.FIRED, Kind.REJECT, Reason.DEFECT, 1))
+    office.desk.line_state(state(LineState.PURGING, session=2))
+    office.commit()
+    reasons = [row.outcome.reason for row in read_parts(tmp_path) if row.outcome]
+    assert reasons == [Reason.DEFECT, Reason.LINE_LOST, Reason.DEFECT]
+    assert office.counts.parts == 0 and left_open(tmp_path) == []
+    office.journal.journal.close()
 
 
 def test_a_stopped_line_stops_the_station_with_its_cause(office: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -226,3 +227,23 @@ def test_the_pictures_of_rejected_parts_are_kept(tmp_path: Path) -> None:
         assert sum("REJECT" in name.upper() for name in kept) == 2
         shutil.rmtree(tmp_path / "journal" / "pictures")
         assert [row.decided.verdict.kind for row in bench.rows() if row.decided].count(Kind.REJECT) == 2
+
+
+PRESENCE = '[trigger]\nkind = "presence"\ncamera = "top"'
+FREE_BELT = (
+    '[[camera]]\nname = "top"\nkind = "belt"\ntriggered = false\nfps = 60\npitch_ms = {pitch}\njitter_ms = 4\n'
+    "width = 128\nheight = 128\nwindow_ms = 20"
+)
+
+
+def test_a_line_in_the_picture_sees_the_parts_of_a_belt_without_a_sensor(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=FREE_BELT, trigger=PRESENCE, rate=4.0) as bench:
+        report = run_to_end(bench, "--parts", "14")
+        check_report(report, bench)
+        rows = bench.rows()
+        bench.check_gate(rows)
+        decided = [row for row in rows if row.outcome and row.outcome.outcome is GateOutcome.RELEASED]
+        assert len(decided) >= 8, report
+        born = [row.outcome.born_ns for row in decided if row.outcome]
+        gaps_ms = [(after - before) / 1e6 for before, after in itertools.pairwise(born)]
+        assert all(200 < gap < 300 for gap in gaps_ms), "every part of the belt was seen once"
