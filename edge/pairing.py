@@ -31,7 +31,8 @@ class Sighting:
     """A frame without its pixels: `view` is the camera's index, `number` the eye's own count over all cameras.
 
     `counter` is the camera's trigger count (-1: none). `repeat`: not younger than the frame before it. `reason`
-    says why the pixels cannot be judged, if so; `slot` is where they lie (-1: nowhere).
+    says why the pixels cannot be judged, if so; `slot` is where they lie (-1: nowhere). `received_ns` is when the
+    eye had the frame in memory.
     """
 
     view: int
@@ -42,6 +43,7 @@ class Sighting:
     repeat: bool = False
     reason: Reason = Reason.NONE
     slot: int = -1
+    received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from edge.clock import MS
 
-STAGES = ("trigger_to_frame", "pixels", "engine", "judge", "capture_to_verdict", "capture_to_release")
+STAGES = (
+    "trigger_to_frame",
+    "pixels",
+    "engine",
+    "judge",
+    "overhead",
+    "capture_to_verdict",
+    "capture_to_release",
+)
 _RANKS = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p999", 0.999))
 CAPACITY = 65_536
 
@@ -64,6 +72,7 @@ class Stamps:
 
     born_ns: int = 0
     captured_ns: int = 0
+    ready_ns: int = 0  # the frame was in memory and its part known
     taken_ns: int = 0  # the inference thread took it up
     pixels_ns: int = 0  # its pixels stand in the engine's input
     engine_ns: int = 0  # the engine answered
@@ -71,7 +80,7 @@ class Stamps:
 
 
 class Timing:
-    """The durations of every stage of every part."""
+    """The durations of every stage of every part; `overhead` is what the runtime adds to pixels and engine."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._series = {stage: Series(capacity) for stage in STAGES}
@@ -83,6 +92,7 @@ class Timing:
         add["pixels"].add(stamps.pixels_ns - stamps.taken_ns)
         add["engine"].add(stamps.engine_ns - stamps.pixels_ns)
         add["judge"].add(stamps.judged_ns - stamps.engine_ns)
+        add["overhead"].add(stamps.judged_ns - stamps.ready_ns - (stamps.engine_ns - stamps.taken_ns))
 
     def decided(self, captured_ns: int, decided_ns: int) -> None:
         """A part got its verdict; `captured_ns` is its last view's."""

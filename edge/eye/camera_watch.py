@@ -140,6 +140,7 @@ class CameraWatch:
             )
 
     def _take(self, frame: Frame, check: FrameCheck) -> None:
+        received_ns = self._clock.now_ns()
         self._counts.frame("captured")
         if frame.lost > self._lost:
             self._counts.frame("lost", frame.lost - self._lost)
@@ -161,6 +162,7 @@ class CameraWatch:
                 repeat=repeat,
                 reason=reason,
                 slot=slot,
+                received_ns=received_ns,
             )
         )
         self._ask_birth(number, frame)

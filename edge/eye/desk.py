@@ -89,7 +89,7 @@ class Desk:
 
     def born(self, part: Part) -> None:
         """A part was born."""
-        self.parts.born(part)
+        self.parts.born(part, self._clock.now_ns())
 
     def birth_refused(self, token: int) -> None:
         """The line did not take the birth: its frame finds no part and is counted as unpaired."""

@@ -77,7 +77,7 @@ class Inference:
     def _work(self, job: Job) -> None:
         decision: Decision = (Kind.UNKNOWN, Reason.LATE)
         score = math.nan
-        stamps = Stamps(born_ns=job.part.born_ns, captured_ns=job.captured_ns, taken_ns=self._clock.now_ns())
+        stamps = Stamps(job.part.born_ns, job.captured_ns, job.ready_ns, self._clock.now_ns())
         if stamps.taken_ns < job.part.deadline_ns:
             decision, score = self._look(job, stamps)
         if not self._keep(job, decision[0]):

@@ -24,12 +24,16 @@ _NEVER_NS = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A picture of a part to be judged: it lies in slot `slot` of camera `view`."""
+    """A picture of a part to be judged: it lies in slot `slot` of camera `view`.
+
+    `ready_ns` is when the eye had both, the frame in memory and the birth.
+    """
 
     part: Part
     view: int
     slot: int
     captured_ns: int
+    ready_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Settled:
 class _Open:
     part: Part
     undecided: int
+    heard_ns: int
     decisions: list[Decision] = field(default_factory=list)
     score: float = math.nan
     captured_ns: int = 0
@@ -74,10 +79,10 @@ class Parts:
         self._open: dict[int, _Open] = {}
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
 
-    def born(self, part: Part) -> None:
-        """The line told a birth."""
+    def born(self, part: Part, heard_ns: int) -> None:
+        """The line told a birth, which was heard now."""
         with self._lock:
-            self._open[part.part_id] = _Open(part, self._views)
+            self._open[part.part_id] = _Open(part, self._views, heard_ns)
             settled = self._apply(self._pairing.birth(part, part.deadline_ns - LAST_WORD_NS))
         self._pass_on(settled)
 
@@ -138,7 +143,9 @@ class Parts:
             return []
         self._count_frame("paired")
         if frame.reason is Reason.NONE:
-            self.jobs.put(Job(result.part, frame.view, frame.slot, frame.captured_ns))
+            opened = self._open.get(result.part.part_id)
+            ready_ns = max(frame.received_ns, opened.heard_ns if opened else 0)
+            self.jobs.put(Job(result.part, frame.view, frame.slot, frame.captured_ns, ready_ns))
             return []
         self._slots[frame.view].free(frame.slot)
         return self._decide(result.part.part_id, (Kind.UNKNOWN, frame.reason), math.nan, frame.captured_ns)

@@ -63,7 +63,7 @@ def part(number: int = 1, born_ms: float = 100.0, session: int = 1) -> Part:
 @pytest.mark.parametrize("birth_first", [True, False])
 def test_a_part_settles_when_its_picture_is_judged(birth_first: bool) -> None:
     book = Book()
-    steps = [lambda: book.parts.born(part()), lambda: book.see(101)]
+    steps = [lambda: book.parts.born(part(), 0), lambda: book.see(101)]
     for step in steps if birth_first else reversed(steps):
         step()
     (job,) = book.jobs()
@@ -74,7 +74,7 @@ def test_a_part_settles_when_its_picture_is_judged(birth_first: bool) -> None:
 
 def test_several_views_settle_once_with_the_worst_decision_and_the_highest_score() -> None:
     book = Book(cameras=2)
-    book.parts.born(part())
+    book.parts.born(part(), 0)
     book.see(100, view=0)
     book.see(101, view=1)
     first, second = book.jobs()
@@ -86,7 +86,7 @@ def test_several_views_settle_once_with_the_worst_decision_and_the_highest_score
 
 def test_a_frame_that_cannot_be_judged_makes_its_part_unknown() -> None:
     book = Book()
-    book.parts.born(part())
+    book.parts.born(part(), 0)
     book.see(100, reason=Reason.BAD_FRAME)
     assert [one.decision for one in book.settled] == [(Kind.UNKNOWN, Reason.BAD_FRAME)]
     assert math.isnan(book.settled[0].score)
@@ -95,7 +95,7 @@ def test_a_frame_that_cannot_be_judged_makes_its_part_unknown() -> None:
 def test_a_part_without_a_frame_is_given_up_before_its_deadline() -> None:
     book = Book()
     born = part()
-    book.parts.born(born)
+    book.parts.born(born, 0)
     limit_ns = book.parts.next_limit_ns()
     assert limit_ns == born.deadline_ns - LAST_WORD_NS
     book.parts.expire(limit_ns - 1)
@@ -114,8 +114,8 @@ def test_a_frame_without_a_part_gives_its_slot_back() -> None:
 
 def test_a_frame_that_fits_two_parts_settles_both_as_ambiguous() -> None:
     book = Book()
-    book.parts.born(part(1, 100))
-    book.parts.born(part(2, 103))
+    book.parts.born(part(1, 100), 0)
+    book.parts.born(part(2, 103), 0)
     book.see(101.5)
     assert {one.decision for one in book.settled} == {(Kind.UNKNOWN, Reason.AMBIGUOUS)}
     assert len(book.settled) == 2 and book.slots[0].taken == 0
@@ -123,17 +123,17 @@ def test_a_frame_that_fits_two_parts_settles_both_as_ambiguous() -> None:
 
 def test_a_part_put_in_doubt_after_its_pairing_is_unknown() -> None:
     book = Book()
-    book.parts.born(part(1, 100))
+    book.parts.born(part(1, 100), 0)
     book.see(101)
     (job,) = book.jobs()
-    book.parts.born(part(2, 103))
+    book.parts.born(part(2, 103), 0)
     book.judge(job, PASS, 0.1)
     assert all(one.decision == (Kind.UNKNOWN, Reason.AMBIGUOUS) for one in book.settled)
 
 
 def test_a_verdict_for_a_part_that_has_ended_goes_nowhere() -> None:
     book = Book()
-    book.parts.born(part())
+    book.parts.born(part(), 0)
     book.see(100)
     (job,) = book.jobs()
     assert math.isnan(book.parts.ended(part().part_id))
@@ -143,8 +143,8 @@ def test_a_verdict_for_a_part_that_has_ended_goes_nowhere() -> None:
 
 def test_a_new_line_takes_the_parts_of_the_old_one_away() -> None:
     book = Book()
-    book.parts.born(part(1, 100, session=1))
-    book.parts.born(part(1, 900, session=2))
+    book.parts.born(part(1, 100, session=1), 0)
+    book.parts.born(part(1, 900, session=2), 0)
     assert [gone.part_id >> 32 for gone in book.parts.lost(2)] == [1]
     assert book.parts.waiting == 1
 
@@ -161,7 +161,7 @@ def test_in_any_order_every_part_settles_once_and_every_slot_comes_back(
     frames = iter(sorted(number for what, number in steps if what == "frame" and number not in dropped))
     for what, number in steps:
         if what == "born":
-            book.parts.born(part(number, 100 + 50 * number))
+            book.parts.born(part(number, 100 + 50 * number), 0)
         elif (shown := next(frames, None)) is not None:
             book.see(100 + 50 * shown, number=shown + 1)
         for job in book.jobs():
