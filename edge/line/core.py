@@ -283,6 +283,8 @@ class LineCore:
     def _finish_stop(self, now_ns: int) -> None:
         if self._stop_id is None or len(self._tracker) or self._readiness.permit or self._ended:
             return
+        if self._drive.coasts(now_ns):
+            return
         if self._end_when_stopped:
             self._ended = True
             self._drive.end()

@@ -126,11 +126,15 @@ class Drive:
             edge = before  # overdue since then
         self._edge = edge
 
+    def coasts(self, now_ns: int) -> bool:
+        """Whether a belt that was told to stop may still bring parts to a gate that rests open."""
+        return not self._zone.rest_rejects and now_ns < self._coast_until_ns
+
     def _holds(self, now_ns: int) -> bool:
         """Whether everything is rejected, known or not: while the belt empties the zone, and while it coasts."""
         if self._zone.rest_rejects:
             return False
-        if now_ns < self._coast_until_ns:
+        if self.coasts(now_ns):
             return True
         readiness = self._readiness
         if readiness.permit:

@@ -1,4 +1,4 @@
-"""`python -m tests.line.measure_edges [--edges N] [--busy N]`: how late the line writes its gate edges, in microseconds.
+"""`python -m tests.line.measure_edges [--edges N] [--busy N]`: by how many microseconds gate edges are late.
 
 A real line process with a memory output, a simulated photo-eye every 20 ms and an eye that releases every part.
 Written minus planned is read from the outcome ring. `--busy` adds processes that compute all the time.

@@ -1,4 +1,4 @@
-"""The real line process when its devices fail: it rejects, drops the permit, comes back, and purges before it releases."""
+"""The real line process when its devices fail: it rejects, drops the permit, comes back, and purges first."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def test_a_gate_that_stops_answering_is_a_fault_that_a_person_must_acknowledge(t
         failed_ns = time.monotonic_ns()
         eye.run_for(0.5)
         bench.modbus.behave()
-        eventually(lambda: not bench.modbus.coil(0) and not bench.modbus.coil(1), "both rest", within_s=10)
+        device = bench.modbus
+        eventually(lambda: not device.coil(0) and not device.coil(1), "both rest", within_s=10)
         eye.run_for(0.5)
         assert eye.state() is LineState.FAULT and eye.states[-1].words() == first
         assert not [event for event in eye.events if event.born_ns > failed_ns and event.part_id in passed(eye)]
@@ -88,7 +89,8 @@ def passed(eye: Eye) -> set[int]:
 
 def test_a_relay_board_that_is_unplugged_comes_back_at_rest(tmp_path: Path) -> None:
     with PtyPair() as pty:
-        relay = f'kind = "serial_bytes"\nport = "{pty.device}"\nchannel = {{}}\nexternal_watchdog = true\nheartbeat_ms = 100'
+        relay = f'kind = "serial_bytes"\nport = "{pty.device}"\nchannel = {{}}\n'
+        relay += "external_watchdog = true\nheartbeat_ms = 100"
         station = station_file(tmp_path, gate=relay.format(1), permit=relay.format(2))
         with RelayBoard(pty.peer) as board, LineProcess(station) as line, eye_of(station) as eye:
             eye.until(lambda: eye.released() >= 1, "parts pass")
