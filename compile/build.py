@@ -25,6 +25,7 @@ from compile.quantize import RECIPES, quantize
 from compile.report import Page, page
 from compile.speed import median_ms
 from compile.student import Student, lint
+from compile.tables import missed_table, trial_table
 from compile.verify import Change, Rule, Trial, changes, choose, trial
 from edge.clock import SECOND
 from edge.errors import ConfigError
@@ -105,6 +106,9 @@ def build(job: Job, console: Console) -> Built:
         job.int8_only,
     )
     trials = _trials(job, int8, words, rule, chosen[0], console)
+    for table in (trial_table(trials), missed_table(trials)):
+        if table is not None:
+            console.print(table)
     shipped, notes = choose(trials[0], trials[1] if int8 else None, no_int8, rule)
     return _built(job, chosen, trials, shipped, notes)
 

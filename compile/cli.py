@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from calibration.evidence import sentence
@@ -88,27 +87,15 @@ def _labelled(pictures: list[Picture]) -> list[Picture]:
 
 
 def _tell(built: Built, out: Path, console: Console) -> None:
-    table = Table()
-    for name in ("model", "MB", "ms", "missed", "overkill", "changed", "ships"):
-        table.add_column(name, justify="left" if name in ("model", "ships") else "right")
-    for trial in built.trials:
-        evidence = trial.evidence
-        table.add_row(
-            trial.precision,
-            f"{len(trial.model) / 1e6:.1f}",
-            f"{trial.ms:.2f}",
-            f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
-            f"{evidence.overkill} of {evidence.goods} (<= {evidence.overkill_upper:.1%})",
-            str(len(trial.changes)),
-            "yes" if trial.file in built.models else "no",
-        )
-    console.print(table)
     for note in built.notes:
         console.print(f"{note}.", soft_wrap=True)
     console.print(sentence(built.manifest.models[0].evidence), soft_wrap=True)
     if not built.manifest.models[0].proven:
         console.print("[red]Not proven: the bound misses its target.[/red]")
-    console.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True)
+    shipped = ", then ".join(entry.precision.upper() for entry in built.manifest.models)
+    console.print(
+        f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True
+    )
 
 
 @app.command()

@@ -114,10 +114,10 @@ def choose(fp32: Trial, int8: Trial | None, why_no_int8: str, rule: Rule) -> tup
     if rule.int8_only:
         slow = [] if gain >= WORTH else ["INT8 is not worth it here: it is hardly faster"]
         return [int8], [speed, *slow]
-    if gain < WORTH:
-        return _without_int8(fp32, f"INT8 is not worth it here: {speed}; FP32 ships alone", rule)
     if fp32.refusal:
         return [int8], [speed, f"FP32 does not ship: {fp32.refusal}"]
+    if gain < WORTH:
+        return [fp32], [f"INT8 is not worth it here: {speed}; FP32 ships alone"]
     return [int8, fp32], [speed]
 
 

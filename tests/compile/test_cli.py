@@ -137,9 +137,11 @@ def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys
 def test_missed_defects_refuse_the_bundle(monkeypatch, capsys, bench, sets, tmp_path):
     faint = draw(tmp_path / "faint", 10, 62, 3, spots=(SPOT, 10), lot="faint")
     assert compile_it(monkeypatch, bench, sets, acceptance=faint) == 65
-    told = capsys.readouterr().err
-    assert "FP32 does not ship: 31 of 62 held-out defects missed" in told
-    assert "Traceback" not in told
+    told = capsys.readouterr()
+    assert "FP32 does not ship: 31 of 62 held-out defects missed" in told.err
+    assert "Traceback" not in told.err
+    assert "Missed defects: scores" in told.out
+    assert "and 11 more" in told.out
     assert not (bench / "cap-1.bundle").exists()
 
 

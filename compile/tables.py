@@ -1,0 +1,44 @@
+"""What the acceptance set said of each model, for the terminal: shown whether a bundle comes of it or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from compile.verify import Trial
+
+ROWS = 20
+
+
+def trial_table(trials: Sequence[Trial]) -> Table:
+    """One row for each model, with the bounds of its rates."""
+    table = Table(title="Acceptance set at the working threshold")
+    for name in ("model", "MB", "ms", "missed", "overkill", "changed"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for trial in trials:
+        evidence = trial.evidence
+        table.add_row(
+            trial.precision,
+            f"{len(trial.model) / 1e6:.1f}",
+            f"{trial.ms:.2f}",
+            f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
+            f"{evidence.overkill} of {evidence.goods} (<= {evidence.overkill_upper:.1%})",
+            str(len(trial.changes)),
+        )
+    return table
+
+
+def missed_table(trials: Sequence[Trial]) -> Table | None:
+    """The defects that any model missed, with every model's score; None where there is none."""
+    rows = [row for row in zip(*(trial.judged for trial in trials), strict=True) if any(one.missed for one in row)]
+    if not rows:
+        return None
+    table = Table(title="Missed defects: scores")
+    for name in ("picture", "label", "group", *(trial.precision for trial in trials)):
+        table.add_column(name)
+    for row in rows[:ROWS]:
+        table.add_row(row[0].name, row[0].label, row[0].group, *(f"{one.score:.4f}" for one in row))
+    if len(rows) > ROWS:
+        table.caption = f"and {len(rows) - ROWS} more"
+    return table
