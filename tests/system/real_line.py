@@ -286,6 +286,31 @@ def precisions(home: Path) -> list[str]:
     return [entry.precision for entry in manifest.models]
 
 
+def lines_of(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown."""
+    split, training, seconds = result["split"], result["training"], result["seconds"]
+    lines = [
+        f"- trained on groups {split['train']}",
+        f"- accepted on {split['accept']}; replayed at {RATE:g} parts/s: {split['held_out']}",
+        f"- cross-fitted AUROC {training['auroc']:.4f}, average precision {training['average_precision']:.4f}; "
+        f"finetune {seconds['finetune']:.0f} s, compile {seconds['compile']:.0f} s",
+        "",
+        "| gate | precision | parts | AUROC | ok: pass, reject | defect: pass, reject | pulses | deadlines missed "
+        "| gate edge us p50, p99.9, max |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for run in result["runs"]:
+        counts, report = Counter(run["confusion"]), run["report"]
+        errors = report["gate"]["edge_error_us"]
+        lines.append(
+            f"| {run['gate']} | {run['precision']} | {report['parts']} | {run['auroc']:.4f} "
+            f"| {counts['ok PASS']}, {counts['ok REJECT']} | {counts['defect PASS']}, {counts['defect REJECT']} "
+            f"| {run['gate_rises']} for {run['fired']} rejects | {report['deadline']['missed']} "
+            f"| {errors['p50']:.0f}, {errors['p999']:.0f}, {errors['max']:.0f} |"
+        )
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.system.real_line", description=__doc__)
     parser.add_argument("set", type=Path)
@@ -299,13 +324,7 @@ def main() -> None:
     split = Split(given.train, given.accept, given.held_out)
     result = whole_house(given.set, given.out, split, given.escape, given.size)
     (given.out / "result.json").write_text(json.dumps(result, indent=2))
-    for run in result["runs"]:
-        report = run["report"]
-        print(
-            f"{run['gate']}, {run['precision']}: {report['parts']} parts, AUROC {run['auroc']:.4f}, "
-            f"{run['confusion']}, {run['fired']} fired in {run['gate_rises']} pulses, "
-            f"deadlines missed {report['deadline']['missed']}, gate edge us {report['gate']['edge_error_us']}"
-        )
+    print("\n".join(lines_of(result)))
 
 
 if __name__ == "__main__":
