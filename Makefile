@@ -20,9 +20,8 @@ demo: .venv/device.stamp  ## a simulated line with its panel of verdicts; needs 
 test: .venv/full.stamp  ## everything that takes minutes; what needs a missing peer or GPU is skipped (in CI: fails)
 	.venv/bin/python -m pytest tests $(addprefix --ignore=,$(SLOW_TESTS)) $(PYTEST_ARGS)
 
-test-device: device-env .venv-device/tools.stamp  ## the device's tests, with nothing of the host installed
-	PYTHONPATH=$(CURDIR)/.venv-device/tools .venv-device/bin/python -m pytest tests \
-	    $(addprefix --ignore=,$(HOST_TESTS) $(SLOW_TESTS)) $(PYTEST_ARGS)
+test-device: .venv-device-tests/stamp  ## the device's tests, with nothing of the host installed
+	.venv-device-tests/bin/python -m pytest tests $(addprefix --ignore=,$(HOST_TESTS) $(SLOW_TESTS)) $(PYTEST_ARGS)
 
 test-system: .venv/full.stamp  ## containers, virtual machines, peers that take long
 	.venv/bin/python -m pytest tests/system --timeout=0 $(PYTEST_ARGS)
@@ -54,11 +53,11 @@ COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --pyt
 ONLY_GSTREAMER = $(foreach name,$(shell sed -nE 's/^([a-z0-9-]+)==.*/\1/p' requirements/device.txt 2>/dev/null | sort -u),--no-emit-package $(name))
 
 clean:  ## remove environments, caches and build leftovers
-	rm -rf .venv .venv-device .venv-lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf .venv .venv-device .venv-device-tests .venv-lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/python .venv-device/bin/python .venv-lock/bin/python:
+.venv/bin/python .venv-device/bin/python .venv-device-tests/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit((3, 10) <= sys.version_info < (3, 14) or \
 	    "Python 3.10 to 3.13 is needed, this is " + sys.version.split()[0] + ": choose one with make PYTHON=...")' \
 	    ; test $$? -eq 1 || exit 78
@@ -88,12 +87,11 @@ device-env: .venv-device/stamp
 	.venv-device/bin/python $(PIP_INSTALL) --no-deps -e .
 	@touch $@
 
-# What tests need stands beside that environment, not in it.
-TOOLS = .venv-device/bin/python $(PIP_INSTALL) -c requirements/ci.txt --target .venv-device/tools --upgrade
-.venv-device/tools.stamp: requirements/ci.txt | .venv-device/bin/python
-	rm -rf .venv-device/tools
-	$(TOOLS) pytest pytest-timeout hypothesis
-	$(TOOLS) --no-deps onnx ml-dtypes
+# The same with what its tests need; onnx draws small networks for them.
+.venv-device-tests/stamp: requirements/device.txt requirements/ci.txt pyproject.toml | .venv-device-tests/bin/python
+	.venv-device-tests/bin/python $(PIP_INSTALL) -r requirements/device.txt
+	.venv-device-tests/bin/python $(PIP_INSTALL) -c requirements/ci.txt hypothesis onnx pytest pytest-timeout
+	.venv-device-tests/bin/python $(PIP_INSTALL) --no-deps -e .
 	@touch $@
 
 .venv-lock/uv.stamp: | .venv-lock/bin/python
