@@ -49,7 +49,7 @@ class GateOutcome(IntEnum):
 
     FIRED = 1  # rejected, on time
     RELEASED = 2  # let pass, on time
-    LATE = 3  # the action was not issued within its tolerance, or failed
+    LATE = 3  # the action failed, or was not issued (or confirmed, where the wire can) within its tolerance
 
 
 class TimeSource(IntEnum):

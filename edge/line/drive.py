@@ -162,7 +162,9 @@ class Drive:
     def _gate_written(self, event: GateWritten, _now_ns: int) -> None:
         self._writing = False
         self._beat_ns[Which.GATE] = event.issued_ns
-        self.levels.changed(event.issued_ns, event.edge.active)
+        if event.confirmed_ns and event.edge.active is not self.levels.active:
+            self.levels.changed(event.issued_ns, None)  # the device acted at some time until it confirmed
+        self.levels.changed(event.confirmed_ns or event.issued_ns, event.edge.active)
         self._tracker.served(event.edge, event.issued_ns, event.confirmed_ns)
 
     def permit(self, now_ns: int, finishing: bool) -> None:

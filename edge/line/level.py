@@ -22,7 +22,7 @@ class _Span:
 
 
 class LevelRecord:
-    """The gate's levels over time; None while a failed write leaves the level unknown."""
+    """The gate's levels over time; None where it is unknown: after a failed write, and until one is confirmed."""
 
     def __init__(self, now_ns: int, active: bool | None) -> None:
         self._spans = deque([_Span(now_ns, active)])

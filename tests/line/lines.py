@@ -22,7 +22,7 @@ from edge.line_link import LineLink
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
 from edge.relay_board import RelayBoard
 from edge.station import Station, load
-from tests.peers import ModbusServer, eventually
+from tests.peers import ModbusServer, hurry, punctual
 
 ROOT = Path(__file__).parents[2]
 PITCH_MS = 150
@@ -102,7 +102,8 @@ def station_file(folder: Path, **keys: object) -> Station:
 @contextmanager
 def relay_bench(folder: Path, **keys: object) -> Iterator[Bench]:
     """Gate and permit are two relays of a board with a watchdog of 400 ms, on a pseudo-terminal."""
-    with RelayBoard(SystemClock(), silence_ms=400) as board:
+    with punctual(), RelayBoard(SystemClock(), silence_ms=400) as board:
+        hurry(board._thread.native_id or 0)
 
         def output(channel: int) -> str:
             return (
@@ -308,7 +309,10 @@ def check_gate(bench: Bench, events: list[GateEvent]) -> None:
             assert active is not bench.zone.rest_rejects, f"a rejected part was let pass: {event}"
 
 
-def outcomes_reach(bench: Bench, holds: Callable[[list[GateEvent]], bool], what: str) -> list[GateEvent]:
-    """The ring's outcomes as soon as they fulfil this."""
-    eventually(lambda: holds(bench.outcomes()), what, within_s=15.0)
-    return bench.outcomes()
+def outcomes_reach(bench: Bench, holds: Callable[[list[GateEvent]], bool], what: str) -> None:
+    """Return soon after the ring's outcomes fulfil this."""
+    ends = time.monotonic() + 20.0
+    while not holds(bench.outcomes()):
+        if time.monotonic() > ends:
+            pytest.fail(f"not within 20 s: {what}")
+        time.sleep(0.05)  # a ring is some megabytes

@@ -324,3 +324,20 @@ def test_the_property_catches_a_drive_that_kicks_late(monkeypatch: pytest.Monkey
     assert not play(hung, True).active_during(0, 1 << 61)
     monkeypatch.setattr(Drive, "take_edge", kicks)
     assert play(hung, True).active_during(0, 1 << 61)
+
+
+def test_a_release_that_the_device_confirmed_too_late_does_not_count_as_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    life = [Step(61.0, "edge", 0), Step(7.0, "release", 0), Step(130.0, "ready", 0)]
+    for late_ms, outcome in ((PULSE // 2 - 1, GateOutcome.RELEASED), (PULSE // 2 + 1, GateOutcome.LATE)):
+
+        def confirmed_late(world: World, action: Action, late_ms: int = late_ms) -> list[Event]:
+            events = do(world, action)
+            written = [event for event in events if isinstance(event, GateWritten)]
+            return [GateWritten(e.edge, e.issued_ns, e.issued_ns + late_ms * MS) for e in written] or events
+
+        do = World.do
+        monkeypatch.setattr(World, "do", confirmed_late)
+        assert [event.outcome for event in play(life, True).events] == [outcome]
+        monkeypatch.undo()

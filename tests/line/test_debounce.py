@@ -45,11 +45,11 @@ def test_the_level_is_the_debounced_one() -> None:
     assert debounce.level is False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     spans=st.lists(st.integers(20, 60), min_size=1, max_size=8),
     debounce_ns=st.sampled_from([0, 1, 5]),
-    polls=st.lists(st.integers(1, 4), min_size=400, max_size=400),
+    polls=st.lists(st.integers(1, 4), min_size=300, max_size=300),
 )
 def test_every_window_holds_the_true_instant_of_a_clean_edge(
     spans: list[int], debounce_ns: int, polls: list[int]

@@ -52,11 +52,10 @@ def test_a_photo_eye_that_goes_silent_stops_the_belt_and_its_zone_is_purged_when
             eye.until(lambda: eye.state() is LineState.READY, "the zone is known again")
             pass_by(photo_eye, eye)
             eye.until(lambda: len(eye.events) == 3, "three parts ended")
-        assert [event.outcome for event in eye.events] == [
-            GateOutcome.RELEASED,
-            GateOutcome.FIRED,
-            GateOutcome.RELEASED,
-        ]
+        before, purged, after = eye.events
+        assert before.outcome is GateOutcome.RELEASED
+        assert (purged.outcome, purged.reason) == (GateOutcome.FIRED, Reason.PURGE)
+        assert after.verdict is Kind.PASS and after.reason is not Reason.PURGE
         check_gate(bench, eye.events)
 
 

@@ -8,6 +8,6 @@ A peer that cannot be built or started fails the test where CI is set, and skips
 from tests.peers.boards import RelayBoard, RelayEdge
 from tests.peers.modbus import CoilEdge, ModbusServer
 from tests.peers.pty_pair import PtyPair
-from tests.peers.waiting import eventually
+from tests.peers.waiting import eventually, hurry, punctual
 
-__all__ = ["CoilEdge", "ModbusServer", "PtyPair", "RelayBoard", "RelayEdge", "eventually"]
+__all__ = ["CoilEdge", "ModbusServer", "PtyPair", "RelayBoard", "RelayEdge", "eventually", "hurry", "punctual"]

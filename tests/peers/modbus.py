@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.peers.waiting import missing
+from tests.peers.waiting import hurry, missing
 
 _SOURCE = Path(__file__).with_name("modbus_server.c")
 _NEEDED = "install gcc, pkg-config and libmodbus-dev"
@@ -52,6 +52,7 @@ class ModbusServer:
         self._process = subprocess.Popen(
             [_binary(), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
+        hurry(self._process.pid)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="modbus-server-log")
         self._reader.start()
         self.port = int(self._answer())

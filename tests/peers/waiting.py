@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import pytest
@@ -17,6 +18,23 @@ def eventually(holds: Callable[[], bool], what: str, within_s: float = 5.0) -> N
         if time.monotonic() > until:
             pytest.fail(f"not within {within_s:g} s: {what}")
         time.sleep(0.002)
+
+
+def hurry(number: int) -> None:
+    """Let this thread or process (0: the calling thread) run before others, as a device does; where we may."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(number, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(60))
+
+
+@contextmanager
+def punctual() -> Iterator[None]:
+    """Let this thread, which may hold up a peer's, run before whatever else this machine computes."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    hurry(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def missing(reason: str) -> NoReturn:
