@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +25,7 @@ from rich.table import Table
 from edge.errors import ConfigError, KenpinError
 from edge.picture_set import read_set, select
 from edge.pixels import InputSpec
+from training.process import settle
 
 if TYPE_CHECKING:
     from training.measures import Separation
@@ -58,22 +61,27 @@ def finetune(
     """Train a student on labelled pictures; every one is also scored by a model that never saw its group."""
     spec = InputSpec(*_size(size), 1 if mono else 3, _roi(roi), fit)
     chosen = select(read_set(pictures), groups)
-    # torch takes seconds to import: a wrong command line is told before
-    from training.finetune import Settings, make_folder, separations, steps
-    from training.finetune import finetune as train
-    from training.fit import Recipe
-
-    settings = Settings(spec, Recipe(epochs or None, batch), folds, seed, threads)
-    total = steps(chosen, settings)
-    make_folder(out)
+    room = _room()
+    settings = room.Settings(spec, room.Recipe(epochs or None, batch), folds, seed, threads)
+    total = room.steps(chosen, settings)
+    room.make_folder(out)
     console = Console()
     with _progress(console) as progress:
         task = progress.add_task("", total=total)
-        report = train(
+        report = room.finetune(
             chosen, settings, out, lambda what, done: progress.update(task, description=what, advance=done)
         )
-    console.print(_table(*separations(report)))
+    console.print(_table(*room.separations(report)))
     console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
+
+
+def _room() -> ModuleType:
+    """training.finetune, imported late: torch takes seconds, and a wrong command line is told before."""
+    settle()
+    try:
+        return import_module("training.finetune")
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"training needs {error.name}: pip install 'kenpin[host]'") from error
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """What cannot be learnt from is refused with one ConfigError that says what to do."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -105,3 +107,12 @@ def test_the_command_prints_one_line_and_ends_with_78(tmp_path, monkeypatch, cap
     assert ended.value.code == 78
     told = capsys.readouterr().err
     assert told.startswith("edge-train: ") and told.count("\n") == 1
+
+
+def test_without_the_host_libraries_the_command_names_the_extra(tmp_path, monkeypatch):
+    for room in ("finetune", "fit", "export", "student", "weights"):
+        monkeypatch.delitem(sys.modules, f"training.{room}", raising=False)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    done = finetune(a_set(tmp_path / "set", PLENTY), tmp_path / "out")
+    assert done.exit_code == 78
+    assert "training needs timm: pip install 'kenpin[host]'" in str(done.error)
