@@ -330,6 +330,7 @@ def test_a_release_that_the_device_confirmed_too_late_does_not_count_as_released
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     life = [Step(61.0, "edge", 0), Step(7.0, "release", 0), Step(130.0, "ready", 0)]
+    do = World.do
     for late_ms, outcome in ((PULSE // 2 - 1, GateOutcome.RELEASED), (PULSE // 2 + 1, GateOutcome.LATE)):
 
         def confirmed_late(world: World, action: Action, late_ms: int = late_ms) -> list[Event]:
@@ -337,7 +338,6 @@ def test_a_release_that_the_device_confirmed_too_late_does_not_count_as_released
             written = [event for event in events if isinstance(event, GateWritten)]
             return [GateWritten(e.edge, e.issued_ns, e.issued_ns + late_ms * MS) for e in written] or events
 
-        do = World.do
         monkeypatch.setattr(World, "do", confirmed_late)
         assert [event.outcome for event in play(life, True).events] == [outcome]
         monkeypatch.undo()
