@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -67,10 +67,7 @@ def finetune(
     room.make_folder(out)
     console = Console()
     with _progress(console) as progress:
-        task = progress.add_task("", total=total)
-        report = room.finetune(
-            chosen, settings, out, lambda what, done: progress.update(task, description=what, advance=done)
-        )
+        report = room.finetune(chosen, settings, out, _follow(progress, total))
     console.print(_table(*room.separations(report)))
     console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
 
@@ -105,6 +102,21 @@ def _progress(console: Console) -> Progress:
         TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(), console=console,
     )  # fmt: skip
+
+
+def _follow(progress: Progress, total: int) -> Callable[[str, int], None]:
+    """What moves the bar; where there is no terminal, each part of the work is one line."""
+    task = progress.add_task("", total=total)
+    told = ""
+
+    def tick(what: str, done: int) -> None:
+        nonlocal told
+        progress.update(task, description=what, advance=done)
+        if what != told and not progress.console.is_terminal:
+            progress.console.print(what)
+        told = what
+
+    return tick
 
 
 def _table(overall: Separation, groups: Mapping[str, Separation]) -> Table:

@@ -58,7 +58,8 @@ def load(pictures: Sequence[Picture], spec: InputSpec, tick: Callable[[], None])
     cells = np.zeros(shape, np.uint8)
     sizes: dict[tuple[int, int], None] = {}
     for index, picture in enumerate(pictures):
-        image = read_image(picture.path, mono=spec.channels == 1)
+        # always in colour: pixels turns it grey, as it does on the device
+        image = read_image(picture.path)
         height, width = image.shape[:2]
         sizes[(width, height)] = None
         try:
