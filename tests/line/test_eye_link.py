@@ -19,9 +19,10 @@ from edge.line.events import Event, EyeConnected, EyeGone, Heard
 from edge.line.eye_link import EyeLink
 from edge.line.keeper import Mailbox
 from edge.line.log import Log
-from edge.line.messages import SIZE, Keepalive, LineState, State, Stop, pack, unpack
+from edge.line.messages import SIZE, Keepalive, LineState, Outcome, State, Stop, pack, pack_record, unpack
+from edge.line.ring import OutcomeRing
 from edge.line_link import LineLink
-from edge.records import Kind, Reason, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Reason, Verdict
 from tests.line.lines import Eye, station_file
 
 STATE = State(LineState.READY, True, 1, b"\1" * 8, 2, 3, bytes(56))
@@ -172,6 +173,65 @@ def test_a_message_of_another_epoch_ends_the_eyes_connection(eye_and_line: tuple
     eye.until(lambda: bool(eye.away), "the eye hangs up")
     assert "another connection" in eye.away[-1]
     assert len(eye.states) == 1
+
+
+def greet(eye: Eye, line: EyeLink, digest: bytes, next_seq: int) -> None:
+    eye.link.poll(0.0, eye)
+    read(line)
+    line.send(State(LineState.READY, True, 1, digest, 2, next_seq, b""))
+    eye.until(lambda: eye.link.is_connected, "the eye is greeted")
+
+
+def outcome(seq: int) -> GateEvent:
+    return GateEvent(seq, 1 << 32 | seq, 1, 0, 0, 0, 0, 0, 0, 0, GateOutcome.FIRED, Kind.REJECT, Reason.DEFECT)
+
+
+def test_outcomes_come_once_and_in_order_from_ring_and_messages(
+    eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path
+) -> None:
+    eye, line, digest = eye_and_line
+    path = tmp_path / "state" / "outcomes.ring"
+    ring = OutcomeRing(path, 16)
+    for seq in (1, 2, 3):
+        ring.append(outcome(seq))
+    record = path.read_bytes().index(pack_record(outcome(2)))
+    with path.open("r+b") as file:
+        file.seek(record)
+        file.write(b"\xff" * 8)
+    greet(eye, line, digest, 4)
+    assert [event.ring_seq for event in eye.events] == [1, 3] and eye.lost == 1
+    for seq in (4, 5, 6):
+        ring.append(outcome(seq))
+    for seq in (6, 6, 5):  # 4 and 5 got lost on the way, 6 came twice, 5 late
+        line.send(Outcome.of(outcome(seq)))
+    line.send(Outcome.of(outcome(7)))
+    eye.until(lambda: eye.events[-1].ring_seq == 7, "the last outcome came")
+    assert [event.ring_seq for event in eye.events] == [1, 3, 4, 5, 6, 7] and eye.lost == 1
+    ring.close()
+
+
+def test_a_line_that_ends_leaves_its_last_outcomes_in_the_ring_for_the_eye(
+    eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path
+) -> None:
+    eye, line, digest = eye_and_line
+    greet(eye, line, digest, 1)
+    ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
+    ring.append(outcome(1))
+    ring.close()
+    line.close()
+    eye.until(lambda: bool(eye.away), "the line is away")
+    assert eye.events == [outcome(1)]
+
+
+def test_a_new_ring_is_read_from_its_beginning(eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path) -> None:
+    eye, line, digest = eye_and_line
+    eye.link.close()
+    eye.link = LineLink(eye.link._station, SystemClock(), 500, starts_line=False)
+    ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
+    ring.append(outcome(1))
+    greet(eye, line, digest, 2)
+    assert eye.events == [outcome(1)]
+    ring.close()
 
 
 # --- mailbox and log -----------------------------------------------------------------------------------------------
