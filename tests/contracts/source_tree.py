@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge", "training", "compile", "calibration", "benchmarks")
@@ -22,6 +30,17 @@ def name_of(path: Path) -> str:
 
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=name_of(path))
+
+
+def project() -> dict[str, Any]:
+    """The [project] table of pyproject.toml."""
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def distribution(requirement: str) -> str:
+    """The name alone of a requirement such as "numpy>=1.26,<3"."""
+    return re.split(r"[<>=~;! ]", requirement)[0].lower()
 
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from docs import generate
+from edge.records import Reason
 from tests.contracts.source_tree import ROOT
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
@@ -33,3 +34,9 @@ def test_every_key_of_the_station_file_is_documented():
         for model in kinds.__origin__.__args__:
             kind = model.model_fields["kind"].annotation.__args__[0]
             assert f'`kind = "{kind}"`' in page
+
+
+def test_every_reason_is_explained():
+    page = (ROOT / "docs" / "part-life.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| ([A-Z_]+) \|", page, re.MULTILINE)
+    assert explained == [reason.name for reason in Reason if reason is not Reason.NONE]

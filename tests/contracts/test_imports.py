@@ -7,12 +7,19 @@ import re
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge import kinds
-from tests.contracts.source_tree import PACKAGES, ROOT, imported_modules, name_of, parsed, python_files
+from tests.contracts.source_tree import (
+    PACKAGES,
+    distribution,
+    imported_modules,
+    name_of,
+    parsed,
+    project,
+    python_files,
+)
 
 # What a device gets with plain `pip install kenpin`, by import name.
 CORE = {
@@ -94,7 +101,7 @@ def test_no_package_is_imported_by_a_bare_name_that_hides_a_builtin():
 
 def test_the_core_list_is_what_pyproject_declares():
     """A new dependency is a visible decision: it must be written here too."""
-    declared = {re.split(r"[<>=~;! ]", line)[0] for line in _project()["dependencies"]}
+    declared = {distribution(line) for line in project()["dependencies"]}
     providers = packages_distributions()
     provided = {name.lower().replace("_", "-") for library in CORE - {"tomli"} for name in providers[library]}
     assert provided == declared - {"tomli"}
@@ -103,13 +110,4 @@ def test_the_core_list_is_what_pyproject_declares():
 def test_every_extra_that_a_message_names_exists():
     named = {extra for words in kinds.EXTRAS.values() for extra in re.findall(r"kenpin\[(\w+)\]", words)}
     assert set(kinds.EXTRAS) == set(EXTRAS)
-    assert named <= set(_project()["optional-dependencies"])
-
-
-def _project() -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project
+    assert named <= set(project()["optional-dependencies"])
