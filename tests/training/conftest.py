@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from edge.capture.belt import draw_set
 from edge.capture.belt_drawing import Look
 from edge.picture_set import LABELS
 from tests.training.small import finetune
+
+tqdm.monitor_interval = 0  # the exporter's progress would leave its monitor thread in the first test that exports
 
 
 @dataclass(frozen=True)
