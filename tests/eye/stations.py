@@ -32,7 +32,7 @@ from edge.station import Station, load
 from tests.bundles import EVIDENCE, KEY, MODEL, a_manifest, png
 from tests.infer.students import student
 from tests.line.lines import Levels, end_child, level_at
-from tests.peers import ModbusServer, eventually
+from tests.peers import ModbusServer, eventually, hurry, punctual
 
 ROOT = Path(__file__).parents[2]
 SPEC = InputSpec(64, 64)
@@ -199,7 +199,8 @@ def modbus_bench(folder: Path, **keys: Any) -> Iterator[Bench]:
 @contextmanager
 def relay_bench(folder: Path, **keys: Any) -> Iterator[Bench]:
     """Gate and permit are two relays of a board with a watchdog of 500 ms, on a pseudo-terminal."""
-    with RelayBoard(SystemClock(), silence_ms=500) as board:
+    with punctual(), RelayBoard(SystemClock(), silence_ms=500) as board:
+        hurry(board._thread.native_id or 0)
 
         def output(channel: int) -> str:
             return (
