@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -133,8 +132,3 @@ class Deployed(nn.Module):
         length = told.features.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
         outputs = (told.score.sigmoid(), told.heat.sigmoid(), told.features / length)
         return (*outputs, told.classes.softmax(1)) if told.classes.shape[1] else outputs
-
-
-def cells(spec: InputSpec) -> tuple[int, int]:
-    """The heat map's rows and columns."""
-    return math.ceil(spec.height / 8), math.ceil(spec.width / 8)
