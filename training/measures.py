@@ -28,8 +28,11 @@ def separation(scores: NDArray[np.float32], bad: NDArray[np.bool_]) -> Separatio
     if not goods or not defects:
         return Separation(goods, defects, None, None)
     told, truth = torch.from_numpy(scores), torch.from_numpy(bad.astype(np.int64))
-    auroc, precision = binary_auroc(told, truth), binary_average_precision(told, truth)
-    return Separation(goods, defects, float(auroc), float(precision))
+    # float32 sums: the seventh digit is noise, and can lift a perfect 1 above 1
+    auroc, precision = (
+        round(float(measure(told, truth)), 6) for measure in (binary_auroc, binary_average_precision)
+    )
+    return Separation(goods, defects, auroc, precision)
 
 
 def by_group(scores: NDArray[np.float32], bad: NDArray[np.bool_], groups: Sequence[str]) -> dict[str, Separation]:
