@@ -12,7 +12,8 @@ if [ ! -e "$work/accept" ]; then
     python -m edge.capture.belt "$work/accept" --parts 400 --seed 11 --first-lot 31
 fi
 
-[ -e "$work/student/student.onnx" ] || edge-train finetune "$work/train" -o "$work/student"
+[ -e "$work/student/student.onnx" ] ||
+    edge-train finetune "$work/train" -o "$work/student" --roi 80,80,480,480 --folds 2 --epochs 8
 
 edge-calibrate threshold "$work/student/scores.csv" --escape 0.05 \
     --pictures "$work/train" --acceptance "$work/accept" -o "$work/threshold.json"
