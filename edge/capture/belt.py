@@ -17,6 +17,7 @@ from edge.errors import CameraError, ConfigError, KenpinError
 from edge.picture_set import GOOD, PictureSetWriter
 from edge.records import Frame, TimeSource
 
+DRAW_AHEAD_NS = 4 * MS  # a frame with a defect takes under 1 ms
 LOT = 20  # parts that are made, and lit, together
 LOT_DISTANCE = 173  # parts between two lots of a drawn set, so that a set sees every light
 
@@ -67,6 +68,8 @@ class BeltCamera:
         if due_ns > until_ns:
             self._clock.sleep_until(until_ns)
             return None
+        # not at once: drawing takes the interpreter from the engine, which then has the frame before
+        self._clock.sleep_until(due_ns - DRAW_AHEAD_NS)
         self._draw(self._next, due_ns)
         self._clock.sleep_until(due_ns)
         return self._deliver(due_ns)

@@ -10,7 +10,8 @@ from edge.records import Reason
 DARK = 16  # grey levels below this are black
 BRIGHT = 250  # and from this on saturated
 NEARLY_ALL = 0.995  # share of the samples that must be so
-STEP = 8  # every eighth row is looked at
+ROWS = 16  # every sixteenth row is looked at
+COLUMNS = 8  # and of that every eighth pixel for its brightness
 
 Image = NDArray[np.uint8]
 
@@ -19,7 +20,7 @@ class FrameCheck:
     """Checks the frames of one camera, each in well under 0.1 ms at 640 x 640.
 
     The first frame sets the shape, and each frame is compared with the one before: use one object per camera and open.
-    `repeats_are_stale`: two frames whose every eighth row is equal to the last bit come from a frozen camera (sensor
+    `repeats_are_stale`: two frames whose every sixteenth row is equal to the last bit come from a frozen camera (sensor
     noise makes this impossible otherwise); turn it off for drawn or replayed pictures without noise.
     """
 
@@ -32,10 +33,10 @@ class FrameCheck:
         """NONE for a frame that may be judged, BAD_FRAME or STALE_FRAME otherwise. image: uint8 H x W (x 3)."""
         if not self._shape_fits(image):
             return Reason.BAD_FRAME
-        rows = image[::STEP]
+        rows = image[::ROWS]
         if self._repeats(rows):
             return Reason.STALE_FRAME
-        samples = rows[:, ::STEP]
+        samples = rows[:, ::COLUMNS]
         if _share(samples < DARK) >= NEARLY_ALL or _share(samples >= BRIGHT) >= NEARLY_ALL:
             return Reason.BAD_FRAME
         return Reason.NONE
