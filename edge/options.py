@@ -34,6 +34,7 @@ class CameraOptions(Options):
     timeout_ms: Milliseconds = 2_000.0
     queue: int = Field(default=4, ge=1, le=64)
     repeats_are_stale: bool = True
+    sizes_may_differ: bool = False
 
 
 class FolderCamera(CameraOptions):
@@ -45,6 +46,7 @@ class FolderCamera(CameraOptions):
     loop: bool = False
     groups: tuple[str, ...] = ()
     repeats_are_stale: bool = False
+    sizes_may_differ: bool = True
 
 
 class BeltCamera(CameraOptions):

@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.bundle import MAGIC, key_id
@@ -175,6 +176,15 @@ def test_collect_makes_a_set_that_can_be_labelled_and_resumes(tmp_path: Path) ->
     rows = (tmp_path / "set" / "labels.csv").read_text().splitlines()
     assert rows[0] == "file,label,group,mask" and rows[1] == "images/top-0000.png,,monday,"
     assert len(rows) == 9
+
+
+def test_collect_keeps_replayed_pictures_of_any_size(tmp_path: Path) -> None:
+    with modbus_bench(tmp_path, mode="collect", rate=40.0) as bench:
+        draw(tmp_path, [DARK] * 4)
+        odd = tmp_path / "pictures" / "images" / "0002.png"
+        cv2.imwrite(str(odd), cv2.resize(cv2.imread(str(odd)), (90, 70)))
+        code, said = edge("collect", bench.file, "--into", tmp_path / "set")
+        assert code == 0 and "4 pictures stored" in said
 
 
 def test_collect_skips_a_broken_picture_and_refuses_unknown_columns(tmp_path: Path) -> None:

@@ -22,10 +22,12 @@ class FrameCheck:
     The first frame sets the shape, and each frame is compared with the one before: use one object per camera and open.
     `repeats_are_stale`: two frames whose every sixteenth row is equal to the last bit come from a frozen camera (sensor
     noise makes this impossible otherwise); turn it off for drawn or replayed pictures without noise.
+    `sizes_may_differ`: for replayed sets; a camera that changes its size has lost its settings.
     """
 
-    def __init__(self, repeats_are_stale: bool = True) -> None:
+    def __init__(self, repeats_are_stale: bool = True, sizes_may_differ: bool = False) -> None:
         self._repeats_are_stale = repeats_are_stale
+        self._sizes_may_differ = sizes_may_differ
         self._shape: tuple[int, ...] = ()
         self._before: Image = np.empty(0, np.uint8)
 
@@ -50,7 +52,7 @@ class FrameCheck:
         ):
             return False
         self._shape = self._shape or image.shape
-        return image.shape == self._shape
+        return self._sizes_may_differ or image.shape == self._shape
 
     def _repeats(self, rows: Image) -> bool:
         if not self._repeats_are_stale:

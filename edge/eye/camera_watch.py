@@ -109,7 +109,7 @@ class CameraWatch:
         self._progress.beat(self._source)
 
     def _deliver(self, stop: threading.Event) -> None:
-        check = FrameCheck(self._options.repeats_are_stale)
+        check = FrameCheck(self._options.repeats_are_stale, self._options.sizes_may_differ)
         self._presence = self._births.presence() if self._births and self._births.presence else None
         self._lost = 0
         if self._options.triggered:

@@ -91,7 +91,7 @@ class _Recording:
         self._so_far.away[self._options.name] = words
 
     def _record(self, stop: threading.Event) -> None:
-        check = FrameCheck(self._options.repeats_are_stale)
+        check = FrameCheck(self._options.repeats_are_stale, self._options.sizes_may_differ)
         while not stop.is_set():
             try:
                 frame = self._camera.read(_READ_S)

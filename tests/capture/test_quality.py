@@ -73,3 +73,9 @@ def test_a_frozen_camera_that_writes_into_one_buffer_is_noticed_too() -> None:
 def test_replayed_pictures_may_repeat() -> None:
     check = FrameCheck(repeats_are_stale=False)
     assert [check.check(noisy(1)) for _ in range(3)] == [Reason.NONE] * 3
+
+
+def test_replayed_pictures_may_differ_in_size() -> None:
+    check = FrameCheck(sizes_may_differ=True)
+    assert check.check(noisy(1)) == Reason.NONE
+    assert check.check(noisy(2, (60, 80, 3))) == Reason.NONE

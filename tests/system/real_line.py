@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--train", required=True)
     parser.add_argument("--accept", required=True)
     parser.add_argument("--held-out", required=True)
-    parser.add_argument("--escape", default="0.1")
+    parser.add_argument("--escape", default="0.25")
     parser.add_argument("--size", default="320x128")
     given = parser.parse_args()
     split = Split(given.train, given.accept, given.held_out)

@@ -23,7 +23,7 @@ def test_real_pictures_go_from_the_camera_to_the_gate_and_back_into_the_journal(
     third = max(1, len(groups) // 5)
     train, accept, held_out = groups[: -2 * third], groups[-2 * third : -third], groups[-third:]
     split = Split(",".join(train), ",".join(accept), ",".join(held_out))
-    result = whole_house(PICTURES, tmp_path / "house", split, escape="0.1", size="320x128")
+    result = whole_house(PICTURES, tmp_path / "house", split, escape="0.25", size="320x128")
     keep("real-line", f"From the pictures of {PICTURES.name} to the gate", COMMAND, lines_of(result))
     for run in result["runs"]:
         assert run["report"]["deadline"]["missed"] == 0
