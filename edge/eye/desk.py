@@ -70,6 +70,7 @@ class Desk:
         self._line_words = "the line process is looked for"
         self.may_start = threading.Event()
         self.ready_ns: int | None = None
+        self.has_finished = False  # the line was told to stop, and its zone is empty
         self.outcomes_gone = 0
         self.parts = Parts(views, slots, self.settled, counts.frame)
         self.recorder = Recorder(journal, clock, health, progress, self.committed, disk_stops)
@@ -118,6 +119,8 @@ class Desk:
             del self._left_open[part.part_id]
             self._line_lost(part)
         before, self._line = self._line, state
+        if before is not None and before.state is LineState.STOPPING is not state.state:
+            self.has_finished = True
         if before is None or before.state is not state.state:
             self.note("line", f"{state.state.name}: {state.words() or 'no fault'}")
         if state.state is LineState.READY and self._health.is_ready:

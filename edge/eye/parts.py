@@ -116,11 +116,6 @@ class Parts:
             gone = [part_id for part_id in self._open if part_id >> 32 != session]
             return [self._open.pop(part_id).part for part_id in gone]
 
-    @property
-    def waiting(self) -> int:
-        """How many parts have not ended."""
-        return len(self._open)
-
     def close(self) -> None:
         """Nothing comes any more: what still waits for its other half stays without it."""
         self.expire(_NEVER_NS)

@@ -301,10 +301,10 @@ def _finish(eye: Eye, crew: Crew) -> None:
 
 
 def _line_is_done(eye: Eye) -> bool:
-    """A child line has ended and its last words are read; a line of a unit has no parts of ours any more."""
+    """A child line has ended and its last words are read; a line of a unit waits for the next eye."""
     if not eye.link.is_connected:
         return eye.link.finish(0)
-    return not eye.link.is_child and not eye.desk.parts.waiting
+    return eye.desk.has_finished and not eye.link.is_child
 
 
 def _report(eye: Eye, standing: Standing, stop_words: str) -> Report:

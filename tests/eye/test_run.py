@@ -175,6 +175,17 @@ def test_a_dead_line_is_started_again_and_what_it_left_open_is_on_record(tmp_pat
         bench.check_gate([row for row in rows if row not in lost])
 
 
+def test_a_line_with_a_unit_of_its_own_outlives_the_eyes_that_use_it(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER) as bench, EdgeProcess("line", bench.file) as line:
+        for _ in range(2):
+            report = run_to_end(bench, "--parts", "16", "--no-own-line")
+            assert report["verdicts"]["pass"] >= 3, report
+            assert line.process.poll() is None and not bench.permit()[-1][1]
+        line.signal(signal.SIGTERM)
+        assert line.ends() == 0, line.output
+        bench.check_gate(bench.rows())
+
+
 def test_a_camera_that_is_missing_at_start_keeps_the_station_not_ready_until_it_comes(tmp_path: Path) -> None:
     brightness = levels(10)
     with modbus_bench(tmp_path) as bench:
