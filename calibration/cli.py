@@ -52,6 +52,9 @@ def threshold_command(
     escape: Annotated[float, typer.Option(help="escape rate to stay below, e.g. 0.05")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the threshold.json to write")],
     confidence: Annotated[float, typer.Option(help="of the bounds")] = 0.95,
+    aim: Annotated[
+        float | None, typer.Option(help="choose for this smaller escape rate: a reserve for unseen lots")
+    ] = None,
     overkill: Annotated[float, typer.Option(help="share of good parts to give for a wider margin")] = 0.01,
     pictures: Annotated[Path | None, typer.Option(help="the set that was trained on, for the leak check")] = None,
     student: Annotated[Path | None, typer.Option(help="student.onnx; default: beside scores.csv")] = None,
@@ -61,7 +64,7 @@ def threshold_command(
 ) -> None:
     """Choose the working threshold; with --acceptance, prove it on pictures that nothing has seen."""
     console = Console()
-    goal = Goal(escape, confidence, overkill)
+    goal = Goal(escape, confidence, overkill, aim)
     rows = read_scores(scores)
     chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
     chosen = replace(_with_seen(chosen, rows, pictures, console), student_sha256=_student_hash(student, scores))

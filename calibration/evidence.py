@@ -125,7 +125,7 @@ def shortfall(evidence: Evidence) -> str:
     return (
         f"{evidence.missed} of {evidence.defects} held-out defects missed prove <= {evidence.escape_upper:.1%}, "
         f"not {claim} (that many misses would take {needed} defects): train better, choose the threshold for a "
-        "smaller --escape than you gate on, or accept a larger one"
+        "smaller --aim, or accept a larger --escape"
     )
 
 

@@ -27,21 +27,32 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the threshold is chosen for: an escape rate of at most `escape` at `confidence`; `overkill` is the
-    share of good parts that may be lost for a wider margin (0..1).
+    """What the threshold is for: an escape rate of at most `escape` at `confidence`; `overkill` is the share of good
+    parts that may be lost for a wider margin (0..1).
+
+    `aim` is the escape rate that it is chosen for on the training pictures (None: `escape`): a smaller one leaves the
+    locked set a reserve, since lots that training has not seen are harder than those it was cross-fitted on.
     """
 
     escape: float
     confidence: float = 0.95
     overkill: float = 0.01
+    aim: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.escape < 1:
             raise ConfigError(f"escape {self.escape:g}: use a share between 0 and 1, such as 0.05")
         if not 0.5 <= self.confidence < 1:
             raise ConfigError(f"confidence {self.confidence:g}: use a share from 0.5 to below 1, such as 0.95")
+        if self.aim is not None and not 0 < self.aim <= self.escape:
+            raise ConfigError(f"aim {self.aim:g}: use a share above 0 and not above --escape {self.escape:g}")
         if not 0 <= self.overkill < 1:
             raise ConfigError(f"overkill {self.overkill:g}: use a share from 0 to below 1, such as 0.01")
+
+    @property
+    def chosen_for(self) -> float:
+        """The escape rate that the choice itself must meet."""
+        return self.escape if self.aim is None else self.aim
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def choose(scores: Sequence[Score], goal: Goal, allow_unproven: bool = False) ->
     Raises ConfigError where the defects are too few for any threshold, unless `allow_unproven`.
     """
     bad = sorted(score.score for score in scores if score.defect)
-    allowed = most_events(len(bad), goal.escape, goal.confidence)
+    allowed = most_events(len(bad), goal.chosen_for, goal.confidence)
     if allowed < 0 and (not allow_unproven or not bad):
         raise ConfigError(_too_few(len(bad), goal))
     ceiling = bad[max(allowed, 0)]
@@ -94,9 +105,9 @@ def choose(scores: Sequence[Score], goal: Goal, allow_unproven: bool = False) ->
 
 
 def _too_few(defects: int, goal: Goal) -> str:
-    needed = trials_needed(goal.escape, goal.confidence)
+    needed = trials_needed(goal.chosen_for, goal.confidence)
     return (
-        f"too few defects to say: {defects} labelled, and an escape rate <= {goal.escape:.1%} at "
+        f"too few defects to say: {defects} labelled, and an escape rate <= {goal.chosen_for:.1%} at "
         f"{goal.confidence:.0%} confidence takes {needed} with none missed; label more defects, choose a larger "
         "--escape, or take an unproven threshold with --allow-unproven"
     )

@@ -52,6 +52,15 @@ def test_saturated_scores_leave_a_threshold_inside():
     assert threshold == pytest.approx(0.5)
 
 
+def test_a_smaller_aim_leaves_a_reserve_for_lots_that_nothing_has_seen():
+    rows = scores([n / 100 for n in range(1, 101)], [0.9] * 30)
+    assert choose(rows, Goal(escape=0.25, aim=0.05, overkill=0.0)) == choose(rows, GOAL)
+    chosen = working_threshold(rows, Goal(escape=0.25, aim=0.05), "0" * 64)
+    assert chosen.target_escape == 0.25 and chosen.choice.escape_upper <= 0.05
+    with pytest.raises(ConfigError, match="59 with none missed"):
+        choose(scores([0.9] * 58, [0.1]), Goal(escape=0.25, aim=0.05))
+
+
 def test_58_defects_are_too_few_for_five_percent_and_59_are_enough():
     with pytest.raises(ConfigError, match=r"too few defects to say: 58 labelled.*takes 59 with none missed"):
         choose(scores([0.9] * 58, [0.1]), GOAL)
