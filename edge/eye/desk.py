@@ -214,25 +214,26 @@ class Desk:
     @property
     def permit(self) -> bool:
         """Whether the line permit is on."""
-        return self._line is not None and self._line.permit
+        line = self._line  # its thread may set it to None at any time
+        return line is not None and line.permit
 
     def standing(self) -> Standing:
         """The state of the whole station with its first cause: the eye's own first, then the line's."""
         own = self._health.standing
         if own.level is not Level.READY:
             return own
-        if self._line is None:
+        line = self._line
+        if line is None:
             return Standing(Level.NOT_READY, self._line_words)
-        level = _LEVELS.get(self._line.state, Level.NOT_READY)
-        words = self._line.words() or f"the line is {self._line.state.name.lower()}"
+        level = _LEVELS.get(line.state, Level.NOT_READY)
+        words = line.words() or f"the line is {line.state.name.lower()}"
         return Standing(level, "" if level is Level.READY else words)
 
     def refuse_stopped(self) -> None:
         """Raises StationStop when a limit has stopped the line."""
-        if self._line is not None and self._line.state is LineState.STOPPED:
-            raise StationStop(
-                f"a limit stopped the station: {self._line.words()}; look at the line, then start it again"
-            )
+        line = self._line
+        if line is not None and line.state is LineState.STOPPED:
+            raise StationStop(f"a limit stopped the station: {line.words()}; look at the line, then start it again")
 
 
 def _final(event: GateEvent) -> tuple[Kind, Reason]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from edge.clock import MS, SECOND, Clock
 from edge.errors import JournalError
 from edge.health import Health, Level, Progress
-from edge.journal.events import Journal, Record
+from edge.journal.events import Decided, Journal, Record
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Recorder:
         self._stops = stops
         self._waiting: deque[Record] = deque()
         self._wake = threading.Event()
+        self._committing = threading.Lock()
         self.lost = 0
         self.failing = ""
 
@@ -66,8 +67,12 @@ class Recorder:
                 self._wake.set()
 
     def finish(self, patience_ns: int = 2 * SECOND) -> bool:
-        """Commit what is left, after the thread has ended; False when the disk did not take it in time."""
+        """Commit what is left, after the thread was told to end; False when the disk did not take it in time."""
         until_ns = self._clock.now_ns() + patience_ns
+        if not self._committing.acquire(timeout=patience_ns / SECOND):
+            self.lost += len(self._waiting)  # the thread hangs in the disk
+            return False
+        self._committing.release()
         while self._waiting and not self._commit():
             if self._clock.now_ns() >= until_ns:
                 self.lost += len(self._waiting)
@@ -76,16 +81,23 @@ class Recorder:
         return True
 
     def _commit(self) -> bool:
+        with self._committing:
+            return self._commit_all()
+
+    def _commit_all(self) -> bool:
         batch = [self._waiting[index] for index in range(len(self._waiting))]
         try:
-            self._journal.commit(batch)
+            ignored = self._journal.commit(batch)
         except JournalError as error:
             self._failed(str(error))
             return False
         self._recovered()
         for record in batch:
             self._waiting.popleft()
-            self._committed(record)
+            if any(record is known for known in ignored) and isinstance(record, Decided):
+                log.error("part %d has a verdict in the journal already: it is not released", record.part.part_id)
+            else:
+                self._committed(record)
         return True
 
     def _failed(self, words: str) -> None:

@@ -115,8 +115,8 @@ class Journal:
             undo.pop_all()
         self._closed = False
 
-    def commit(self, records: Sequence[Record]) -> None:
-        """Store the records in one transaction; they are on the disk when this returns.
+    def commit(self, records: Sequence[Record]) -> list[Record]:
+        """Store the records in one transaction; they are on the disk when this returns. Returns those ignored.
 
         Raises JournalError: nothing of the batch is stored then, and the same batch may be committed again
         later. Of a part that has a verdict or an outcome already, another one of the same sort is ignored.
@@ -126,9 +126,10 @@ class Journal:
             self._turn_to(day)
         if self._before is None and self._before_path is not None:
             self._before = _open_for_reading(self._before_path)
-        stored = _translated(self._path(), lambda: self._store(records))
-        if stored is not None:
-            self.next_ring_seq = stored + 1
+        newest, ignored = _translated(self._path(), lambda: self._store(records))
+        if newest is not None:
+            self.next_ring_seq = newest + 1
+        return ignored
 
     def close(self) -> None:
         """Let go of the file and the lock; never raises, may be called twice."""
@@ -144,24 +145,27 @@ class Journal:
     def _path(self) -> Path:
         return self._folder / f"{self._day}.sqlite"
 
-    def _store(self, records: Sequence[Record]) -> int | None:
-        """The ring_seq of the last outcome that was new, None when there was none.
+    def _store(self, records: Sequence[Record]) -> tuple[int | None, list[Record]]:
+        """The ring_seq of the last outcome that was new, None when there was none; and the records that were not.
 
         An outcome with ring_seq 0 did not come from the line's ring.
         """
         wall_ns = self._clock.wall_ns()
         newest: int | None = None
+        ignored: list[Record] = []
         self._file.execute("BEGIN IMMEDIATE")
         try:
             for record in records:
-                if self._insert(record, wall_ns) and isinstance(record, GateEvent) and record.ring_seq:
+                if not self._insert(record, wall_ns):
+                    ignored.append(record)
+                elif isinstance(record, GateEvent) and record.ring_seq:
                     newest = record.ring_seq
             self._file.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # SQLite has rolled back by itself after most errors
                 self._file.execute("ROLLBACK")
             raise
-        return newest
+        return newest, ignored
 
     def _insert(self, record: Record, wall_ns: int) -> bool:
         """Whether the record was new."""
@@ -191,7 +195,8 @@ class Journal:
         self._drop_old_days()
 
     def _drop_old_days(self) -> None:
-        for path in _day_files(self._folder)[: -self._keep_days]:
+        # the day before is still read: around midnight an outcome may be told again
+        for path in _day_files(self._folder)[: -max(2, self._keep_days)]:
             for name in (path.name, path.name + "-wal", path.name + "-shm"):
                 with suppress(OSError):  # tried again the next day; a disk that fills up tells of itself
                     (self._folder / name).unlink(missing_ok=True)

@@ -59,7 +59,9 @@ class LineCore:
         self._next_seq = next_seq
         self._tracker = Tracker(settings.zone, session)
         self._limits = Limits(settings.bounds)
-        self._readiness = Readiness(settings.zone.transit_ns, settings.permits, not settings.eye_births)
+        self._readiness = Readiness(
+            settings.zone.transit_ns, settings.permits, not settings.eye_births, settings.eye_births
+        )
         self._actions: list[Action] = []
         self._drive = Drive(settings, self._tracker, self._readiness, self._act, now_ns)
         self._epoch = 0

@@ -154,7 +154,10 @@ class Drive:
                 return True
             overdue = overdue_parts(self._tracker.slots(), now_ns, self._zone.tolerance_ns)
             count = self._tracker.refuse(overdue)
-            self._say(f"{count} gate actions refused, {(now_ns - edge.at_ns) // 1000} us late")
+            if count:
+                self._say(f"{count} gate actions refused, {(now_ns - edge.at_ns) // 1000} us late")
+            elif not self._tracker.forget_past():
+                return False
             self.plan(now_ns)
             edge = self._edge
         return False

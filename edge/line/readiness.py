@@ -23,8 +23,11 @@ class Readiness:
     until nothing is wrong any more.
     """
 
-    def __init__(self, transit_ns: int, permits: bool, awaits_trigger: bool = False) -> None:
+    def __init__(
+        self, transit_ns: int, permits: bool, awaits_trigger: bool = False, eye_births: bool = False
+    ) -> None:
         self._transit_ns = transit_ns
+        self._eye_births = eye_births
         self._permits = permits
         self._armed = False
         self._awaits_trigger = awaits_trigger
@@ -122,8 +125,9 @@ class Readiness:
     def wants_permit(self, finishing: bool) -> bool:
         """Whether the belt may run.
 
-        A silent eye does not stop it at once (every part is rejected, the limit on missing verdicts stops it); one
-        that says it cannot inspect does. While stopping, the belt empties the zone if it was running.
+        A silent eye does not stop it at once (every part is rejected, the limit on missing verdicts stops it), unless
+        the eye alone sees the parts come; one that says it cannot inspect does. While stopping, the belt empties the
+        zone if it was running.
         """
         if not self._permits:
             return False
@@ -131,7 +135,8 @@ class Readiness:
         if state is LineState.PURGING:
             return self.eye.live and self.eye.ready
         if state is LineState.READY:
-            return not self.eye.live or self.eye.ready
+            silent = not self.eye.live and not self._eye_births
+            return silent or (self.eye.live and self.eye.ready)
         return state is LineState.STOPPING and finishing and self.permit
 
     def settle(self, now_ns: int) -> None:

@@ -179,6 +179,13 @@ class Tracker:
             flight.refused = True
         return len(fresh)
 
+    def forget_past(self) -> bool:
+        """Ended slots join and clip nothing any more, because the gate does not stand as they need it; whether there
+        were some."""
+        had_some = bool(self._past)
+        self._past = []
+        return had_some
+
     def _energises(self, flight: Flight) -> bool:
         return flight.released == self._zone.rest_rejects
 

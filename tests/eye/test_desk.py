@@ -51,11 +51,11 @@ class FailingJournal:
         self.broken = False
         self.batches: list[int] = []
 
-    def commit(self, records: Any) -> None:
+    def commit(self, records: Any) -> Any:
         if self.broken:
             raise JournalError("no space left: free some")
         self.batches.append(len(records))
-        self.journal.commit(records)
+        return self.journal.commit(records)
 
 
 class Office:
@@ -126,6 +126,14 @@ def test_a_reject_does_not_wait_for_the_disk(office: Office) -> None:
     office.settle(1, Kind.REJECT, Reason.DEFECT)
     office.settle(2, Kind.UNKNOWN, Reason.NO_FRAME)
     assert said(office) == ["REJECT DEFECT", "UNKNOWN NO_FRAME"]
+
+
+def test_a_part_whose_verdict_is_on_record_already_is_not_released_again(office: Office) -> None:
+    office.settle(1, Kind.REJECT, Reason.DEFECT)
+    office.commit()
+    office.settle(1, Kind.PASS)
+    office.commit()
+    assert said(office) == ["REJECT DEFECT"], "a part id came back, as after its ring was deleted"
 
 
 def test_a_failing_disk_releases_nobody_and_loses_nothing(office: Office) -> None:
