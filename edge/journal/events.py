@@ -195,8 +195,9 @@ class Journal:
         self._drop_old_days()
 
     def _drop_old_days(self) -> None:
-        # the day before is still read: around midnight an outcome may be told again
-        for path in _day_files(self._folder)[: -max(2, self._keep_days)]:
+        for path in _day_files(self._folder)[: -self._keep_days]:
+            if path == self._before_path:
+                self._before_path = None
             for name in (path.name, path.name + "-wal", path.name + "-shm"):
                 with suppress(OSError):  # tried again the next day; a disk that fills up tells of itself
                     (self._folder / name).unlink(missing_ok=True)

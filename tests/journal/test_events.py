@@ -142,6 +142,15 @@ def test_old_days_are_dropped_whole(tmp_path, clock):
     assert files(tmp_path) == ["2026-09-29.sqlite"]
 
 
+def test_a_journal_of_one_day_goes_on_after_midnight(tmp_path, clock):
+    journal = Journal(tmp_path, clock, keep_days=1)
+    for number in range(1, 4):
+        journal.commit([ended(number)])
+        clock.advance(DAY)
+    assert [row.part_id for row in read_parts(tmp_path)] == [part_id(3)]
+    journal.close()
+
+
 def test_a_clock_that_jumps_ahead_erases_one_day_at_most(tmp_path, clock):
     for _ in range(3):
         journal = Journal(tmp_path, clock, keep_days=3)
