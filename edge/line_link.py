@@ -103,6 +103,7 @@ class LineLink:
         self._greeted = False
         self._stale = False
         self._ready = False
+        self._recipe = min(station.products(), default=0)
         self._attempt_ns = 0
         self._keepalive_ns = 0
         self._peer_pid = 0
@@ -130,7 +131,15 @@ class LineLink:
         changed = ready is not self._ready
         self._ready = ready
         if changed:
-            self._send(Keepalive(self._clock.now_ns(), ready))
+            self._send(self._keepalive())
+
+    def select_recipe(self, recipe: int) -> bool:
+        """Parts born from now on carry this recipe; those in flight keep theirs."""
+        self._recipe = recipe
+        return self._send(self._keepalive())
+
+    def _keepalive(self) -> Keepalive:
+        return Keepalive(self._clock.now_ns(), self._ready, self._recipe)
 
     def release(self, verdict: Verdict) -> bool:
         """Let the part pass."""
@@ -195,7 +204,7 @@ class LineLink:
         now_ns = self._clock.now_ns()
         if now_ns >= self._keepalive_ns:
             self._keepalive_ns = now_ns + KEEPALIVE_NS
-            self._send(Keepalive(now_ns, self._ready))
+            self._send(self._keepalive())
 
     def _connect(self, listener: Listener) -> None:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
@@ -272,7 +281,7 @@ class LineLink:
         if not self._greeted:
             self._catch_up(message, listener)
             self._greeted = True
-            self._send(Keepalive(self._clock.now_ns(), self._ready))
+            self._send(self._keepalive())
         listener.line_state(message)
 
     def _catch_up(self, state: State, listener: Listener) -> None:

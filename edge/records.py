@@ -52,6 +52,14 @@ class GateOutcome(IntEnum):
     LATE = 3  # the action failed, or was not issued (or confirmed, where the wire can) within its tolerance
 
 
+class Sensed(IntEnum):
+    """What the confirm sensor behind the gate said of a part."""
+
+    UNWATCHED = 0  # no sensor, or none is asked of this part
+    SEEN = 1
+    MISSED = 2  # it should have seen the part and did not
+
+
 class TimeSource(IntEnum):
     """Where a time stamp was taken."""
 
@@ -145,7 +153,8 @@ class GateEvent:
 
     `planned_ns` is when the gate's level should change for this part, `written_ns` when the write was
     issued, `confirmed_ns` when the wire confirmed it. A part that needs no write has 0 in the last two.
-    `ring_seq` numbers the line's outcomes without gaps, over restarts.
+    `ring_seq` numbers the line's outcomes without gaps, over restarts. `sensed_ns` is when the confirm sensor saw
+    the part.
     """
 
     ring_seq: int
@@ -162,3 +171,5 @@ class GateEvent:
     verdict: Kind
     reason: Reason
     shadow: bool = False
+    sensed: Sensed = Sensed.UNWATCHED
+    sensed_ns: int = 0

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 from edge.clock import SECOND, Clock
 from edge.durable import sync_folder
 from edge.errors import JournalError
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed, Verdict
 
 SCHEMA_VERSION = 1
 LOCK = "journal.lock"
@@ -45,7 +45,8 @@ CREATE TABLE outcomes (
     ring_seq INTEGER NOT NULL, born_ns INTEGER NOT NULL, born_err_ns INTEGER NOT NULL,
     deadline_ns INTEGER NOT NULL, planned_ns INTEGER NOT NULL, written_ns INTEGER NOT NULL,
     confirmed_ns INTEGER NOT NULL, ended_wall_ns INTEGER NOT NULL, recipe INTEGER NOT NULL,
-    outcome TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL, shadow INTEGER NOT NULL
+    outcome TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL, shadow INTEGER NOT NULL,
+    sensed TEXT NOT NULL, sensed_ns INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE notes (
     row INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL
@@ -255,7 +256,8 @@ def _row(record: Decided | GateEvent) -> tuple[str, tuple[Any, ...]]:
     times = (event.born_ns, event.born_err_ns, event.deadline_ns, event.planned_ns, event.written_ns)
     ended = (event.confirmed_ns, event.ended_wall_ns, event.recipe)
     names = (event.outcome.name, event.verdict.name, event.reason.name)
-    return "outcomes", (event.part_id, event.ring_seq, *times, *ended, *names, int(event.shadow))
+    sensed = (int(event.shadow), event.sensed.name, event.sensed_ns)
+    return "outcomes", (event.part_id, event.ring_seq, *times, *ended, *names, *sensed)
 
 
 def _decided_values(part: Part, verdict: Verdict) -> tuple[Any, ...]:
@@ -268,7 +270,7 @@ def _decided_values(part: Part, verdict: Verdict) -> tuple[Any, ...]:
 _PART = ("part_id", "born_ns", "born_err_ns", "position", "deadline_ns", "gate_ns", "recipe", "token")
 _EVENT = (
     *("ring_seq", "part_id", "born_ns", "born_err_ns", "deadline_ns", "planned_ns", "written_ns"),
-    *("confirmed_ns", "ended_wall_ns", "recipe"),
+    *("confirmed_ns", "ended_wall_ns", "recipe", "sensed_ns"),
 )
 
 
@@ -284,6 +286,7 @@ def _decided(row: sqlite3.Row) -> Decided:
 def _outcome(row: sqlite3.Row) -> GateEvent:
     values: dict[str, Any] = {name: row[name] for name in _EVENT}
     values |= {"outcome": GateOutcome[row["outcome"]], "verdict": Kind[row["verdict"]]}
+    values |= {"sensed": Sensed[row["sensed"]]}
     return GateEvent(**values, reason=Reason[row["reason"]], shadow=bool(row["shadow"]))
 
 

@@ -68,6 +68,7 @@ class LineCore:
         self._heard_ns: int | None = None
         self._eye_ready = False
         self._eye_left = False
+        self._recipe = 0
         self._stop_id: int | None = None
         self._end_when_stopped = False
         self._ended = False
@@ -142,7 +143,7 @@ class LineCore:
         if self._last_counter is not None and edge.counter > self._last_counter + 1:
             self._edges_lost(edge.counter - self._last_counter - 1, now_ns)
         self._last_counter = edge.counter
-        self._birth(edge.at_ns, edge.err_ns)
+        self._birth(edge.at_ns, edge.err_ns, recipe=self._recipe)
 
     def _edges_lost(self, count: int, now_ns: int) -> None:
         self._lost_edges += count
@@ -234,7 +235,7 @@ class LineCore:
         if event.epoch != self._epoch or self._epoch == 0:
             self._refuse(message, now_ns)
         elif isinstance(message, Keepalive):
-            self._heard_ns, self._eye_ready = now_ns, message.ready
+            self._heard_ns, self._eye_ready, self._recipe = now_ns, message.ready, message.recipe
         elif isinstance(message, Release):
             self._ack(message.part_id, self._release(message.part_id, now_ns), now_ns)
         elif isinstance(message, Reject):

@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import ClassVar, TypeAlias, get_type_hints
 
 from edge.errors import DeviceError
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed
 
 VERSION = 1
 SIZE = 128
@@ -123,12 +123,14 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """The eye lives; `ready` is False while it cannot inspect (camera away, journal failing)."""
+    """The eye lives; `ready` is False while it cannot inspect (camera away, journal failing). Parts born from now on
+    carry `recipe`."""
 
     sent_ns: int
     ready: bool
+    recipe: int = 0
 
-    FORMAT: ClassVar[str] = "q?"
+    FORMAT: ClassVar[str] = "q?I"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,10 @@ class Outcome:
     verdict: Kind
     reason: Reason
     shadow: bool
+    sensed: Sensed
+    sensed_ns: int
 
-    FORMAT: ClassVar[str] = "QQqqqqqqqIBBB?"
+    FORMAT: ClassVar[str] = "QQqqqqqqqIBBB?Bq"
 
     @classmethod
     def of(cls, event: GateEvent) -> Outcome:
