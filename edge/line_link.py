@@ -18,6 +18,7 @@ from edge.line.messages import (
     Ack,
     AckStatus,
     Birth,
+    Bypass,
     Inputs,
     Keepalive,
     Limit,
@@ -160,6 +161,11 @@ class LineLink:
     def clear_stop(self) -> bool:
         """A person acknowledged the stop."""
         return self._send(Limit(LimitAction.CLEAR, 0, b""))
+
+    def bypass(self, for_ns: int) -> bool:
+        """Let parts pass uninspected for this long, 0 ends it; the line ends it by itself. A person asked for it, and
+        the journal has it."""
+        return self._send(Bypass(for_ns))
 
     def stop(self) -> bool:
         """Finish the parts in the zone; a line that an eye started then ends, and is not started again."""

@@ -42,6 +42,7 @@ class Reason(IntEnum):
     TOUCHING = 17  # born nearer to a neighbour than parts can be: touching parts or a bouncing photo-eye
     AMBIGUOUS = 18  # two parts fit one frame, or two frames one part: nobody gets it
     LINE_LOST = 19  # the line process ended with the part in its zone: what the gate did is not known
+    BYPASS = 20  # a person let parts pass uninspected for a limited time
 
 
 class GateOutcome(IntEnum):

@@ -70,12 +70,14 @@ class Journal(Options):
 
 
 class Limits(Options):
-    """[limits]: counts in a row that drop the line permit; 0 turns one off."""
+    """[limits]: counts in a row that drop the line permit; 0 turns one off. `bypass_max_min` is how long a person
+    may let parts pass uninspected; 0 allows no bypass."""
 
     consecutive_rejects: int = Field(default=10, ge=0)
     unconfirmed_rejects: int = Field(default=1, ge=0)
     unknown_in_a_row: int = Field(default=3, ge=0)
     missed_deadlines: int = Field(default=3, ge=0)
+    bypass_max_min: float = Field(default=0, ge=0, le=480)
 
 
 class Station(Options):

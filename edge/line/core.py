@@ -27,6 +27,7 @@ from edge.line.messages import (
     Ack,
     AckStatus,
     Birth,
+    Bypass,
     Inputs,
     Keepalive,
     Limit,
@@ -69,6 +70,7 @@ class LineCore:
         self._eye_ready = False
         self._eye_left = False
         self._recipe = 0
+        self._bypass_until_ns = 0
         self._stop_id: int | None = None
         self._end_when_stopped = False
         self._ended = False
@@ -98,6 +100,7 @@ class LineCore:
             self._tracker.next_end_ns(),
             self._readiness.purged_ns(now_ns),
             None if self._heard_ns is None else self._heard_ns + EYE_SILENT_NS,
+            self._bypass_until_ns or None,
         ]
         return min(self._drive.due_ns(now_ns) + [at_ns for at_ns in times if at_ns is not None])
 
@@ -156,7 +159,10 @@ class LineCore:
         if self._ended or (self._stop_id is not None and not self._finishing()):
             return False
         touching = self._tracker.touching
-        part = self._tracker.birth(born_ns, born_err_ns, self._held_back(), token=token, recipe=recipe)
+        bypassed = self.state is LineState.BYPASSED
+        part = self._tracker.birth(
+            born_ns, born_err_ns, self._held_back(), token=token, recipe=recipe, bypassed=bypassed
+        )
         if self._tracker.touching > touching:
             self._say(f"part {part.part_id} touches its neighbour (or the trigger bounces): both are rejected")
         self._send(Birth.of(part))
@@ -165,7 +171,7 @@ class LineCore:
     def _held_back(self) -> Reason:
         """Why a part born now may not be released."""
         state = self.state
-        if state is LineState.READY:
+        if state in (LineState.READY, LineState.BYPASSED):
             return Reason.NONE
         if state is LineState.STOPPING:
             return Reason.STOPPING
@@ -215,6 +221,8 @@ class LineCore:
             self._say("the eye is silent: nothing is released until it speaks again")
         live = self._heard_ns is not None
         self._readiness.eye = Eye(live, live and self._eye_ready and not self._eye_left)
+        if self._bypass_until_ns and (not live or now_ns >= self._bypass_until_ns):
+            self._end_bypass("its time is over" if live else "the eye is silent")
 
     def _eye_connected(self, event: EyeConnected, now_ns: int) -> None:
         self._epoch = event.epoch
@@ -245,6 +253,8 @@ class LineCore:
             self._birth_asked(message, now_ns)
         elif isinstance(message, Limit):
             self._limit(message, now_ns)
+        elif isinstance(message, Bypass):
+            self._bypass(message, now_ns)
         elif isinstance(message, Stop):
             self._eye_left = True
             self._stop_asked(StopAsked("the eye asked to stop", self._settings.child), now_ns)
@@ -257,7 +267,8 @@ class LineCore:
         self._say(f"refused a {type(message).__name__} of another connection; restart the eye if this goes on")
 
     def _release(self, part_id: int, now_ns: int) -> AckStatus:
-        open_for_release = self.state is LineState.READY or self._finishing()
+        runs = self.state in (LineState.READY, LineState.BYPASSED) and self._readiness.zone_known
+        open_for_release = runs or self._finishing()
         return self._tracker.release(part_id, now_ns, open_for_release and self._readiness.eye.live)
 
     def _limit(self, message: Limit, now_ns: int) -> None:
@@ -269,6 +280,25 @@ class LineCore:
         self._limits.clear()
         self._readiness.clear()
         self._drive.acknowledged(now_ns)
+
+    def _bypass(self, message: Bypass, now_ns: int) -> None:
+        for_ns = min(message.for_ns, self._settings.bypass_max_ns)
+        if for_ns <= 0:
+            self._end_bypass("asked to end" if message.for_ns <= 0 else "the station file allows none")
+            return
+        self._bypass_until_ns = now_ns + for_ns
+        self._readiness.bypassed = True
+        self._say(f"BYPASS for {for_ns // SECOND} s: parts pass uninspected")
+
+    def _end_bypass(self, words: str) -> None:
+        """Parts born before the end pass still, unless they lie in a zone that the gate purges."""
+        if not self._bypass_until_ns:
+            return
+        self._bypass_until_ns = 0
+        self._readiness.bypassed = False
+        if not self._readiness.zone_known:
+            self._tracker.end_bypass(Reason.PURGE)
+        self._say(f"the bypass ended: {words}")
 
     # --- stopping ---
 
@@ -344,6 +374,7 @@ class LineCore:
             session=self._session,
             next_ring_seq=self._next_seq,
             cause=_short(self._readiness.cause or self._settings.note),
+            bypass_until_ns=self._bypass_until_ns,
         )
 
     def _inputs_message(self) -> Inputs:

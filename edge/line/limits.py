@@ -47,7 +47,7 @@ class Limits:
         """The limit that this event reaches, if any; the gravest one."""
         if event.outcome is GateOutcome.LATE:
             return self._failed(event)
-        if event.verdict is Kind.UNKNOWN and event.reason in _OWN_DOING:
+        if event.reason is Reason.BYPASS or (event.verdict is Kind.UNKNOWN and event.reason in _OWN_DOING):
             return None
         self.rejects = 0 if event.verdict is Kind.PASS else self.rejects + 1
         self.unknowns = self.unknowns + 1 if event.verdict is Kind.UNKNOWN else 0

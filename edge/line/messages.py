@@ -4,7 +4,7 @@ The line greets a new eye with State and a fresh random epoch; every message of 
 a message of another epoch is refused. Times are CLOCK_MONOTONIC ns; both processes share the machine.
 
     line -> eye   Birth, Outcome, Inputs, State, Ack (of a Release, Reject or Birth request)
-    eye -> line   Birth (a request, part_id 0), Release, Reject, Keepalive, Limit, Ack (of Outcomes), Stop
+    eye -> line   Birth (a request, part_id 0), Release, Reject, Keepalive, Limit, Bypass, Ack (of Outcomes), Stop
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class LineState(IntEnum):
     STOPPED = 3  # a limit dropped the permit; acknowledge to go on
     FAULT = 4
     STOPPING = 5
+    BYPASSED = 6  # a person lets parts pass uninspected for a limited time
 
 
 class AckStatus(IntEnum):
@@ -180,7 +181,8 @@ class Inputs:
 class State:
     """The line's state with the words of its first cause (up to 56 bytes of UTF-8).
 
-    `station` is the first 8 bytes of the station file's SHA-256: an eye with another file must not go on.
+    `bypass_until_ns` is when a bypass ends by itself, 0 without one. `station` is the first 8 bytes of the station
+    file's SHA-256: an eye with another file must not go on.
     """
 
     state: LineState
@@ -190,8 +192,9 @@ class State:
     session: int
     next_ring_seq: int
     cause: bytes
+    bypass_until_ns: int = 0
 
-    FORMAT: ClassVar[str] = "B?I8sIQ56s"
+    FORMAT: ClassVar[str] = "B?I8sIQ56sq"
 
     def words(self) -> str:
         """The cause as text, empty when there is none."""
@@ -230,7 +233,17 @@ class Stop:
     FORMAT: ClassVar[str] = "q"
 
 
-Message: TypeAlias = Birth | Release | Reject | Keepalive | Outcome | Inputs | State | Limit | Ack | Stop
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """A person lets parts pass uninspected for `for_ns` from now, 0 ends it; sent only after the journal has it.
+    It ends with the connection, and after the longest time that the station file allows."""
+
+    for_ns: int
+
+    FORMAT: ClassVar[str] = "q"
+
+
+Message: TypeAlias = Birth | Release | Reject | Keepalive | Outcome | Inputs | State | Limit | Ack | Stop | Bypass
 _KINDS: tuple[type[Message], ...] = (
     Birth,
     Release,
@@ -242,6 +255,7 @@ _KINDS: tuple[type[Message], ...] = (
     Limit,
     Ack,
     Stop,
+    Bypass,
 )
 _BODIES = {kind: struct.Struct("<" + kind.FORMAT) for kind in _KINDS}
 

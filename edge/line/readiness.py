@@ -34,6 +34,7 @@ class Readiness:
         self._faults: dict[str, str] = {}
         self._stopped = False
         self._stopping = False
+        self.bypassed = False
         self._known_from_ns: int | None = None
         self.zone_known = False
         self.permit = False
@@ -50,6 +51,8 @@ class Readiness:
             return LineState.STARTING
         if self._stopped:
             return LineState.STOPPED
+        if self.bypassed:
+            return LineState.BYPASSED
         return LineState.READY if self.zone_known else LineState.PURGING
 
     def armed(self, now_ns: int) -> None:
@@ -132,6 +135,8 @@ class Readiness:
         if not self._permits:
             return False
         state = self.state
+        if state is LineState.BYPASSED:
+            return True
         if state is LineState.PURGING:
             return self.eye.live and self.eye.ready
         if state is LineState.READY:
@@ -140,8 +145,9 @@ class Readiness:
         return state is LineState.STOPPING and finishing and self.permit
 
     def settle(self, now_ns: int) -> None:
-        """READY once the zone is known and an eye can inspect."""
-        if self.state is LineState.PURGING and self.eye.live and self.eye.ready and self._purged(now_ns):
+        """READY once the zone is known and an eye can inspect. A bypass lets what is unknown pass as well."""
+        inspects = self.state is LineState.PURGING and self.eye.live and self.eye.ready
+        if (inspects or self.state is LineState.BYPASSED) and self._purged(now_ns):
             self.zone_known = True
 
     def _purged(self, now_ns: int) -> bool:

@@ -21,7 +21,7 @@ class Settings:
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
     `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output
-    that is written on change only.
+    that is written on change only. A bypass lasts `bypass_max_ns` at most; 0 allows none.
     """
 
     zone: Zone
@@ -35,6 +35,7 @@ class Settings:
     gate_heartbeat_ns: int | None = None
     permit_heartbeat_ns: int | None = None
     note: str = ""
+    bypass_max_ns: int = 0
 
     @classmethod
     def of(cls, station: Station, child: bool = False, note: str = "") -> Settings:
@@ -62,6 +63,7 @@ class Settings:
             gate_heartbeat_ns=None if shadow else _ns(gate.output.heartbeat_ms),
             permit_heartbeat_ns=None if permit is None else _ns(permit.heartbeat_ms),
             note=note,
+            bypass_max_ns=round(limits.bypass_max_min * 60_000 * MS),
         )
 
 

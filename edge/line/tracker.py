@@ -23,6 +23,7 @@ class Flight:
     spoken: bool = False
     released: bool = False
     refused: bool = False  # its activation came too late and was not executed
+    bypassed: bool = False  # born during a bypass: passes whatever is said of it
     planned_ns: int = 0
     written_ns: int = 0
     confirmed_ns: int = 0
@@ -72,9 +73,11 @@ class Tracker:
         *,
         recipe: int = 0,
         token: int = 0,
+        bypassed: bool = False,
     ) -> Part:
-        """A part was born; REJECT is booked for it. `held_back` says why it may not be released, if so."""
-        if self._separate(born_ns):
+        """A part was born; REJECT is booked for it, but for a bypassed one. `held_back` says why it may not be
+        released, if so."""
+        if self._separate(born_ns) and not bypassed:
             held_back = Reason.TOUCHING
         self._born += 1
         part = Part(
@@ -88,9 +91,10 @@ class Tracker:
             token=token,
             releasable=held_back is Reason.NONE,
         )
-        self._flights[part.part_id] = Flight(
-            part, self._epoch, held_back, planned_ns=self._zone.slot_start_ns(born_ns)
-        )
+        flight = Flight(part, self._epoch, held_back, planned_ns=self._zone.slot_start_ns(born_ns))
+        if bypassed:
+            flight.reason, flight.released, flight.bypassed = Reason.BYPASS, True, True
+        self._flights[part.part_id] = flight
         self._last_id = part.part_id
         return part
 
@@ -105,7 +109,8 @@ class Tracker:
         touching = bool(near) or (last_ns is not None and abs(born_ns - last_ns) < self._zone.touching_ns)
         self._last_born_ns = born_ns if last_ns is None else max(born_ns, last_ns)
         for flight in near:
-            self._hold_back(flight, Reason.TOUCHING)
+            if not flight.bypassed:
+                self._hold_back(flight, Reason.TOUCHING)
         self.touching += touching
         return touching
 
@@ -125,6 +130,9 @@ class Tracker:
         if flight.spoken:
             return AckStatus.DUPLICATE
         flight.spoken = True
+        if flight.bypassed:
+            flight.verdict = Kind.PASS
+            return AckStatus.NOT_RELEASABLE
         if now_ns >= flight.part.deadline_ns:
             flight.reason = Reason.LATE
             return AckStatus.LATE
@@ -153,12 +161,20 @@ class Tracker:
         if flight.spoken:
             return AckStatus.DUPLICATE
         flight.spoken = True
-        if now_ns >= flight.part.deadline_ns:
+        if now_ns >= flight.part.deadline_ns and not flight.bypassed:
             flight.reason = Reason.LATE
             return AckStatus.LATE
         flight.verdict = Kind.REJECT if kind is Kind.REJECT else Kind.UNKNOWN
-        flight.reason = reason
+        if not flight.bypassed:
+            flight.reason = reason
         return AckStatus.ACCEPTED
+
+    def end_bypass(self, reason: Reason) -> None:
+        """Parts that were to pass by a bypass are rejected after all."""
+        for flight in self._flights.values():
+            if flight.bypassed:
+                flight.bypassed = False
+                self._hold_back(flight, reason)
 
     def withdraw(self, reason: Reason) -> None:
         """The belt's speed or the zone is no longer known: nothing in flight is let pass, releases included."""

@@ -40,7 +40,19 @@ from edge.line.events import (
     WritePermit,
 )
 from edge.line.limits import Bounds
-from edge.line.messages import Ack, Birth, Keepalive, Limit, LimitAction, Message, Reject, Release, State, Stop
+from edge.line.messages import (
+    Ack,
+    Birth,
+    Bypass,
+    Keepalive,
+    Limit,
+    LimitAction,
+    Message,
+    Reject,
+    Release,
+    State,
+    Stop,
+)
 from edge.line.settings import Settings
 from edge.line.zone import Zone
 from edge.records import Edge, Kind, Reason, TimeSource
@@ -65,6 +77,7 @@ DEFAULTS = {
     "gate_heartbeat": "0",
     "permit_heartbeat": "0",
     "first_edge_counter": "1",
+    "bypass_max": "0",
 }
 
 
@@ -124,6 +137,7 @@ def settings_of(station: dict[str, str]) -> Settings:
         child=station["child"] == "yes",
         gate_heartbeat_ns=ns("gate_heartbeat") or None,
         permit_heartbeat_ns=ns("permit_heartbeat") or None,
+        bypass_max_ns=ns("bypass_max"),
     )
 
 
@@ -247,6 +261,7 @@ class Player:
             "trigger": self.trigger,
             "clear": lambda: self.heard(Limit(LimitAction.CLEAR, 0, b"")),
             "limit": lambda: self.heard(Limit(LimitAction.STOP, 1, b"the eye's limit")),
+            "bypass": lambda ms: self.heard(Bypass(round(float(ms) * MS))),
             "stop": lambda: self.heard(Stop(0)),
             "sigterm": lambda: [StopAsked("SIGTERM", end=True)],
             "stall": lambda *_: [],
