@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -34,16 +37,18 @@ from edge.line.messages import (
     peer_of,
     unpack,
 )
-from edge.line.ring import read_from
-from edge.records import GateEvent, Part, Verdict
+from edge.line.ring import read_from, resume_seq
+from edge.records import GateEvent, Part, RingPlace, Verdict
 from edge.station import Station
 
 KEEPALIVE_NS = 50 * MS
 _ATTEMPT_NS = 20 * MS
 _FIRST_BACKOFF_NS = 100 * MS
 _LAST_BACKOFF_NS = 5 * SECOND
+_SILENT_NS = 3 * SECOND  # the line says its state every second
 _STEADY_NS = 10 * SECOND  # a line that lived this long is started again without delay
 _MESSAGES_AT_ONCE = 64
+_KILLED_NS = 5 * SECOND
 _REFUSED = ConfigError.exit_code
 
 
@@ -87,14 +92,15 @@ class LineLink:
     """One connection at a time to the line of this station.
 
     `poll` belongs to one thread; the sending methods may be called by any thread, never block, and return whether
-    the message went out. `next_seq` is the first outcome that is not in the journal yet. With `starts_line`, a line
+    the message went out. `newest` is the last outcome that the journal has. With `starts_line`, a line
     that nobody runs is started as a child of its own session, which survives this process.
     """
 
-    def __init__(self, station: Station, clock: Clock, next_seq: int, starts_line: bool = True) -> None:
+    def __init__(self, station: Station, clock: Clock, newest: RingPlace, starts_line: bool = True) -> None:
         self._station = station
         self._clock = clock
-        self._next_seq = next_seq
+        self._newest = newest
+        self._next_seq = newest.ring_seq + 1
         self._ring = station.station.state_dir / "outcomes.ring"
         self._path = station.station.run_dir / "line.sock"
         self._starter = _Starter(station.source, clock) if starts_line else None
@@ -107,8 +113,10 @@ class LineLink:
         self._recipe = min(station.products(), default=0)
         self._attempt_ns = 0
         self._keepalive_ns = 0
+        self._heard_ns = 0
         self._peer_pid = 0
         self._stopping = False
+        self._killed_at_end = False
 
     @property
     def is_connected(self) -> bool:
@@ -203,8 +211,23 @@ class LineLink:
             return
         readable, _, _ = select.select([line], [], [], timeout_s)
         if readable:
+            self._heard_ns = self._clock.now_ns()
             self._receive(line, listener)
+        elif self._clock.now_ns() - self._heard_ns > _SILENT_NS:
+            self._give_up_on_hung_line(listener)
         self._keep_alive()
+
+    def _give_up_on_hung_line(self, listener: Listener) -> None:
+        """A line that stands still decides nothing any more: what an eye started is killed and started again."""
+        pid = self._peer_pid
+        words = f"the line process {pid} hangs: no word for {_SILENT_NS // SECOND} s"
+        if _is_child(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self._killed_at_end = self._stopping
+            self._lose(f"{words}; it is killed and replaced, look at what its gate did", listener)
+        else:
+            self._lose(f"{words}; restart its unit", listener)
 
     def _keep_alive(self) -> None:
         now_ns = self._clock.now_ns()
@@ -228,6 +251,7 @@ class LineLink:
             return
         with self._lock:
             self._socket, self._epoch, self._greeted, self._stale = line, 0, False, False
+        self._heard_ns = self._clock.now_ns()
 
     def _nobody_listens(self, listener: Listener) -> None:
         if self._stopping:
@@ -277,8 +301,12 @@ class LineLink:
         if message.ring_seq > self._next_seq:
             self._import(listener)
         if message.ring_seq >= self._next_seq:
-            self._next_seq = message.ring_seq + 1
-            listener.ended(message.event())
+            self._tell(message.event(), listener)
+
+    def _tell(self, event: GateEvent, listener: Listener) -> None:
+        self._next_seq = event.ring_seq + 1
+        self._newest = RingPlace(event.ring_seq, event.part_id)
+        listener.ended(event)
 
     def _state(self, message: State, listener: Listener) -> None:
         if message.station != self._station.digest:
@@ -291,6 +319,7 @@ class LineLink:
         listener.line_state(message)
 
     def _catch_up(self, state: State, listener: Listener) -> None:
+        self._next_seq = resume_seq(self._ring, self._newest)
         if state.next_ring_seq < self._next_seq:
             self._next_seq = 1  # a new ring
         if state.next_ring_seq > self._next_seq:
@@ -321,8 +350,7 @@ class LineLink:
         except DeviceError:
             return  # no line has run here yet
         for event in found.events:
-            self._next_seq = event.ring_seq + 1
-            listener.ended(event)
+            self._tell(event, listener)
         self._next_seq = max(self._next_seq, found.next_seq)
         lost = found.overwritten + found.damaged
         if lost:
@@ -343,8 +371,10 @@ class LineLink:
         return self._starter is None or self._starter.wait(patience_ns)
 
     def end_line(self, patience_ns: int) -> bool:
-        """Make a line that this process started finish and end, though it may not have heard the Stop."""
-        return self._starter is None or self._starter.end(patience_ns)
+        """Make a line that this process started finish and end, though it may not have heard the Stop; False when it
+        hung and was killed."""
+        ended = self._starter is None or self._starter.end(patience_ns)
+        return ended and not self._killed_at_end
 
     def close(self) -> None:
         """Disconnect; the line goes on. May be called twice."""
@@ -416,9 +446,13 @@ class _Starter:
         return True
 
     def end(self, patience_ns: int) -> bool:
-        """SIGTERM, which finishes the zone like Stop does; True when no child is left."""
+        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed."""
         if self._child is None:
             return True
         if self._child.poll() is None:
             self._child.terminate()
-        return self.wait(patience_ns)
+        if self.wait(patience_ns):
+            return True
+        self._child.kill()
+        self.wait(_KILLED_NS)
+        return False

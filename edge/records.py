@@ -174,3 +174,11 @@ class GateEvent:
     shadow: bool = False
     sensed: Sensed = Sensed.UNWATCHED
     sensed_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RingPlace:
+    """An outcome by its number in the line's ring and its part; (0, 0) before the first."""
+
+    ring_seq: int = 0
+    part_id: int = 0

@@ -16,7 +16,7 @@ from edge.capture import TABLE as CAMERAS
 from edge.capture import Camera
 from edge.capture.presence import PresenceLine
 from edge.clock import MS, SECOND, Clock, process_started_ns
-from edge.errors import ConfigError, JournalError, StationStop
+from edge.errors import ConfigError, DeviceError, JournalError, StationStop
 from edge.eye import camera_watch, inference, recorder
 from edge.eye.archive import Archive
 from edge.eye.camera_watch import Births, CameraWatch
@@ -45,6 +45,7 @@ _THREADS_END_NS = 3 * SECOND
 _LINE_ENDS_NS = 5 * SECOND  # beyond the time a part takes through the zone
 _WATCHED_NS = 5 * SECOND
 _SWITCH_INTERVAL_S = 0.0005
+_LINE_KILLED = "the line process hung at the end and was killed: look at what its outputs do, then start again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,10 @@ def run(
             standing = eye.desk.standing()
         finally:
             notifier.stopping()
-            _finish(eye, crew)
+            line_ended = _finish(eye, crew)
         if isinstance(crew.failure, Exception):
             raise crew.failure
-        return _report(eye, standing, stop_words)
+        return _report(eye, standing, stop_words, line_ended)
 
 
 def _build(
@@ -156,7 +157,7 @@ def _build(
     bounds = {LINE: _WATCHED_NS, recorder.SOURCE: _WATCHED_NS, inference.SOURCE: inference.BOUND_NS}
     bounds |= {camera_watch.source_of(camera): camera_watch.BOUND_NS for camera in station.camera}
     progress = Progress(clock, bounds)
-    link = LineLink(station, clock, journal.next_ring_seq, starts_line)
+    link = LineLink(station, clock, journal.newest_outcome, starts_line)
     desk = Desk(
         link,
         journal,
@@ -281,8 +282,9 @@ def _feed_watchdog(eye: Eye, notifier: Notifier) -> None:
         eye.health.report("progress", Level.NOT_READY, f"no sign of life from: {', '.join(stalled)}")
 
 
-def _finish(eye: Eye, crew: Crew) -> None:
-    """The line finishes the parts in its zone while the threads still serve it; then all end."""
+def _finish(eye: Eye, crew: Crew) -> bool:
+    """The line finishes the parts in its zone while the threads still serve it; then all end. Whether the line ended
+    by itself, where it should."""
     travel = eye.station.travel
     assert travel is not None
     patience_ns = round(travel.trigger_to_gate_ms * MS) + _LINE_ENDS_NS
@@ -290,7 +292,9 @@ def _finish(eye: Eye, crew: Crew) -> None:
     if eye.link.stop() and not crew.stop.is_set():
         while eye.clock.now_ns() < until_ns and not _line_is_done(eye):
             crew.stop.wait(0.01)
-    eye.link.end_line(max(0, until_ns - eye.clock.now_ns()))
+    line_ended = eye.link.end_line(max(0, until_ns - eye.clock.now_ns()))
+    if not line_ended:
+        eye.desk.note("line", _LINE_KILLED)
     for words in crew.join(_THREADS_END_NS):
         log.error("%s", words)
     eye.desk.parts.close()
@@ -298,6 +302,7 @@ def _finish(eye: Eye, crew: Crew) -> None:
     eye.desk.recorder.finish()
     eye.counts.record(committed=False, count=eye.desk.recorder.lost)
     eye.archive.finish()
+    return line_ended
 
 
 def _line_is_done(eye: Eye) -> bool:
@@ -307,11 +312,13 @@ def _line_is_done(eye: Eye) -> bool:
     return eye.desk.has_finished and not eye.link.is_child
 
 
-def _report(eye: Eye, standing: Standing, stop_words: str) -> Report:
+def _report(eye: Eye, standing: Standing, stop_words: str, line_ended: bool) -> Report:
     ready_ns = eye.desk.ready_ns
     startup_ns = None if ready_ns is None else ready_ns - process_started_ns()
     code = JournalError.exit_code if eye.desk.recorder.lost else 0
     cause = standing.cause
+    if not line_ended:
+        code, cause = DeviceError.exit_code, _LINE_KILLED
     if stop_words:
         code, cause = StationStop.exit_code, stop_words
     return report(eye.counts, eye.timing, startup_ns, standing.level.name, cause, code)

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 from edge.clock import SECOND, Clock
 from edge.durable import sync_folder
 from edge.errors import JournalError
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace, Sensed, Verdict
 
 SCHEMA_VERSION = 1
 LOCK = "journal.lock"
@@ -111,7 +111,7 @@ class Journal:
             undo.callback(self._file.close)
             self._before_path = earlier[-1] if earlier else None
             self._before: sqlite3.Connection | None = None
-            self.next_ring_seq = 1 + _newest_ring_seq(folder)
+            self.newest_outcome = _newest_outcome(folder)
             self._drop_old_days()
             undo.pop_all()
         self._closed = False
@@ -128,8 +128,7 @@ class Journal:
         if self._before is None and self._before_path is not None:
             self._before = _open_for_reading(self._before_path)
         newest, ignored = _translated(self._path(), lambda: self._store(records))
-        if newest is not None:
-            self.next_ring_seq = newest + 1
+        self.newest_outcome = newest or self.newest_outcome
         return ignored
 
     def close(self) -> None:
@@ -146,13 +145,13 @@ class Journal:
     def _path(self) -> Path:
         return self._folder / f"{self._day}.sqlite"
 
-    def _store(self, records: Sequence[Record]) -> tuple[int | None, list[Record]]:
-        """The ring_seq of the last outcome that was new, None when there was none; and the records that were not.
+    def _store(self, records: Sequence[Record]) -> tuple[RingPlace | None, list[Record]]:
+        """The last outcome that was new, None when there was none; and the records that were not.
 
         An outcome with ring_seq 0 did not come from the line's ring.
         """
         wall_ns = self._clock.wall_ns()
-        newest: int | None = None
+        newest: RingPlace | None = None
         ignored: list[Record] = []
         self._file.execute("BEGIN IMMEDIATE")
         try:
@@ -160,7 +159,7 @@ class Journal:
                 if not self._insert(record, wall_ns):
                     ignored.append(record)
                 elif isinstance(record, GateEvent) and record.ring_seq:
-                    newest = record.ring_seq
+                    newest = RingPlace(record.ring_seq, record.part_id)
             self._file.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # SQLite has rolled back by itself after most errors
@@ -204,13 +203,13 @@ class Journal:
                     (self._folder / name).unlink(missing_ok=True)
 
 
-def _newest_ring_seq(folder: Path) -> int:
-    """That of the outcome stored last; 0 when there is none."""
+def _newest_outcome(folder: Path) -> RingPlace:
+    """The outcome of the line's ring that was stored last."""
     for path in reversed(_day_files(folder)):
-        newest = _query(path, "SELECT ring_seq FROM outcomes WHERE ring_seq > 0 ORDER BY row DESC LIMIT 1")
+        newest = _query(path, "SELECT ring_seq, part_id FROM outcomes WHERE ring_seq > 0 ORDER BY row DESC LIMIT 1")
         if newest:
-            return int(newest[0][0])
-    return 0
+            return RingPlace(*newest[0])
+    return RingPlace()
 
 
 def read_parts(folder: Path) -> list[PartRow]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edge.errors import ConfigError, DeviceError
 from edge.line.messages import RECORD_SIZE, ProtocolError, pack_record, unpack_record
-from edge.records import GateEvent
+from edge.records import GateEvent, RingPlace
 
 CAPACITY = 65_536
 _MAGIC = b"KPRING1\n"
@@ -186,6 +186,31 @@ def read_from(path: Path, seq: int) -> RingRead:
         return RingRead((), 0, 0, max(1, seq), 0)
     next_seq = _true_next(data, capacity, head.next_seq)
     return _collect(data, capacity, max(1, seq), next_seq, head.session)
+
+
+def resume_seq(path: Path, newest: RingPlace) -> int:
+    """The number with which a reader goes on that has everything up to `newest`: the next one where the ring still
+    tells the same, and the ring's oldest where it does not.
+
+    A power cut can set the ring back behind what its reader had made durable; its numbers come again then, with other
+    parts. A ring that is absent, unreadable or empty changes nothing.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return newest.ring_seq + 1
+    capacity = _capacity_of(len(data))
+    head = _read_head(data, capacity) or _recovered_head(data, capacity) if capacity else None
+    if head is None:
+        return newest.ring_seq + 1
+    next_seq = _true_next(data, capacity, head.next_seq)
+    oldest = max(1, next_seq - capacity)
+    if newest.ring_seq < oldest:
+        return newest.ring_seq + 1
+    event = _record_at(data, _offset(newest.ring_seq, capacity)) if newest.ring_seq < next_seq else None
+    if event is not None and (event.ring_seq, event.part_id) == (newest.ring_seq, newest.part_id):
+        return newest.ring_seq + 1
+    return oldest
 
 
 def _collect(data: bytes, capacity: int, seq: int, next_seq: int, session: int) -> RingRead:

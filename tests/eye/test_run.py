@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.errors import DeviceError
 from edge.journal.events import read_notes
 from edge.line.zone import Zone
 from edge.records import GateOutcome, Kind, Reason
@@ -173,6 +174,19 @@ def test_a_dead_line_is_started_again_and_what_it_left_open_is_on_record(tmp_pat
         assert second[0].outcome and second[0].outcome.reason is Reason.PURGE
         assert any(row.outcome and row.outcome.outcome is GateOutcome.RELEASED for row in second)
         bench.check_gate([row for row in rows if row not in lost])
+
+
+def test_a_line_that_hangs_at_the_end_is_killed_and_the_run_says_so(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER) as bench:
+        report = tmp_path / "report.json"
+        with EdgeProcess("run", bench.file, "--report", report) as edge:
+            parts_reach(bench, 8)
+            os.kill(int((tmp_path / "state" / "line.lock").read_text()), signal.SIGSTOP)
+            edge.signal(signal.SIGTERM)
+            assert edge.ends() == DeviceError.exit_code, edge.output
+        assert "hung at the end" in json.loads(report.read_text())["cause"]
+        run_to_end(bench, "--parts", "4")
+        assert all(row.outcome is not None for row in bench.rows()), "the next start closes what was left open"
 
 
 def test_a_line_with_a_unit_of_its_own_outlives_the_eyes_that_use_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from edge.clock import SECOND, ManualClock
 from edge.errors import JournalError
 from edge.journal.events import Journal, Note, read_notes, read_parts
-from edge.records import Kind
+from edge.records import Kind, RingPlace
 from tests.journal.records import decided, ended, part_id, unknown
 
 DAY = 86_400 * SECOND
@@ -80,23 +80,23 @@ def test_an_outcome_told_again_after_midnight_is_not_doubled(tmp_path, journal, 
     tomorrow.close()
 
 
-def test_the_next_ring_number_follows_the_outcome_stored_last(tmp_path, clock):
+def test_the_newest_outcome_is_the_one_stored_last(tmp_path, clock):
     journal = Journal(tmp_path, clock)
-    assert journal.next_ring_seq == 1
+    assert journal.newest_outcome == RingPlace()
     journal.commit([decided(1)])
-    assert journal.next_ring_seq == 1
+    assert journal.newest_outcome == RingPlace()
     journal.commit([ended(1, seq=41), decided(2)])
-    assert journal.next_ring_seq == 42
+    assert journal.newest_outcome == RingPlace(41, part_id(1))
     journal.commit([ended(1, seq=90)])
-    assert journal.next_ring_seq == 42
+    assert journal.newest_outcome == RingPlace(41, part_id(1))
     journal.commit([ended(2, seq=1)])  # the line lost its ring and counts anew
     journal.commit([ended(3, seq=0)])  # not from the ring
-    assert journal.next_ring_seq == 2
+    assert journal.newest_outcome == RingPlace(1, part_id(2))
     journal.close()
     clock.advance(DAY)
     for _ in range(2):
         journal = Journal(tmp_path, clock)
-        assert journal.next_ring_seq == 2
+        assert journal.newest_outcome == RingPlace(1, part_id(2))
         journal.close()
 
 
@@ -167,7 +167,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path, journal):
         journal.commit([ended(2), decided(2), Note(1, "a", "b"), replace(ended(3), recipe=1 << 70)])
     journal.commit([ended(1)])
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(1)]
-    assert journal.next_ring_seq == 2
+    assert journal.newest_outcome == RingPlace(1, part_id(1))
 
 
 def test_a_note_with_words_that_are_no_text_is_kept(tmp_path, journal):

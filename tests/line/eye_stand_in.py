@@ -5,13 +5,14 @@ from pathlib import Path
 
 from edge.clock import SystemClock
 from edge.line_link import LineLink
+from edge.records import RingPlace
 from edge.station import load
 from tests.line.lines import Eye
 
 
 def main() -> None:
     station = load(Path(sys.argv[1]))
-    link = LineLink(station, SystemClock(), 1, starts_line=False)
+    link = LineLink(station, SystemClock(), RingPlace(), starts_line=False)
     link.say_ready(True)
     eye = Eye(link)
     while True:

@@ -19,7 +19,7 @@ from edge.line.messages import Ack, Inputs, LineState, State
 from edge.line.ring import read_from
 from edge.line.zone import Zone
 from edge.line_link import LineLink
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace, Verdict
 from edge.relay_board import RelayBoard
 from edge.station import Station, load
 from tests.peers import ModbusServer, hurry, punctual
@@ -230,6 +230,10 @@ class Eye:
     def state(self) -> LineState | None:
         return self.states[-1].state if self.states else None
 
+    def newest(self) -> RingPlace:
+        """The last outcome that it heard of."""
+        return RingPlace(self.events[-1].ring_seq, self.events[-1].part_id) if self.events else RingPlace()
+
     def released(self) -> int:
         return sum(event.outcome is GateOutcome.RELEASED for event in self.events)
 
@@ -248,9 +252,9 @@ class Eye:
 
 
 @contextmanager
-def eye_of(station: Station, next_seq: int = 1, *, starts_line: bool = False) -> Iterator[Eye]:
+def eye_of(station: Station, newest: RingPlace | None = None, *, starts_line: bool = False) -> Iterator[Eye]:
     """A connected-soon eye that says it can inspect."""
-    link = LineLink(station, SystemClock(), next_seq, starts_line=starts_line)
+    link = LineLink(station, SystemClock(), newest or RingPlace(), starts_line=starts_line)
     link.say_ready(True)
     try:
         yield Eye(link)

@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from edge.line.log import Log
 from edge.line.messages import SIZE, Keepalive, LineState, Outcome, State, Stop, pack, pack_record, unpack
 from edge.line.ring import OutcomeRing
 from edge.line_link import LineLink
-from edge.records import GateEvent, GateOutcome, Kind, Reason, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Reason, RingPlace, Verdict
 from tests.line.lines import Eye, station_file
 
 STATE = State(LineState.READY, True, 1, b"\1" * 8, 2, 3, bytes(56))
@@ -140,7 +141,7 @@ def eye_and_line(tmp_path: Path) -> Iterator[tuple[Eye, EyeLink, bytes]]:
     memory = 'kind = "memory"'
     station = station_file(tmp_path, gate=memory, permit=memory)
     line = EyeLink(tmp_path / "run" / "line.sock")
-    eye = Eye(LineLink(station, SystemClock(), 1, starts_line=False))
+    eye = Eye(LineLink(station, SystemClock(), RingPlace(), starts_line=False))
     try:
         yield eye, line, station.digest
     finally:
@@ -226,11 +227,28 @@ def test_a_line_that_ends_leaves_its_last_outcomes_in_the_ring_for_the_eye(
 def test_a_new_ring_is_read_from_its_beginning(eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path) -> None:
     eye, line, digest = eye_and_line
     eye.link.close()
-    eye.link = LineLink(eye.link._station, SystemClock(), 500, starts_line=False)
+    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(499, 9), starts_line=False)
     ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
     ring.append(outcome(1))
     greet(eye, line, digest, 2)
     assert eye.events == [outcome(1)]
+    ring.close()
+
+
+def test_a_ring_set_back_by_a_power_cut_is_read_again(
+    eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path
+) -> None:
+    """The journal has outcomes 1 to 3; the disk brought back 1, and the line went on with other parts."""
+    eye, line, digest = eye_and_line
+    eye.link.close()
+    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(3, outcome(3).part_id), starts_line=False)
+    ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
+    ring.append(outcome(1))
+    later = [replace(outcome(seq), part_id=2 << 32 | seq) for seq in (2, 3, 4)]
+    for event in later:
+        ring.append(event)
+    greet(eye, line, digest, 5)
+    assert eye.events == [outcome(1), *later] and eye.lost == 0
     ring.close()
 
 

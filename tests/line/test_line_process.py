@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import line_link
 from edge.clock import MS, SECOND
 from edge.errors import ConfigError, DeviceError
 from edge.line.messages import AckStatus, LineState
@@ -201,7 +202,7 @@ def test_a_new_eye_takes_over_and_releases_only_what_was_born_to_it(relays: Benc
         count = len(first.parts)
         first.until(lambda: len(first.parts) > count, "a part is born")
         orphan = first.parts[-1]
-        with eye_of(relays.station, first.events[-1].ring_seq + 1 if first.events else 1) as second:
+        with eye_of(relays.station, first.newest()) as second:
             second.judge = lambda part: Kind.PASS
             second.until(lambda: bool(second.states), "the second eye is connected")
             second.link.release(word_for(orphan, Kind.PASS))
@@ -281,18 +282,19 @@ def test_outcomes_of_a_time_without_an_eye_are_imported_from_the_ring(coils: Ben
     with LineProcess(coils.station) as line:
         with eye_of(coils.station) as eye:
             eye.until(lambda: len(eye.events) >= 2, "parts end")
-            known = eye.events[-1].ring_seq
-        outcomes_reach(coils, lambda all_: len(all_) >= known + 3, "parts end without an eye")
-        with eye_of(coils.station, known + 1) as heir:
+            newest = eye.newest()
+        outcomes_reach(coils, lambda all_: len(all_) >= newest.ring_seq + 3, "parts end without an eye")
+        with eye_of(coils.station, newest) as heir:
             heir.until(lambda: bool(heir.states), "the new eye is connected")
             assert len(heir.events) >= 3  # before the first state, as promised
             heir.until(lambda: len(heir.events) >= 5, "new outcomes come by message")
         line.signal(signal.SIGKILL)
         line.ends()
-        with eye_of(coils.station, known + 1) as late:
+        with eye_of(coils.station, newest) as late:
             late.until(lambda: bool(late.away), "no line listens")
             assert late.events == []  # nothing is invented while no line says which ring is true
-    assert [event.ring_seq for event in heir.events] == list(range(known + 1, known + 1 + len(heir.events)))
+    first = newest.ring_seq + 1
+    assert [event.ring_seq for event in heir.events] == list(range(first, first + len(heir.events)))
     assert heir.lost == 0
 
 
@@ -336,6 +338,34 @@ def test_the_eye_starts_its_line_and_again_after_a_kill_and_stop_ends_it(bench: 
     check_gate(bench, [event for event in eye.events if event.part_id >> 32 == 2])
 
 
+def test_a_line_that_hangs_is_killed_by_its_eye_and_replaced(
+    relays: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_link, "_SILENT_NS", 1_500 * MS)
+    with eye_of(relays.station, starts_line=True) as eye:
+        eye.until(lambda: eye.state() is LineState.READY, "ready")
+        hung = eye.link.line_pid
+        os.kill(hung, signal.SIGSTOP)
+        eye.until(lambda: any("hangs" in words for words in eye.away), "the eye notices")
+        assert not Path(f"/proc/{hung}").exists() or "Z" in Path(f"/proc/{hung}/stat").read_text().split()[2]
+        states = len(eye.states)
+        eye.until(lambda: len(eye.states) > states and eye.state() is LineState.READY, "another line is ready")
+        assert eye.link.line_pid != hung
+        assert LineState.PURGING in {state.state for state in eye.states[states:]}
+
+
+def test_a_line_of_a_unit_that_hangs_is_left_to_its_unit(relays: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_link, "_SILENT_NS", 1_500 * MS)
+    with LineProcess(relays.station) as line, eye_of(relays.station) as eye:
+        eye.until(lambda: eye.state() is LineState.READY, "ready")
+        line.signal(signal.SIGSTOP)
+        eye.until(lambda: any("restart its unit" in words for words in eye.away), "the eye notices")
+        assert line.process.poll() is None
+        line.signal(signal.SIGCONT)
+        states = len(eye.states)
+        eye.until(lambda: len(eye.states) > states, "the line is heard again")
+
+
 def test_an_eye_with_another_station_file_replaces_the_child_line(coils: Bench) -> None:
     with eye_of(coils.station, starts_line=True) as eye:
         eye.until(lambda: bool(eye.states), "the line is up", within_s=20)
@@ -366,7 +396,7 @@ def test_a_line_that_hears_stop_from_a_unit_goes_on_waiting_for_an_eye(coils: Be
         assert line.process.poll() is None
         assert not level_at(coils.permit(), time.monotonic_ns())
         eye.link.close()
-        with eye_of(coils.station, eye.events[-1].ring_seq + 1) as heir:
+        with eye_of(coils.station, eye.newest()) as heir:
             heir.until(lambda: heir.released() >= 1, "the next eye inspects again")
     check_gate(coils, coils.outcomes())
 

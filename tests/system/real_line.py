@@ -142,7 +142,8 @@ def collect_and_label(source: Path, patterns: str, into: Path, log: Path) -> Non
     step([tool("edge"), "collect", station, "--into", into], log)
     known = {f"top-{Path(picture.name).stem}": picture for picture in pictures}
     table = into / "labels.csv"
-    rows = list(csv.DictReader(table.open(newline="")))
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == len(pictures), f"{len(rows)} of {len(pictures)} pictures were collected"
     with table.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -288,7 +289,8 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"- {held['goods']} good pictures and {held['defects']} defects with image labels: cross-fitted AUROC "
         f"{held['auroc']:.4f}, average precision {held['average_precision']:.4f}; finetune "
         f"{sum(training['time'].values()):.0f} s, compile {result['compile_s']:.0f} s",
-        f"- threshold {chosen['threshold']:.4f}, chosen for {AIM} on cross-fitted scores; on the accepted groups "
+        f"- threshold {chosen['threshold']:.4f}, chosen for {AIM} on cross-fitted scores (target of the locked set: "
+        f"{chosen['target_escape']}); on the accepted groups "
         f"{sentence(chosen['acceptance'])}",
         "",
         "| gate | precision | parts | AUROC | ok: pass, reject | defect: pass, reject | pulses | deadlines missed "
