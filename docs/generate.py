@@ -21,6 +21,7 @@ ROOMS = ("training", "compile", "calibration", "benchmarks", "edge")
 
 CAMERAS = (options.FolderCamera, options.BeltCamera, options.CvCamera, options.GstCamera)
 TRIGGERS = (options.SimulatedInput, options.ModbusInput, options.CameraTrigger, options.PresenceTrigger)
+ENCODERS = (options.SimulatedEncoder,)
 OUTPUTS = (options.MemoryOutput, options.ModbusOutput, options.SerialBytesOutput, options.SerialLineOutput)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -64,7 +65,9 @@ def _sections() -> Iterator[str]:
     yield _section("[station]", station.Identity)
     yield from _kinds("[[camera]]", CAMERAS)
     yield from _kinds("[trigger]", TRIGGERS)
-    yield _section("[travel]", station.Travel)
+    yield _section("[travel]", station.TimeTravel)
+    yield _section('[travel] with mode = "encoder"', station.EncoderTravel, without=("mode",))
+    yield from _kinds("[encoder]", ENCODERS)
     yield "## `[engine]`\n\n" + _section('kind = "ort"', options.OrtEngine, level=3, without=("kind",))
     yield (
         "## `[recipes]`\n\nA number that a PLC may select = the name of an installed product. "
@@ -72,6 +75,13 @@ def _sections() -> Iterator[str]:
     )
     yield _section("[gate]", station.Gate, without=("output",))
     yield from _kinds("[gate] and [line_permit]: the output", OUTPUTS)
+    for title, model in (
+        ("[second_eye]", station.SecondEye),
+        ("[confirm]", station.Confirm),
+        ("[[interlock]]", station.Interlock),
+        ("[motor]", station.Motor),
+    ):
+        yield _section(title, model, without=("input",)) + "\n\nThe input's own keys are those of a `[trigger]`."
     yield _section("[journal]", station.Journal)
     yield _section("[limits]", station.Limits)
 
@@ -110,7 +120,7 @@ def _properties(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 def _docstring(model: type[BaseModel]) -> str:
     text = inspect.getdoc(model) or ""
     paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-    return re.sub(r"^\[\w+\]: (\w)", lambda found: found[1].upper(), "\n\n".join(paragraphs))
+    return re.sub(r"^\[+\w+\]+: (\w)", lambda found: found[1].upper(), "\n\n".join(paragraphs))
 
 
 def _value(schema: dict[str, Any]) -> str:
@@ -119,7 +129,7 @@ def _value(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return f'`"{schema["const"]}"`'
     if "enum" in schema:
-        return ", ".join(f'`"{choice}"`' for choice in schema["enum"])
+        return ", ".join(f'`"{choice}"`' if isinstance(choice, str) else f"`{choice}`" for choice in schema["enum"])
     words = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text", "array": "list"}
     if schema.get("format") == "path":
         return "path"

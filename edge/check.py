@@ -16,7 +16,7 @@ from edge.options import (
     PresenceTrigger,
     SimulatedInput,
 )
-from edge.station import Station
+from edge.station import EncoderTravel, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,16 @@ def trigger_error_ms(station: Station) -> float:
 
 def time_budget(station: Station) -> list[TimeError]:
     """Every stated time error between a part's birth and its gate, for a station that inspects."""
-    assert station.gate is not None
+    gate, travel = station.gate, station.travel
+    assert gate is not None
+    born = TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station))
+    if not isinstance(travel, EncoderTravel) or station.encoder is None:
+        return [born, TimeError("gate write tolerance (gate.late_tolerance_ms)", gate.late_tolerance_ms)]
+    tolerance_ms = travel.in_ms(gate.late_tolerance_counts or 0)
     return [
-        TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station)),
-        TimeError("gate write tolerance (gate.late_tolerance_ms)", station.gate.late_tolerance_ms),
+        born,
+        TimeError(f"encoder ({station.encoder.kind}), between two samples", station.encoder.poll_ms),
+        TimeError("gate write tolerance (gate.late_tolerance_counts)", tolerance_ms),
     ]
 
 
@@ -69,7 +75,7 @@ def mistakes(station: Station) -> list[str]:
     """Why this station must not run, as sentences that say what to do; empty when it may."""
     if station.station.mode == "collect" or station.gate is None or station.travel is None:
         return []
-    half = station.travel.pitch_ms / 2
+    half = station.travel.shortest_pitch_ms / 2
     found = [*_over_budget("gate", time_budget(station), half)]
     if not isinstance(station.trigger, CameraTrigger | PresenceTrigger):
         for camera in station.camera:

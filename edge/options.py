@@ -137,8 +137,33 @@ class PresenceTrigger(Options):
     debounce_frames: int = Field(default=2, ge=1, le=50)
 
 
-LineInput = SimulatedInput | ModbusInput
+LineInput = Annotated[SimulatedInput | ModbusInput, Field(discriminator="kind")]
 Trigger = Annotated[SimulatedInput | ModbusInput | CameraTrigger | PresenceTrigger, Field(discriminator="kind")]
+
+
+# --- encoders ---------------------------------------------------------------------------------------------------
+
+
+class EncoderOptions(Options):
+    """What every encoder states. `bits` is the width of its counter, which wraps. The belt may jog back by
+    `reverse_counts`; further back, or a jump that no belt makes, purges the zone. A sample is good for `stale_ms`.
+    With a [motor] input the encoder is dead when the motor runs for `dead_after_ms` and nothing counts."""
+
+    bits: Literal[16, 24, 32] = 32
+    poll_ms: Milliseconds = 5.0
+    stale_ms: Milliseconds = 100.0
+    reverse_counts: int = Field(default=50, ge=0)
+    dead_after_ms: Milliseconds = 1_000.0
+
+
+class SimulatedEncoder(EncoderOptions):
+    """Counts as a belt of constant speed would, from the machine's own clock."""
+
+    kind: Literal["simulated"]
+    counts_per_s: int = Field(default=10_000, ge=1, le=10_000_000)
+
+
+Encoder = Annotated[SimulatedEncoder, Field()]
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------

@@ -43,6 +43,10 @@ class Reason(IntEnum):
     AMBIGUOUS = 18  # two parts fit one frame, or two frames one part: nobody gets it
     LINE_LOST = 19  # the line process ended with the part in its zone: what the gate did is not known
     BYPASS = 20  # a person let parts pass uninspected for a limited time
+    LENGTH = 21  # longer or shorter at the trigger than a part can be: touching parts, or debris
+    UNTRACKED = 22  # seen before the gate without a birth: put on the belt by hand, or missed by the trigger
+    MISSING = 23  # not seen before the gate: taken off the belt by hand, or slipped
+    INTERLOCK = 24  # an interlock of the line (air, bin, gate home, motor) is not as it must be
 
 
 class GateOutcome(IntEnum):
@@ -76,7 +80,9 @@ class TimeSource(IntEnum):
 class Part:
     """One product item, born at the trigger edge. Times are CLOCK_MONOTONIC ns.
 
-    `part_id` is unique over restarts: line session << 32 | number. `position` is `born_ns` in time mode.
+    `part_id` is unique over restarts: line session << 32 | number. `position` is its place on the line's axis:
+    `born_ns` in time mode, encoder counts in encoder mode; there `deadline_ns` and `gate_ns` are what the fastest belt
+    would make of them.
     A part that is not `releasable` (purge, shadowed zone) is rejected whatever the verdict says.
     """
 
@@ -152,7 +158,8 @@ class Verdict:
 class GateEvent:
     """The end of a part's order. Times are CLOCK_MONOTONIC ns, 0 where they do not apply.
 
-    `planned_ns` is when the gate's level should change for this part, `written_ns` when the write was
+    `planned_ns` is when the gate's level should change for this part (as expected at its birth, where no write was
+    needed), `written_ns` when the write was
     issued, `confirmed_ns` when the wire confirmed it. A part that needs no write has 0 in the last two.
     `ring_seq` numbers the line's outcomes without gaps, over restarts. `sensed_ns` is when the confirm sensor saw
     the part.

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edge.records import GateEvent, GateOutcome, Kind, Reason
+from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 from edge.timing import Series, Timing
 
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -56,7 +56,7 @@ class Counts:
             if kind is Kind.UNKNOWN:
                 self.reasons[reason] += 1
             self.outcomes[event.outcome] += 1
-            self.unconfirmed += event.reason is Reason.OUTPUT_ERROR
+            self.unconfirmed += event.reason is Reason.OUTPUT_ERROR or event.sensed is Sensed.MISSED
             self.met += in_time
             self.missed += not in_time
             if event.written_ns:

@@ -77,7 +77,7 @@ def print_check(station: Station, manifests: dict[int, Manifest]) -> None:
         entry = manifest.entry(station.engine.kind, station.engine.precision)
         print(f"product {manifest.product} version {manifest.version} (recipe {recipe}): {model_line(entry)}")
     if identity.mode != "collect" and station.gate is not None and station.travel is not None:
-        console.print(_budget_table(station, station.travel.pitch_ms / 2))
+        console.print(_budget_table(station, station.travel.shortest_pitch_ms / 2))
         console.print(_output_table(station))
     print("the station may run")
 

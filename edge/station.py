@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -13,7 +14,9 @@ from edge.errors import ConfigError
 from edge.options import (
     Camera,
     CameraTrigger,
+    Encoder,
     Engine,
+    LineInput,
     Milliseconds,
     Options,
     OrtEngine,
@@ -39,24 +42,113 @@ class Identity(Options):
     keys_dir: Path = Path("/etc/kenpin/keys")
 
 
-class Travel(Options):
-    """[travel]: from trigger to gate. The verdict must exist `decide_before_ms` before the part is at the gate;
-    the gate is written `lead_ms` before it, for valve and wire; parts are at least `pitch_ms` apart."""
+Counts = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class TimeTravel(Options):
+    """[travel] of a belt of constant speed. The verdict must exist `decide_before_ms` before the part is at the gate;
+    the gate is written `lead_ms` before it, for valve and wire; parts are at least `pitch_ms` apart. A part that the
+    trigger sees for longer than `length_max_ms` or shorter than `length_min_ms` is rejected (0: any length)."""
 
     mode: Literal["time"] = "time"
     trigger_to_gate_ms: Milliseconds
     decide_before_ms: Milliseconds
     lead_ms: float = Field(default=0.0, ge=0)
     pitch_ms: Milliseconds
+    length_min_ms: float = Field(default=0.0, ge=0)
+    length_max_ms: float = Field(default=0.0, ge=0)
+
+    @property
+    def shortest_pitch_ms(self) -> float:
+        return self.pitch_ms
+
+    @property
+    def longest_transit_ms(self) -> float:
+        return self.trigger_to_gate_ms
+
+
+class EncoderTravel(Options):
+    """[travel] of a belt that may stop, jog and change its speed: the same in counts of the [encoder], of which there
+    are `max_counts_per_s` at the belt's highest speed. The lead stays a time: the line looks that far ahead."""
+
+    mode: Literal["encoder"]
+    trigger_to_gate_counts: Counts
+    decide_before_counts: Counts
+    lead_ms: float = Field(default=0.0, ge=0)
+    pitch_counts: Counts
+    max_counts_per_s: int = Field(ge=10, le=10_000_000)
+    length_min_counts: int = Field(default=0, ge=0)
+    length_max_counts: int = Field(default=0, ge=0)
+
+    def in_ms(self, counts: float) -> float:
+        """How long these counts take at the highest speed."""
+        return counts * 1_000 / self.max_counts_per_s
+
+    @property
+    def shortest_pitch_ms(self) -> float:
+        """At the highest speed."""
+        return self.in_ms(self.pitch_counts)
+
+    @property
+    def longest_transit_ms(self) -> float:
+        """At a twentieth of the highest speed; a belt that is slower is taken to stand."""
+        return 20 * self.in_ms(self.trigger_to_gate_counts)
+
+
+Travel = Annotated[TimeTravel | EncoderTravel, Field(discriminator="mode")]
 
 
 class Gate(Options):
-    """[gate]: what all gates share; the device's own keys stand in the same section."""
+    """[gate]: what all gates share; the device's own keys stand in the same section. Pulse and tolerance are times on a
+    belt of constant speed, counts where an encoder measures its travel."""
 
-    pulse_ms: Milliseconds
+    pulse_ms: Milliseconds | None = None
+    pulse_counts: Counts | None = None
     rest: Literal["reject", "pass"]
     late_tolerance_ms: Milliseconds = 5.0
+    late_tolerance_counts: Counts | None = None
     output: Output
+
+
+class SecondEye(Options):
+    """[second_eye]: a second photo-eye right before the gate, `trigger_to_eye` behind the trigger. It takes up slip of
+    the belt to `max_drift` (a part that slipped further stops the line), misses parts that were taken off, and stops
+    the line for parts that were put on. A part is looked for within `window` of its place. The device's own keys stand
+    in the same section. Times or counts as in [travel]."""
+
+    trigger_to_eye_ms: Milliseconds | None = None
+    window_ms: Milliseconds | None = None
+    max_drift_ms: Milliseconds | None = None
+    trigger_to_eye_counts: Counts | None = None
+    window_counts: Counts | None = None
+    max_drift_counts: Counts | None = None
+    input: LineInput
+
+
+class Confirm(Options):
+    """[confirm]: a sensor that sees every rejected part `after_ms` behind the gate's planned edge, give or take
+    `window_ms`. The device's own keys stand in the same section."""
+
+    after_ms: float = Field(ge=0, le=60_000)
+    window_ms: Milliseconds
+    input: LineInput
+
+
+class Interlock(Options):
+    """[[interlock]]: the line goes on while this input is at `well`. Else it is held (`hold`: the station's own matter,
+    as air pressure or the gate's home switch) or suspended (`suspend`: the plant's, as a full reject bin): the permit
+    drops, nothing is released, and the zone is purged when it is well again."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")
+    well: Literal["high", "low"] = "high"
+    effect: Literal["hold", "suspend"] = "hold"
+    input: LineInput
+
+
+class Motor(Options):
+    """[motor]: an input that is high while the belt's motor runs."""
+
+    input: LineInput
 
 
 class Journal(Options):
@@ -70,13 +162,23 @@ class Journal(Options):
 
 
 class Limits(Options):
-    """[limits]: counts in a row that drop the line permit; 0 turns one off. `bypass_max_min` is how long a person
-    may let parts pass uninspected; 0 allows no bypass."""
+    """[limits]: counts that stop the line until a person acknowledged; 0 turns one off. `window_rejects` counts among
+    the last `window_parts`, the others count in a row; `unconfirmed_rejects` needs [confirm]. Those named in `warn` do
+    not stop the line, they are told. `bypass_max_min` is how long a person may let parts pass uninspected; 0 allows no
+    bypass."""
 
     consecutive_rejects: int = Field(default=10, ge=0)
     unconfirmed_rejects: int = Field(default=1, ge=0)
     unknown_in_a_row: int = Field(default=3, ge=0)
     missed_deadlines: int = Field(default=3, ge=0)
+    window_rejects: int = Field(default=0, ge=0)
+    window_parts: int = Field(default=100, ge=1, le=10_000)
+    warn: tuple[
+        Literal[
+            "consecutive_rejects", "unconfirmed_rejects", "unknown_in_a_row", "missed_deadlines", "window_rejects"
+        ],
+        ...,
+    ] = ()
     bypass_max_min: float = Field(default=0, ge=0, le=480)
 
 
@@ -87,6 +189,11 @@ class Station(Options):
     camera: tuple[Camera, ...] = Field(min_length=1, max_length=8)
     trigger: Trigger
     travel: Travel | None = None
+    encoder: Encoder | None = None
+    second_eye: SecondEye | None = None
+    confirm: Confirm | None = None
+    interlock: tuple[Interlock, ...] = Field(default=(), max_length=16)
+    motor: Motor | None = None
     engine: Engine = OrtEngine(kind="ort")
     recipes: dict[int, str] = Field(default={})
     gate: Gate | None = None
@@ -110,7 +217,14 @@ class Station(Options):
         return {0: self.station.product} if self.station.product else {}
 
 
-_GATE_KEYS = frozenset(Gate.model_fields) - {"output"}
+# Sections in which a device's own keys stand beside those of its place: the device's go one level down.
+_PLACES: dict[str, tuple[type[Options], str]] = {
+    "gate": (Gate, "output"),
+    "second_eye": (SecondEye, "input"),
+    "confirm": (Confirm, "input"),
+    "interlock": (Interlock, "input"),
+    "motor": (Motor, "input"),
+}
 
 
 def load(path: Path) -> Station:
@@ -134,7 +248,9 @@ def parse(data: bytes, path: Path) -> Station:
     for key in ("source", "digest"):
         if key in table:
             raise ConfigError(f"{path}: unknown key {key!r}; remove it")
-    _nest_gate(table)
+    _nest_devices(table)
+    if isinstance(table.get("travel"), dict):
+        table["travel"].setdefault("mode", "time")
     table |= {"source": path, "digest": hashlib.sha256(data).digest()[:8]}
     mistakes: list[str] = []
     station: Station | None = None
@@ -162,22 +278,46 @@ def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error)]
 
 
-def _nest_gate(table: dict[str, Any]) -> None:
-    """Split the flat [gate] section into what all gates share and the device's own keys."""
-    gate = table.get("gate")
-    if isinstance(gate, dict):
-        shared = {key: gate[key] for key in gate if key in _GATE_KEYS}
-        device = {key: gate[key] for key in gate if key not in _GATE_KEYS}
-        table["gate"] = shared | {"output": device}
+def _nest_devices(table: dict[str, Any]) -> None:
+    """Split each flat section into what its place states and the device's own keys."""
+    for section, (model, device) in _PLACES.items():
+        shared = frozenset(model.model_fields) - {device}
+        given = table.get(section)
+        if isinstance(given, dict):
+            table[section] = _split(given, shared, device)
+        elif isinstance(given, list):
+            table[section] = [_split(each, shared, device) if isinstance(each, dict) else each for each in given]
+
+
+def _split(section: dict[str, Any], shared: frozenset[str], device: str) -> dict[str, Any]:
+    own = {key: value for key, value in section.items() if key not in shared}
+    return {key: value for key, value in section.items() if key in shared} | {device: own}
+
+
+def _tags(model: type[Options]) -> Iterator[str]:
+    """The kinds and modes of all sections that have some."""
+    for each in model.__subclasses__():
+        for name in ("kind", "mode"):
+            if name in each.model_fields:
+                yield from get_args(each.model_fields[name].annotation)
+        yield from _tags(each)
+
+
+def _path_of(loc: tuple[int | str, ...]) -> str:
+    """The key path as the file has it: pydantic's also names the chosen kind, and the level that a device has below
+    its place."""
+    tags = frozenset(_tags(Options))
+    steps = [str(step) for step in loc]
+    if steps[0] in _PLACES:
+        device = 2 if len(loc) > 1 and isinstance(loc[1], int) else 1
+        if steps[device : device + 1] == [_PLACES[steps[0]][1]]:
+            del steps[device]
+    return ".".join(step for index, step in enumerate(steps) if index == 0 or step not in tags)
 
 
 def _sentence(error: dict[str, Any]) -> str:
     """One mistake as: key path: what is wrong (what it may be), got what."""
-    steps = [str(step) for step in error["loc"] if step != "output"]
-    # pydantic puts the chosen kind of a union into the path; the reader's file has no such level
-    kinds = {"folder", "belt", "cv", "gst", "simulated", "modbus", "camera", "presence", "memory", "serial_bytes"}
-    kinds |= {"serial_line", "ort"}
-    path = ".".join(step for index, step in enumerate(steps) if index == 0 or step not in kinds)
+    path = _path_of(error["loc"])
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{path}: unknown key; remove it or correct its name"
@@ -185,7 +325,8 @@ def _sentence(error: dict[str, Any]) -> str:
         return f"{path}: missing; add it"
     if kind == "union_tag_invalid":
         context = error["ctx"]
-        return f"{path}.kind: {context['tag']!r} is not one of {context['expected_tags']}"
+        tag = context["discriminator"].strip("'")
+        return f"{path}.{tag}: {context['tag']!r} is not one of {context['expected_tags']}"
     if kind == "union_tag_not_found":
         return f"{path}.kind: missing; add it"
     message = error["msg"].removeprefix("Value error, ")
@@ -217,22 +358,76 @@ def _needs_of_inspection(station: Station) -> list[str]:
     if station.gate is None:
         mistakes.append("gate: missing; add it")
     if station.travel and station.gate:
-        mistakes += _timing(station.travel, station.gate)
+        mistakes += _geometry(station, station.travel, station.gate)
     if station.gate and station.gate.rest == "pass" and station.line_permit is None:
         mistakes.append('line_permit: missing; gate.rest = "pass" lets parts by when nobody commands the gate')
+    names = [each.name for each in station.interlock]
+    if len(set(names)) != len(names):
+        mistakes.append(f"interlock: names must differ, got {', '.join(names)}")
     return mistakes
 
 
-def _timing(travel: Travel, gate: Gate) -> list[str]:
+def _geometry(station: Station, travel: TimeTravel | EncoderTravel, gate: Gate) -> list[str]:
+    """What does not fit on the belt, in the units that it is measured in."""
+    unit = "counts" if travel.mode == "encoder" else "ms"
+    mistakes = _wanted(gate, "gate", ("pulse", "late_tolerance"), unit)
+    if station.second_eye is not None:
+        mistakes += _wanted(station.second_eye, "second_eye", ("trigger_to_eye", "window", "max_drift"), unit)
+    if travel.mode == "encoder" and station.encoder is None:
+        mistakes.append('encoder: missing; travel.mode = "encoder" counts the belt\'s travel')
+    if travel.mode != "encoder" and station.encoder is not None:
+        mistakes.append('encoder: remove it, or set travel.mode = "encoder" and give the travel in counts')
+    return mistakes or _distances(station, travel, gate, unit)
+
+
+def _wanted(section: Options, name: str, keys: Sequence[str], unit: str) -> list[str]:
+    """The keys that this section must have in this unit, and must not have in the other."""
+    other = "ms" if unit == "counts" else "counts"
+    mistakes = [
+        f"{name}.{key}_{unit}: missing; add it" for key in keys if getattr(section, f"{key}_{unit}") is None
+    ]
+    foreign = [f"{key}_{other}" for key in keys if f"{key}_{other}" in section.model_fields_set]
+    return mistakes + [f"{name}.{key}: remove it, the belt is measured in {unit}" for key in foreign]
+
+
+def _distances(station: Station, travel: TimeTravel | EncoderTravel, gate: Gate, unit: str) -> list[str]:
+    to_gate, before, pitch, longest, shortest = (
+        getattr(travel, f"{key}_{unit}")
+        for key in ("trigger_to_gate", "decide_before", "pitch", "length_max", "length_min")
+    )
+    pulse, tolerance = getattr(gate, f"pulse_{unit}"), getattr(gate, f"late_tolerance_{unit}")
+    lead = travel.lead_ms if unit == "ms" else travel.lead_ms * getattr(travel, "max_counts_per_s", 0) / 1_000
     mistakes: list[str] = []
-    if travel.decide_before_ms >= travel.trigger_to_gate_ms:
-        mistakes.append("travel.decide_before_ms: must be less than travel.trigger_to_gate_ms")
-    if travel.decide_before_ms <= travel.lead_ms:
-        mistakes.append("travel.decide_before_ms: must be more than travel.lead_ms, the gate acts that early")
-    if gate.pulse_ms > travel.pitch_ms:
-        mistakes.append("gate.pulse_ms: must not exceed travel.pitch_ms, the pulse would hit the neighbour")
-    if gate.late_tolerance_ms >= travel.pitch_ms / 2:
-        mistakes.append("gate.late_tolerance_ms: must be less than half of travel.pitch_ms")
+    if before >= to_gate:
+        mistakes.append(f"travel.decide_before_{unit}: must be less than travel.trigger_to_gate_{unit}")
+    if before <= lead:
+        mistakes.append(f"travel.decide_before_{unit}: must be more than travel.lead_ms, the gate acts that early")
+    if pulse > pitch:
+        mistakes.append(
+            f"gate.pulse_{unit}: must not exceed travel.pitch_{unit}, the pulse would hit the neighbour"
+        )
+    if tolerance >= pitch / 2:
+        mistakes.append(f"gate.late_tolerance_{unit}: must be less than half of travel.pitch_{unit}")
+    if longest and longest < shortest:
+        mistakes.append(f"travel.length_max_{unit}: must not be less than travel.length_min_{unit}")
+    return mistakes + _second_look(station.second_eye, to_gate - max(before, lead), pitch, unit)
+
+
+def _second_look(second: SecondEye | None, latest: float, pitch: float, unit: str) -> list[str]:
+    """A part must be seen again before its verdict is due, and not be mistaken for its neighbour."""
+    if second is None:
+        return []
+    at, window, drift = (getattr(second, f"{key}_{unit}") for key in ("trigger_to_eye", "window", "max_drift"))
+    mistakes = []
+    if at + window >= latest:
+        mistakes.append(
+            f"second_eye.trigger_to_eye_{unit}: with window_{unit} it must be less than {latest:g}, where the "
+            "verdict is due and the gate acts"
+        )
+    if window > pitch / 2:
+        mistakes.append(f"second_eye.window_{unit}: must not exceed half of travel.pitch_{unit}")
+    if drift > window:
+        mistakes.append(f"second_eye.max_drift_{unit}: must not exceed second_eye.window_{unit}")
     return mistakes
 
 

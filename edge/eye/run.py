@@ -287,7 +287,7 @@ def _finish(eye: Eye, crew: Crew) -> bool:
     by itself, where it should."""
     travel = eye.station.travel
     assert travel is not None
-    patience_ns = round(travel.trigger_to_gate_ms * MS) + _LINE_ENDS_NS
+    patience_ns = round(travel.longest_transit_ms * MS) + _LINE_ENDS_NS
     until_ns = eye.clock.now_ns() + patience_ns
     if eye.link.stop() and not crew.stop.is_set():
         while eye.clock.now_ns() < until_ns and not _line_is_done(eye):

@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 from edge.clock import SECOND, Clock, SystemClock
 from edge.errors import ConfigError, DeviceError, KenpinError
 from edge.kinds import find
-from edge.line import inputs, outputs, realtime
+from edge.line import events, inputs, outputs, realtime
 from edge.line.core import LineCore
 from edge.line.events import StopAsked
 from edge.line.eye_link import EyeLink
@@ -23,8 +25,8 @@ from edge.line.log import Log
 from edge.line.outputs.survival import refusals
 from edge.line.ring import OutcomeRing
 from edge.line.settings import Settings
-from edge.line.watch import Watch
-from edge.options import MemoryOutput
+from edge.line.watch import Counts, Edges, Watch
+from edge.options import LineInput, MemoryOutput
 from edge.station import Station, load
 
 _STACK_BYTES = 512 * 1024  # all of it is locked in memory
@@ -85,11 +87,27 @@ def _build(station: Station, child: bool, clock: Clock, log: Log, note: str, sta
     stack.callback(mailbox.close)
     _stop_on_signals(mailbox)
     core = LineCore(Settings.of(station, child, note), ring.session, ring.next_seq, clock.now_ns())
-    if station.trigger.kind in inputs.TABLE:
-        watch = Watch(find(inputs.TABLE, station.trigger.kind, "trigger")(station.trigger, clock), mailbox.put)
+    for watch in _watches(station, clock, mailbox):
         stack.callback(watch.stop)
         watch.start()
     return Keeper(core, gate, permit, link, ring, mailbox, clock, log)
+
+
+def _watches(station: Station, clock: Clock, mailbox: Mailbox) -> Iterator[Watch]:
+    """One for each input of the line; one that answers slowly never holds up another."""
+    named: list[tuple[str, LineInput]] = [(events.INTERLOCK + each.name, each.input) for each in station.interlock]
+    if station.trigger.kind in inputs.TABLE:
+        named.append((events.TRIGGER, cast(LineInput, station.trigger)))
+    for name in (events.SECOND_EYE, events.CONFIRM, events.MOTOR):
+        section = getattr(station, name)
+        if section is not None and not (name == events.CONFIRM and station.station.mode == "shadow"):
+            named.append((name, section.input))
+    for name, chosen in named:
+        device = find(inputs.TABLE, chosen.kind, name)(chosen, clock)
+        yield Watch(Edges(device, name), name, mailbox.put)
+    if station.encoder is not None:
+        encoder = find(inputs.ENCODERS, station.encoder.kind, "encoder")(station.encoder, clock)
+        yield Watch(Counts(encoder, station.encoder.poll_ms, clock), events.ENCODER, mailbox.put)
 
 
 def _outputs(station: Station, clock: Clock) -> tuple[outputs.Output, outputs.Output | None]:

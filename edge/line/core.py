@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from edge.clock import MS, SECOND
+from edge.line.axis import Axis, EncoderAxis, TimeAxis
+from edge.line.confirm import Confirm
 from edge.line.drive import Drive
 from edge.line.events import (
     Action,
+    Counted,
     EdgeSeen,
     End,
     Event,
     EyeConnected,
     EyeGone,
     Heard,
+    InputBack,
+    InputLost,
     Keep,
     Say,
     Send,
     StopAsked,
-    TriggerBack,
-    TriggerLost,
 )
 from edge.line.limits import Limits, Trip
 from edge.line.messages import (
@@ -28,7 +32,6 @@ from edge.line.messages import (
     AckStatus,
     Birth,
     Bypass,
-    Inputs,
     Keepalive,
     Limit,
     LimitAction,
@@ -41,9 +44,10 @@ from edge.line.messages import (
     Stop,
 )
 from edge.line.readiness import Eye, Readiness
+from edge.line.senses import Senses
 from edge.line.settings import Settings
 from edge.line.tracker import Tracker
-from edge.records import Reason
+from edge.records import GateEvent, Reason
 
 EYE_SILENT_NS = 500 * MS
 _REPORT_NS = SECOND
@@ -58,13 +62,26 @@ class LineCore:
         self._zone = settings.zone
         self._session = session
         self._next_seq = next_seq
-        self._tracker = Tracker(settings.zone, session)
+        self._axis: Axis = TimeAxis() if settings.encoder is None else EncoderAxis(settings.encoder)
+        self._tracker = Tracker(settings.zone, session, self._axis)
         self._limits = Limits(settings.bounds)
         self._readiness = Readiness(
-            settings.zone.transit_ns, settings.permits, not settings.eye_births, settings.eye_births
+            settings.zone.transit, settings.permits, self._axis, settings.inputs, settings.eye_births
         )
         self._actions: list[Action] = []
-        self._drive = Drive(settings, self._tracker, self._readiness, self._act, now_ns)
+        self._drive = Drive(settings, self._tracker, self._readiness, self._axis, self._act, now_ns)
+        self._confirm = None if settings.confirm is None else Confirm(*settings.confirm)
+        self._senses = Senses(
+            settings.sensors,
+            settings.zone,
+            self._axis,
+            self._tracker,
+            self._readiness,
+            self._confirm,
+            self._edge_birth,
+            self._trip,
+            self._say,
+        )
         self._epoch = 0
         self._heard_ns: int | None = None
         self._eye_ready = False
@@ -76,11 +93,6 @@ class LineCore:
         self._ended = False
         self._reported: tuple[object, ...] = ()
         self._report_ns = now_ns
-        self._trigger_level = False
-        self._trigger_changed_ns = 0
-        self._trigger_edges = 0
-        self._lost_edges = 0
-        self._last_counter: int | None = None
 
     # --- what the shell asks ---
 
@@ -95,14 +107,16 @@ class LineCore:
 
     def due_ns(self, now_ns: int) -> int:
         """When `step` must be called next even if nothing happens."""
+        next_end = self._tracker.next_end()
         times = [
             self._report_ns,
-            self._tracker.next_end_ns(),
+            None if next_end is None else self._axis.when_ns(next_end),
             self._readiness.purged_ns(now_ns),
             None if self._heard_ns is None else self._heard_ns + EYE_SILENT_NS,
             self._bypass_until_ns or None,
         ]
-        return min(self._drive.due_ns(now_ns) + [at_ns for at_ns in times if at_ns is not None])
+        known = [at_ns for at_ns in times if at_ns is not None]
+        return min([*self._drive.due_ns(now_ns), *self._senses.due_ns(), *known])
 
     def step(self, now_ns: int, wall_ns: int, events: Sequence[Event] = ()) -> list[Action]:
         """What is to be done now. A due gate edge alone comes back first, without any other work before it."""
@@ -112,10 +126,11 @@ class LineCore:
             return self._actions
         for event in events:
             self._happened(event, now_ns)
+        self._senses.look(now_ns)
         self._end_parts(now_ns, wall_ns)
         self._look_at_eye(now_ns)
         self._readiness.settle(now_ns)
-        self._finish_stop(now_ns)
+        self._finish_stop(now_ns, wall_ns)
         self._drive.permit(now_ns, self._finishing())
         self._drive.plan(now_ns)
         self._drive.take_edge(now_ns)
@@ -137,36 +152,38 @@ class LineCore:
 
     # --- parts ---
 
-    def _edge_seen(self, event: EdgeSeen, now_ns: int) -> None:
-        edge = event.edge
-        self._trigger_level, self._trigger_changed_ns = edge.level, edge.at_ns
-        if not edge.level:
-            return
-        self._trigger_edges += 1
-        if self._last_counter is not None and edge.counter > self._last_counter + 1:
-            self._edges_lost(edge.counter - self._last_counter - 1, now_ns)
-        self._last_counter = edge.counter
-        self._birth(edge.at_ns, edge.err_ns, recipe=self._recipe)
+    def _edge_birth(
+        self, born_ns: int, born_err_ns: int, *, place: int | None = None, held_back: Reason = Reason.NONE
+    ) -> int:
+        return self._birth(born_ns, born_err_ns, recipe=self._recipe, place=place, held_back=held_back)
 
-    def _edges_lost(self, count: int, now_ns: int) -> None:
-        self._lost_edges += count
-        self._say(f"{count} trigger edges were lost: the zone is purged; check its debounce and poll time")
-        self._tracker.distrust(Reason.PURGE)
-        self._readiness.forget_zone(now_ns)
-
-    def _birth(self, born_ns: int, born_err_ns: int, token: int = 0, recipe: int = 0) -> bool:
-        """Book a part, unless it comes after a stop is finished: the next start's purge rejects that one."""
+    def _birth(
+        self,
+        born_ns: int,
+        born_err_ns: int,
+        *,
+        token: int = 0,
+        recipe: int = 0,
+        place: int | None = None,
+        held_back: Reason = Reason.NONE,
+    ) -> int:
+        """Book a part and return its id; 0 after a stop is finished: the next start's purge rejects what comes then."""
         if self._ended or (self._stop_id is not None and not self._finishing()):
-            return False
+            return 0
         touching = self._tracker.touching
-        bypassed = self.state is LineState.BYPASSED
         part = self._tracker.birth(
-            born_ns, born_err_ns, self._held_back(), token=token, recipe=recipe, bypassed=bypassed
+            born_ns,
+            born_err_ns,
+            held_back or self._held_back(),
+            recipe=recipe,
+            token=token,
+            bypassed=self.state is LineState.BYPASSED,
+            place=place,
         )
         if self._tracker.touching > touching:
             self._say(f"part {part.part_id} touches its neighbour (or the trigger bounces): both are rejected")
         self._send(Birth.of(part))
-        return True
+        return part.part_id
 
     def _held_back(self) -> Reason:
         """Why a part born now may not be released."""
@@ -175,15 +192,17 @@ class LineCore:
             return Reason.NONE
         if state is LineState.STOPPING:
             return Reason.STOPPING
+        if state in (LineState.SUSPENDED, LineState.HELD):
+            return Reason.INTERLOCK
         return Reason.STATION_STOPPED if state in (LineState.STOPPED, LineState.FAULT) else Reason.PURGE
 
     def _birth_asked(self, message: Birth, now_ns: int) -> None:
         born_ns = message.born_ns
         if not self._settings.eye_births or message.part_id != 0 or born_ns > now_ns + _FUTURE_NS:
             self._ack(message.token, AckStatus.REFUSED, now_ns)
-        elif self._zone.slot_start_ns(born_ns) < now_ns:
+        elif self._zone.slot_start(self._axis.place(born_ns)) < self._axis.here(now_ns):
             self._came_too_late(message, now_ns)
-        elif not self._birth(born_ns, message.born_err_ns, message.token, message.recipe):
+        elif not self._birth(born_ns, message.born_err_ns, token=message.token, recipe=message.recipe):
             self._ack(message.token, AckStatus.REFUSED, now_ns)
 
     def _came_too_late(self, message: Birth, now_ns: int) -> None:
@@ -196,15 +215,24 @@ class LineCore:
             self._trip(Trip(LimitAction.STOP, 1, words))
 
     def _end_parts(self, now_ns: int, wall_ns: int) -> None:
-        shadow = self._settings.shadow
-        for event in self._tracker.ended(now_ns, self._drive.levels, wall_ns, self._next_seq, shadow):
-            self._next_seq = event.ring_seq + 1
-            self._act(Keep(event))
-            self._send(Outcome.of(event))
-            trip = self._limits.count(event)
+        here = self._axis.here(now_ns)
+        self._keep(self._tracker.ended(here, self._drive.levels, wall_ns, self._settings.shadow), now_ns)
+        self._drive.levels.forget_before(here - self._zone.transit)
+
+    def _keep(self, events: Iterable[GateEvent], now_ns: int) -> None:
+        """Number the events and tell them, those that wait for the confirm sensor later."""
+        if self._confirm is not None:
+            for event in events:
+                self._confirm.ended(event)
+            events = self._confirm.settled(now_ns)
+        for event in events:
+            numbered = replace(event, ring_seq=self._next_seq)
+            self._next_seq += 1
+            self._act(Keep(numbered))
+            self._send(Outcome.of(numbered))
+            trip = self._limits.count(numbered)
             if trip is not None:
                 self._trip(trip)
-        self._drive.levels.forget_before(now_ns - self._zone.transit_ns)
 
     def _trip(self, trip: Trip) -> None:
         if trip.action is LimitAction.STOP:
@@ -247,7 +275,8 @@ class LineCore:
         elif isinstance(message, Release):
             self._ack(message.part_id, self._release(message.part_id, now_ns), now_ns)
         elif isinstance(message, Reject):
-            status = self._tracker.reject(message.part_id, now_ns, message.kind, message.reason)
+            place = self._axis.place(now_ns)
+            status = self._tracker.reject(message.part_id, place, message.kind, message.reason)
             self._ack(message.part_id, status, now_ns)
         elif isinstance(message, Birth):
             self._birth_asked(message, now_ns)
@@ -269,7 +298,8 @@ class LineCore:
     def _release(self, part_id: int, now_ns: int) -> AckStatus:
         runs = self.state in (LineState.READY, LineState.BYPASSED) and self._readiness.zone_known
         open_for_release = runs or self._finishing()
-        return self._tracker.release(part_id, now_ns, open_for_release and self._readiness.eye.live)
+        place = self._axis.place(now_ns)
+        return self._tracker.release(part_id, place, open_for_release and self._readiness.eye.live)
 
     def _limit(self, message: Limit, now_ns: int) -> None:
         words = message.cause.rstrip(b"\0").decode("utf-8", "replace")
@@ -313,10 +343,13 @@ class LineCore:
         """The parts that were in the zone when the stop was asked for are not all through yet."""
         return self._stop_id is not None and self._tracker.holds_up_to(self._stop_id)
 
-    def _finish_stop(self, now_ns: int) -> None:
-        if self._stop_id is None or len(self._tracker) or self._readiness.permit or self._ended:
+    def _finish_stop(self, now_ns: int, wall_ns: int) -> None:
+        if self._stop_id is None or self._ended:
             return
-        if self._drive.coasts(now_ns):
+        if self._axis.measured and not self._axis.moves(now_ns):
+            self._keep(self._tracker.abandoned(wall_ns, self._settings.shadow), now_ns)
+        unconfirmed = self._confirm is not None and len(self._confirm)
+        if len(self._tracker) or unconfirmed or self._readiness.permit or self._drive.coasts(now_ns):
             return
         if self._end_when_stopped:
             self._ended = True
@@ -326,17 +359,19 @@ class LineCore:
             self._stop_id = None
             self._readiness.resume(now_ns)
 
-    # --- the trigger ---
+    # --- the inputs ---
 
-    def _trigger_lost(self, event: TriggerLost, now_ns: int) -> None:
-        self._last_counter = None
-        self._tracker.distrust(Reason.PURGE)
-        if self._readiness.fault("trigger", f"trigger lost: {event.words}", now_ns):
-            self._say(f"trigger lost: {event.words}; it is opened again, then the zone is purged")
+    def _edge_seen(self, event: EdgeSeen, now_ns: int) -> None:
+        self._senses.edge_seen(event, now_ns)
 
-    def _trigger_back(self, _event: TriggerBack, now_ns: int) -> None:
-        if self._readiness.trigger_open(now_ns):
-            self._say("the trigger is back")
+    def _counted(self, event: Counted, now_ns: int) -> None:
+        self._senses.counted(event, now_ns)
+
+    def _input_lost(self, event: InputLost, now_ns: int) -> None:
+        self._senses.lost(event, now_ns)
+
+    def _input_back(self, event: InputBack, now_ns: int) -> None:
+        self._senses.back(event, now_ns)
 
     # --- telling ---
 
@@ -363,7 +398,7 @@ class LineCore:
         self._send(self._state_message())
         if now_ns >= self._report_ns:
             self._report_ns = now_ns + _REPORT_NS
-            self._send(self._inputs_message())
+            self._send(self._senses.inputs())
 
     def _state_message(self) -> State:
         return State(
@@ -377,13 +412,11 @@ class LineCore:
             bypass_until_ns=self._bypass_until_ns,
         )
 
-    def _inputs_message(self) -> Inputs:
-        return Inputs(int(self._trigger_level), self._trigger_changed_ns, self._trigger_edges, self._lost_edges)
-
     _HANDLERS: ClassVar[dict[type[Any], Callable[[LineCore, Any, int], None]]] = {
         EdgeSeen: _edge_seen,
-        TriggerLost: _trigger_lost,
-        TriggerBack: _trigger_back,
+        Counted: _counted,
+        InputLost: _input_lost,
+        InputBack: _input_back,
         EyeConnected: _eye_connected,
         EyeGone: _eye_gone,
         Heard: _heard,

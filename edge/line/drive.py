@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from edge.clock import MS, SECOND
+from edge.line.axis import Axis
 from edge.line.events import (
     Action,
     Arm,
@@ -32,6 +33,7 @@ from edge.records import Reason
 
 _CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat this near before a gate edge
 _BEAT_SLACK_NS = 10 * MS
+_HELD_STATES = (LineState.FAULT, LineState.STOPPED, LineState.SUSPENDED, LineState.HELD)
 
 
 class Retry:
@@ -61,6 +63,7 @@ class Drive:
         settings: Settings,
         tracker: Tracker,
         readiness: Readiness,
+        axis: Axis,
         act: Callable[[Action], None],
         now_ns: int,
     ) -> None:
@@ -68,9 +71,12 @@ class Drive:
         self._zone = settings.zone
         self._tracker = tracker
         self._readiness = readiness
+        self._axis = axis
         self._act = act
-        self.levels = LevelRecord(now_ns, None)
+        self.levels = LevelRecord(axis.here(now_ns), None)
         self._edge: GateEdge | None = None
+        self._due_ns: int | None = None
+        self._planned_ns = 0
         self._writing = False
         self._is_armed = False
         self._arm = Retry()
@@ -82,8 +88,8 @@ class Drive:
 
     @property
     def gate_edge_ns(self) -> int | None:
-        """When the next gate edge is due, for precise waiting."""
-        return None if self._edge is None else self._edge.at_ns
+        """When the next gate edge is due, for precise waiting; None too while the belt stands."""
+        return self._due_ns
 
     def due_ns(self, now_ns: int) -> list[int]:
         """The times at which there is something to do."""
@@ -99,7 +105,7 @@ class Drive:
     def end(self) -> None:
         """Plan nothing more: the shell puts the outputs to rest."""
         self._ended = True
-        self._edge = None
+        self._edge = self._due_ns = None
 
     def acknowledged(self, now_ns: int) -> None:
         """A person looked at the line: outputs that stand at rest count as repaired."""
@@ -112,23 +118,28 @@ class Drive:
 
     def plan(self, now_ns: int) -> None:
         """The next gate edge, from the parts' slots, or from the purge that holds a gate that rests open."""
-        active = self.levels.active
-        before, self._edge = self._edge, None
+        active, here = self.levels.active, self._axis.here(now_ns)
+        before, self._edge, self._due_ns = self._edge, None, None
         if active is None or self._writing or self._ended:
             return
         if self._holds(now_ns):
-            self._edge = None if active else GateEdge(now_ns, True)
+            if not active:
+                self._edge, self._due_ns = GateEdge(here, True), now_ns
             return
-        planned = actuations(self._tracker.slots(), self._zone.rest_rejects, self._zone.gap_ns)
-        stay_ns = 0 if self._zone.rest_rejects else self._zone.gap_ns
-        edge = next_edge(planned, active, now_ns, stay_ns)
-        if edge and before and not edge.active and not before.active and before.at_ns < edge.at_ns == now_ns:
+        planned = actuations(self._tracker.slots(), self._zone.rest_rejects, self._zone.gap)
+        stay = 0 if self._zone.rest_rejects else self._zone.gap
+        edge = next_edge(planned, active, here, stay)
+        if edge and before and not edge.active and not before.active and before.at < edge.at == here:
             edge = before  # overdue since then
         self._edge = edge
+        self._due_ns = None if edge is None else self._axis.when_ns(edge.at)
 
     def coasts(self, now_ns: int) -> bool:
-        """Whether a belt that was told to stop may still bring parts to a gate that rests open."""
-        return not self._zone.rest_rejects and now_ns < self._coast_until_ns
+        """Whether a belt that was told to stop may still bring unknown parts to a gate that rests open."""
+        if self._zone.rest_rejects:
+            return False
+        unknown = not self._readiness.permit and not self._readiness.zone_known
+        return now_ns < self._coast_until_ns or (unknown and self._axis.moves(now_ns))
 
     def _holds(self, now_ns: int) -> bool:
         """Whether everything is rejected, known or not: while the belt empties the zone, and while it coasts."""
@@ -138,37 +149,42 @@ class Drive:
             return True
         readiness = self._readiness
         if readiness.permit:
-            return not readiness.zone_known or readiness.state in (LineState.FAULT, LineState.STOPPED)
+            return not readiness.zone_known or readiness.state in _HELD_STATES
         if readiness.state is not LineState.PURGING:
             return False
         return not self._settings.permits or readiness.wants_permit(False)
 
     def take_edge(self, now_ns: int) -> bool:
         """Hand out the gate edge when it is due; refuse the parts for which it would be a late kick."""
-        edge = self._edge
-        while edge is not None and edge.at_ns <= now_ns:
-            late = edge.refusable and now_ns > edge.at_ns + self._zone.tolerance_ns
+        edge, here = self._edge, self._axis.here(now_ns)
+        while edge is not None and edge.at <= here:
+            late = edge.refusable and here > edge.at + self._zone.tolerance
             if not late:
+                self._planned_ns = now_ns if self._due_ns is None else min(self._due_ns, now_ns)
                 self._act(WriteGate(edge))
-                self._edge, self._writing = None, True
+                self._edge, self._due_ns, self._writing = None, None, True
                 return True
-            overdue = overdue_parts(self._tracker.slots(), now_ns, self._zone.tolerance_ns)
+            overdue = overdue_parts(self._tracker.slots(), here, self._zone.tolerance)
             count = self._tracker.refuse(overdue)
             if count:
-                self._say(f"{count} gate actions refused, {(now_ns - edge.at_ns) // 1000} us late")
+                self._say(f"{count} gate actions refused, {self._way(here - edge.at)} late")
             elif not self._tracker.forget_past():
                 return False
             self.plan(now_ns)
             edge = self._edge
         return False
 
+    def _way(self, places: int) -> str:
+        return f"{places} counts" if self._axis.measured else f"{places // 1_000} us"
+
     def _gate_written(self, event: GateWritten, _now_ns: int) -> None:
         self._writing = False
         self._beat_ns[Which.GATE] = event.issued_ns
         if event.confirmed_ns and event.edge.active is not self.levels.active:
-            self.levels.changed(event.issued_ns, None)  # the device acted at some time until it confirmed
-        self.levels.changed(event.confirmed_ns or event.issued_ns, event.edge.active)
-        self._tracker.served(event.edge, event.issued_ns, event.confirmed_ns)
+            # the device acted at some time until it confirmed
+            self.levels.changed(self._axis.here(event.issued_ns), None)
+        self.levels.changed(self._axis.here(event.confirmed_ns or event.issued_ns), event.edge.active)
+        self._tracker.served(event.edge, self._planned_ns, event.issued_ns, event.confirmed_ns)
 
     def permit(self, now_ns: int, finishing: bool) -> None:
         """Let the belt run or stop it, where that has changed."""
@@ -188,16 +204,16 @@ class Drive:
         self._permit_is(event.on, now_ns)
 
     def _permit_is(self, on: bool, now_ns: int) -> None:
-        if self._readiness.permit and not on:
+        if self._readiness.permit and not on and not self._axis.measured:
             # the belt coasts to a stand: gate times computed from a constant speed no longer hold
-            self._coast_until_ns = now_ns + self._zone.transit_ns
+            self._coast_until_ns = now_ns + self._zone.transit
             self._tracker.withdraw(Reason.STATION_STOPPED)
         self._readiness.permit_is(on, now_ns)
 
     def _output_failed(self, event: OutputFailed, now_ns: int) -> None:
         if event.which is Which.GATE:
             self._writing = False
-            self.levels.changed(event.issued_ns, None)
+            self.levels.changed(self._axis.here(event.issued_ns), None)
         else:
             self._permit_is(False, now_ns)
         self._rest[event.which].failed(now_ns)
@@ -208,14 +224,14 @@ class Drive:
         self._rest[event.which].succeeded()
         self._beat_ns[event.which] = now_ns
         if event.which is Which.GATE:
-            self.levels.changed(now_ns, False)
+            self.levels.changed(self._axis.here(now_ns), False)
         self._say(f"the {event.which.value} is at rest again")
 
     def _armed(self, _event: Armed, now_ns: int) -> None:
         self._arm.succeeded()
         self._is_armed = True
         self._beat_ns = dict.fromkeys(Which, now_ns)
-        self.levels.changed(now_ns, False)
+        self.levels.changed(self._axis.here(now_ns), False)
         self._readiness.armed(now_ns)
 
     def _arm_failed(self, event: ArmFailed, now_ns: int) -> None:
@@ -266,7 +282,8 @@ class Drive:
                 self._act(WritePermit(self._readiness.permit))
             elif self.levels.active is not None:
                 self._writing = True
-                self._act(WriteGate(GateEdge(now_ns, self.levels.active)))
+                self._planned_ns = now_ns
+                self._act(WriteGate(GateEdge(self._axis.here(now_ns), self.levels.active)))
 
     def watch_heartbeats(self, now_ns: int) -> None:
         """Begin again at rest when this process stood still and missed heartbeats.
@@ -278,12 +295,12 @@ class Drive:
             return
         fed_ns = min(self._beat_ns[which] for which in starved)
         self._say(f"stood still for {(now_ns - fed_ns) // MS} ms: a watchdog may have tripped; purging the zone")
-        self._edge = None
+        self._edge = self._due_ns = None
         for which in starved:
             if which is Which.PERMIT:
                 self._permit_is(False, now_ns)
             elif self.levels.active:
-                self.levels.changed(self._beat_ns[which] + 1, None)
+                self.levels.changed(self._axis.here(self._beat_ns[which] + 1), None)
             self._beat_ns[which] = self._rest[which].at_ns = now_ns
         self._tracker.withdraw(Reason.STATION_STOPPED)
         self._readiness.forget_zone(now_ns)

@@ -18,26 +18,48 @@ class Which(Enum):
     PERMIT = "line permit"
 
 
+# The inputs by name; an interlock goes by INTERLOCK and its own name.
+TRIGGER = "trigger"
+SECOND_EYE = "second_eye"
+CONFIRM = "confirm"
+MOTOR = "motor"
+ENCODER = "encoder"
+INTERLOCK = "interlock "
+
+
 # --- what happens ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeSeen:
-    """The trigger saw an edge."""
+    """An input saw an edge."""
 
     edge: Edge
+    source: str = TRIGGER
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerLost:
-    """The trigger can no longer be read: parts pass unseen."""
+class Counted:
+    """The encoder's counter stood at `counter` at this instant."""
+
+    counter: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputLost:
+    """An input can no longer be read: parts pass unseen."""
 
     words: str
+    source: str = TRIGGER
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerBack:
-    """The trigger is read again."""
+class InputBack:
+    """An input is read from now on; `level` is what it said first."""
+
+    source: str = TRIGGER
+    level: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +136,9 @@ class OutputRested:
 
 Event: TypeAlias = (
     EdgeSeen
-    | TriggerLost
-    | TriggerBack
+    | Counted
+    | InputLost
+    | InputBack
     | EyeConnected
     | EyeGone
     | Heard

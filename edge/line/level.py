@@ -17,39 +17,40 @@ class Kept(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    from_ns: int
+    since: int
     active: bool | None
 
 
 class LevelRecord:
-    """The gate's levels over time; None where it is unknown: after a failed write, and until one is confirmed."""
+    """The gate's levels along the line's axis; None where it is unknown: after a failed write, and until one is
+    confirmed."""
 
-    def __init__(self, now_ns: int, active: bool | None) -> None:
-        self._spans = deque([_Span(now_ns, active)])
+    def __init__(self, here: int, active: bool | None) -> None:
+        self._spans = deque([_Span(here, active)])
 
     @property
     def active(self) -> bool | None:
         """The level now."""
         return self._spans[-1].active
 
-    def changed(self, at_ns: int, active: bool | None) -> None:
-        """The level is `active` from `at_ns` on; times never go back."""
+    def changed(self, at: int, active: bool | None) -> None:
+        """The level is `active` from `at` on; the axis never goes back."""
         if active is not self.active:
-            self._spans.append(_Span(max(at_ns, self._spans[-1].from_ns), active))
+            self._spans.append(_Span(max(at, self._spans[-1].since), active))
 
-    def kept(self, active: bool, start_ns: int, end_ns: int) -> Kept:
-        """Whether the level was `active` during the whole of [start_ns, end_ns)."""
+    def kept(self, active: bool, start: int, end: int) -> Kept:
+        """Whether the level was `active` during the whole of [start, end)."""
         seen: list[bool | None] = []
-        until_ns: int | None = None
+        until: int | None = None
         for span in reversed(self._spans):
-            if span.from_ns < end_ns and (until_ns is None or until_ns > start_ns):
+            if span.since < end and (until is None or until > start):
                 seen.append(span.active)
-            until_ns = span.from_ns
+            until = span.since
         if all(level is active for level in seen):
             return Kept.YES
         return Kept.UNKNOWN if None in seen else Kept.NO
 
-    def forget_before(self, at_ns: int) -> None:
+    def forget_before(self, at: int) -> None:
         """Drop what no slot can ask for any more."""
-        while len(self._spans) > 1 and self._spans[1].from_ns <= at_ns:
+        while len(self._spans) > 1 and self._spans[1].since <= at:
             self._spans.popleft()

@@ -1,24 +1,35 @@
-"""Counts what goes wrong in a row at the gate, and says when that is a warning and when the line must stop."""
+"""Counts what goes wrong at the gate, in a row and among the last parts, and says when that warns and when it stops."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from edge.line.messages import LimitAction
-from edge.records import GateEvent, GateOutcome, Kind, Reason
+from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 
 # Rejected by the line's own doing: says nothing about the product or about the eye.
-_OWN_DOING = frozenset({Reason.PURGE, Reason.OTHER_EPOCH, Reason.STOPPING, Reason.STATION_STOPPED, Reason.TOUCHING})
+_OWN_DOING = frozenset(
+    {Reason.PURGE, Reason.OTHER_EPOCH, Reason.STOPPING, Reason.STATION_STOPPED, Reason.TOUCHING}
+    | {Reason.LENGTH, Reason.UNTRACKED, Reason.MISSING, Reason.INTERLOCK}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many in a row stop the line; 0 turns a limit off. `escapes`: a failed reject lets the part pass."""
+    """How many stop the line; 0 turns a limit off. `window_rejects` of the last `window_parts`, the others in a row.
+
+    `escapes`: a failed reject lets the part pass. `warns` names the limits that only warn.
+    """
 
     consecutive_rejects: int
     unknown_in_a_row: int
     missed_deadlines: int
     escapes: bool
+    unconfirmed_rejects: int = 0
+    window_rejects: int = 0
+    window_parts: int = 100
+    warns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,43 +46,61 @@ class Limits:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._window: deque[bool] = deque(maxlen=bounds.window_parts)
         self.rejects = 0
         self.unknowns = 0
         self.misses = 0
+        self.unconfirmed = 0
 
     def clear(self) -> None:
-        """Somebody looked at the line: all rows begin again."""
-        self.rejects = self.unknowns = self.misses = 0
+        """Somebody looked at the line: everything is counted anew."""
+        self.rejects = self.unknowns = self.misses = self.unconfirmed = 0
+        self._window.clear()
 
     def count(self, event: GateEvent) -> Trip | None:
         """The limit that this event reaches, if any; the gravest one."""
+        if event.sensed is not Sensed.UNWATCHED:
+            self.unconfirmed = self.unconfirmed + 1 if event.sensed is Sensed.MISSED else 0
         if event.outcome is GateOutcome.LATE:
             return self._failed(event)
-        if event.reason is Reason.BYPASS or (event.verdict is Kind.UNKNOWN and event.reason in _OWN_DOING):
+        if event.reason is not Reason.BYPASS and not (event.verdict is Kind.UNKNOWN and event.reason in _OWN_DOING):
+            self._judged(event)
+        elif event.sensed is not Sensed.MISSED:
             return None
-        self.rejects = 0 if event.verdict is Kind.PASS else self.rejects + 1
+        return self._reached()
+
+    def _judged(self, event: GateEvent) -> None:
+        rejected = event.verdict is not Kind.PASS
+        self._window.append(rejected)
+        self.rejects = self.rejects + 1 if rejected else 0
         self.unknowns = self.unknowns + 1 if event.verdict is Kind.UNKNOWN else 0
         self.misses = self.misses + 1 if event.reason is Reason.LATE else 0
-        return self._reached()
 
     def _failed(self, event: GateEvent) -> Trip:
         """The gate did not do what was booked for a part."""
         self.misses += 1
         if self._bounds.escapes and event.verdict is not Kind.PASS:
             return Trip(LimitAction.STOP, 1, "a rejected part may have passed the gate")
-        if 0 < self._bounds.missed_deadlines <= self.misses:
-            return Trip(LimitAction.STOP, self.misses, f"{self.misses} gate actions or verdicts late in a row")
+        reached = self._reached()
+        if reached is not None and reached.action is LimitAction.STOP:
+            return reached
         return Trip(LimitAction.WARN, self.misses, "a gate action was not on time")
 
     def _reached(self) -> Trip | None:
+        bounds = self._bounds
         rows = (
-            (self.misses, self._bounds.missed_deadlines, "verdicts after their deadline in a row"),
-            (self.unknowns, self._bounds.unknown_in_a_row, "parts without a verdict in a row"),
-            (self.rejects, self._bounds.consecutive_rejects, "rejects in a row"),
+            ("unconfirmed_rejects", self.unconfirmed, "rejects not seen by the confirm sensor"),
+            ("missed_deadlines", self.misses, "verdicts or gate actions late in a row"),
+            ("unknown_in_a_row", self.unknowns, "parts without a verdict in a row"),
+            ("consecutive_rejects", self.rejects, "rejects in a row"),
+            ("window_rejects", sum(self._window), f"rejects among the last {bounds.window_parts} parts"),
         )
-        for count, bound, words in rows:
-            if 0 < bound <= count:
-                return Trip(LimitAction.STOP, count, f"{count} {words}")
-        if self.misses:
-            return Trip(LimitAction.WARN, self.misses, "a verdict came after its deadline")
-        return None
+        trips = [
+            Trip(LimitAction.WARN if name in bounds.warns else LimitAction.STOP, count, f"{count} {words}")
+            for name, count, words in rows
+            if 0 < getattr(bounds, name) <= count
+        ]
+        stops = [trip for trip in trips if trip.action is LimitAction.STOP]
+        if trips:
+            return (stops or trips)[0]
+        return Trip(LimitAction.WARN, self.misses, "a verdict came after its deadline") if self.misses else None

@@ -35,6 +35,8 @@ class LineState(IntEnum):
     FAULT = 4
     STOPPING = 5
     BYPASSED = 6  # a person lets parts pass uninspected for a limited time
+    SUSPENDED = 7  # an interlock of the plant (bin full, next machine) holds the line until it is well
+    HELD = 8  # an interlock of the station itself (air, gate not home) does
 
 
 class AckStatus(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.line.axis import Axis
 from edge.line.messages import LineState
 
 
@@ -18,24 +19,33 @@ class Eye:
 class Readiness:
     """`permits`: a line permit is driven, so the belt stands while it is off.
 
-    The zone between trigger and gate is known again `transit_ns` after a moment from which the belt ran and every
-    part was seen. `eye` is kept up to date by the caller. Faults are kept by their source; the first cause stays
-    until nothing is wrong any more.
+    The zone between trigger and gate is known again when the belt has travelled `transit` since a moment from which
+    every part was seen. `eye` is kept up to date by the caller. Faults are kept by their source, and so is what
+    inhibits the line until it is well again by itself; the first cause stays until nothing is wrong any more.
     """
 
     def __init__(
-        self, transit_ns: int, permits: bool, awaits_trigger: bool = False, eye_births: bool = False
+        self,
+        transit: int,
+        permits: bool,
+        axis: Axis,
+        awaits: frozenset[str] = frozenset(),
+        eye_births: bool = False,
     ) -> None:
-        self._transit_ns = transit_ns
+        """`awaits` are the inputs that must be read before the line begins."""
+        self._transit = transit
+        self._axis = axis
         self._eye_births = eye_births
         self._permits = permits
         self._armed = False
-        self._awaits_trigger = awaits_trigger
+        self._awaits = set(awaits)
         self._faults: dict[str, str] = {}
+        self._inhibits: dict[str, tuple[LineState, str]] = {}
         self._stopped = False
         self._stopping = False
         self.bypassed = False
-        self._known_from_ns: int | None = None
+        self._stands = False
+        self._known_from: int | None = None
         self.zone_known = False
         self.permit = False
         self.cause = ""
@@ -47,10 +57,12 @@ class Readiness:
             return LineState.STOPPING
         if self._faults:
             return LineState.FAULT
-        if not self._armed or self._awaits_trigger:
+        if not self._armed or self._awaits:
             return LineState.STARTING
         if self._stopped:
             return LineState.STOPPED
+        if self._inhibits:
+            return max(state for state, _ in self._inhibits.values())
         if self.bypassed:
             return LineState.BYPASSED
         return LineState.READY if self.zone_known else LineState.PURGING
@@ -61,13 +73,13 @@ class Readiness:
         self.cause = next(iter(self._faults.values()), "")
         self.forget_zone(now_ns)
 
-    def trigger_open(self, now_ns: int) -> bool:
-        """The trigger is read from now on; returns whether it had been lost."""
-        lost = "trigger" in self._faults
-        if lost or self._awaits_trigger:
-            self._awaits_trigger = False
+    def input_open(self, source: str, now_ns: int) -> bool:
+        """This input is read from now on; returns whether it had been lost."""
+        lost = source in self._faults
+        if lost or source in self._awaits:
+            self._awaits.discard(source)
             self.forget_zone(now_ns)
-            self.repaired("trigger", now_ns)
+            self.repaired(source, now_ns)
         return lost
 
     def not_armed(self, words: str) -> None:
@@ -76,7 +88,8 @@ class Readiness:
     def forget_zone(self, now_ns: int) -> None:
         """Something unseen may lie between trigger and gate: purge it."""
         self.zone_known = False
-        self._known_from_ns = now_ns if self.permit or not self._permits else None
+        runs = (self.permit or not self._permits) and not self._stands
+        self._known_from = self._axis.here(now_ns) if runs or self._axis.measured else None
 
     def fault(self, source: str, words: str, now_ns: int) -> bool:
         """A device failed; returns whether this is news."""
@@ -86,11 +99,37 @@ class Readiness:
         self.forget_zone(now_ns)
         return news
 
+    def has_fault(self, source: str) -> bool:
+        return source in self._faults
+
     def repaired(self, source: str, now_ns: int) -> None:
         """The device works again; the zone is purged before anything is released."""
         if self._faults.pop(source, None) is not None:
             self.forget_zone(now_ns)
             self._forget_cause()
+
+    def inhibit(self, source: str, state: LineState, words: str, now_ns: int) -> bool:
+        """The line must not go on until this is `well` again; returns whether this is news."""
+        news = source not in self._inhibits
+        self._inhibits[source] = (state, words)
+        self.cause = self.cause or words
+        self.forget_zone(now_ns)
+        return news
+
+    def well(self, source: str, now_ns: int) -> bool:
+        """What inhibited the line is as it must be; returns whether this is news."""
+        news = self._inhibits.pop(source, None) is not None
+        if news:
+            self.forget_zone(now_ns)
+            self._forget_cause()
+        return news
+
+    def belt_stands(self, stands: bool, now_ns: int) -> None:
+        """The motor was switched. On a belt whose travel is not measured the zone is unknown then."""
+        if stands is not self._stands:
+            self._stands = stands
+            if not self._axis.measured:
+                self.forget_zone(now_ns)
 
     def stop(self, words: str) -> bool:
         """A limit was reached; returns whether this is news."""
@@ -106,7 +145,7 @@ class Readiness:
 
     def _forget_cause(self) -> None:
         if not self._faults and not self._stopped:
-            self.cause = ""
+            self.cause = next((words for _, words in self._inhibits.values()), "")
 
     def stopping(self, words: str) -> None:
         self._stopping = True
@@ -119,10 +158,11 @@ class Readiness:
         self.forget_zone(now_ns)
 
     def permit_is(self, on: bool, now_ns: int) -> None:
-        """The permit was written. A belt that begins to run, or comes to a stand, makes the zone unknown."""
+        """The permit was written. Where the belt's travel is not measured, one that begins to run or comes to a stand
+        makes the zone unknown."""
         changed = on is not self.permit
         self.permit = on
-        if changed:
+        if changed and not self._axis.measured:
             self.forget_zone(now_ns)
 
     def wants_permit(self, finishing: bool) -> bool:
@@ -151,10 +191,10 @@ class Readiness:
             self.zone_known = True
 
     def _purged(self, now_ns: int) -> bool:
-        return self._known_from_ns is not None and now_ns - self._known_from_ns >= self._transit_ns
+        return self._known_from is not None and self._axis.here(now_ns) - self._known_from >= self._transit
 
     def purged_ns(self, now_ns: int) -> int | None:
-        """When the purge under way will be over, None when none is under way."""
-        if self.zone_known or self._known_from_ns is None or self._purged(now_ns):
+        """When the purge under way will be over, None when none is under way or the belt stands."""
+        if self.zone_known or self._known_from is None or self._purged(now_ns):
             return None
-        return self._known_from_ns + self._transit_ns
+        return self._axis.when_ns(self._known_from + self._transit)

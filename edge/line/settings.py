@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.clock import MS
 from edge.errors import ConfigError
+from edge.line.axis import EncoderScale
+from edge.line.events import CONFIRM, ENCODER, INTERLOCK, MOTOR, SECOND_EYE, TRIGGER
 from edge.line.limits import Bounds
+from edge.line.messages import LineState
+from edge.line.senses import Interlock, SecondEye, Sensors
 from edge.line.zone import Zone
 
 if TYPE_CHECKING:
-    from edge.station import Station
+    from edge.station import EncoderTravel, Station, TimeTravel
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Settings:
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
     `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output
-    that is written on change only. A bypass lasts `bypass_max_ns` at most; 0 allows none.
+    that is written on change only. A bypass lasts `bypass_max_ns` at most; 0 allows none. `encoder` is None where the
+    belt's travel is not measured. `confirm`: after the gate's planned edge, give or take, a part comes by the sensor.
     """
 
     zone: Zone
@@ -36,6 +41,21 @@ class Settings:
     permit_heartbeat_ns: int | None = None
     note: str = ""
     bypass_max_ns: int = 0
+    encoder: EncoderScale | None = None
+    sensors: Sensors = field(default_factory=Sensors)
+    confirm: tuple[int, int] | None = None
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The inputs that must be read before the line begins."""
+        sensors = self.sensors
+        names = {INTERLOCK + each.name for each in sensors.interlocks}
+        names |= set() if self.eye_births else {TRIGGER}
+        names |= {SECOND_EYE} if sensors.second_eye else set()
+        names |= {CONFIRM} if self.confirm else set()
+        names |= {MOTOR} if sensors.motor else set()
+        names |= {ENCODER} if self.encoder else set()
+        return frozenset(names)
 
     @classmethod
     def of(cls, station: Station, child: bool = False, note: str = "") -> Settings:
@@ -53,6 +73,10 @@ class Settings:
                 unknown_in_a_row=limits.unknown_in_a_row,
                 missed_deadlines=limits.missed_deadlines,
                 escapes=gate.rest == "pass",
+                unconfirmed_rejects=limits.unconfirmed_rejects,
+                window_rejects=limits.window_rejects,
+                window_parts=limits.window_parts,
+                warns=frozenset(limits.warn),
             ),
             permits=permit is not None,
             shadow=shadow,
@@ -64,7 +88,59 @@ class Settings:
             permit_heartbeat_ns=None if permit is None else _ns(permit.heartbeat_ms),
             note=note,
             bypass_max_ns=round(limits.bypass_max_min * 60_000 * MS),
+            encoder=_encoder(station, travel),
+            sensors=_sensors(station, travel),
+            confirm=_confirm(station, shadow),
         )
+
+
+def _encoder(station: Station, travel: TimeTravel | EncoderTravel) -> EncoderScale | None:
+    if travel.mode != "encoder":
+        return None
+    assert station.encoder is not None
+    return EncoderScale(
+        bits=station.encoder.bits,
+        max_per_s=travel.max_counts_per_s,
+        lead_ns=round(travel.lead_ms * MS),
+        reverse=station.encoder.reverse_counts,
+        stale_ns=round(station.encoder.stale_ms * MS),
+    )
+
+
+def _sensors(station: Station, travel: TimeTravel | EncoderTravel) -> Sensors:
+    """Lengths in the units of the line's axis."""
+    counts = travel.mode == "encoder"
+    unit, scale = ("counts", 1) if counts else ("ms", MS)
+
+    def places(section: object, key: str) -> int:
+        value: float = getattr(section, f"{key}_{unit}")
+        return round(value * scale)
+
+    second = station.second_eye
+    return Sensors(
+        length_min=places(travel, "length_min"),
+        length_max=places(travel, "length_max"),
+        second_eye=None
+        if second is None
+        else SecondEye(places(second, "trigger_to_eye"), places(second, "window"), places(second, "max_drift")),
+        interlocks=tuple(
+            Interlock(
+                each.name,
+                each.well == "high",
+                LineState.HELD if each.effect == "hold" else LineState.SUSPENDED,
+            )
+            for each in station.interlock
+        ),
+        motor=station.motor is not None,
+        dead_ns=0 if station.encoder is None else round(station.encoder.dead_after_ms * MS),
+    )
+
+
+def _confirm(station: Station, shadow: bool) -> tuple[int, int] | None:
+    """In shadow mode nothing is rejected, so nothing comes by the sensor."""
+    if station.confirm is None or shadow:
+        return None
+    return round(station.confirm.after_ms * MS), round(station.confirm.window_ms * MS)
 
 
 def _ns(milliseconds: float | None) -> int | None:

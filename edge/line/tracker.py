@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from edge.line.axis import Axis
 from edge.line.level import Kept, LevelRecord
 from edge.line.messages import AckStatus
 from edge.line.schedule import GateEdge, Slot
@@ -13,7 +15,10 @@ from edge.records import GateEvent, GateOutcome, Kind, Part, Reason
 
 @dataclass(slots=True)
 class Flight:
-    """One part between trigger and gate, with the first word said for it and the write that served it."""
+    """One part between trigger and gate, with the first word said for it and the write that served it.
+
+    `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part.
+    """
 
     part: Part
     epoch: int
@@ -24,26 +29,36 @@ class Flight:
     released: bool = False
     refused: bool = False  # its activation came too late and was not executed
     bypassed: bool = False  # born during a bypass: passes whatever is said of it
+    reached: bool = False  # the gate began to serve it
+    seen_again: bool = False
+    shift: int = 0
+    tail: int = 0
     planned_ns: int = 0
     written_ns: int = 0
     confirmed_ns: int = 0
 
+    @property
+    def place(self) -> int:
+        """Where it was born, as far as is known by now."""
+        return self.part.position + self.shift
+
 
 class Tracker:
-    """The parts in flight, in order of birth. Time mode: a part's gate time follows from its birth alone.
+    """The parts in flight, in order of birth. A part's slot at the gate follows from its place at birth.
 
     Part ids are `session << 32 | number`, numbers from 1. The epoch names the eye connection that may release;
     0 is none.
     """
 
-    def __init__(self, zone: Zone, session: int) -> None:
+    def __init__(self, zone: Zone, session: int, axis: Axis) -> None:
         self._zone = zone
+        self._axis = axis
         self._session = session
         self._born = 0
         self._flights: dict[int, Flight] = {}
         self._past: list[Slot] = []  # ended slots that still clip or join the next ones
         self._epoch = 0
-        self._last_born_ns: int | None = None
+        self._last_born: int | None = None
         self._last_id = 0
         self.touching = 0
 
@@ -74,40 +89,39 @@ class Tracker:
         recipe: int = 0,
         token: int = 0,
         bypassed: bool = False,
+        place: int | None = None,
     ) -> Part:
         """A part was born; REJECT is booked for it, but for a bypassed one. `held_back` says why it may not be
-        released, if so."""
-        if self._separate(born_ns) and not bypassed:
+        released, if so; `place` is where it was born, where that is not where the belt was then."""
+        born = self._axis.place(born_ns) if place is None else place
+        if self._separate(born) and not bypassed:
             held_back = Reason.TOUCHING
         self._born += 1
         part = Part(
             part_id=self._session << 32 | self._born,
             born_ns=born_ns,
             born_err_ns=born_err_ns,
-            position=born_ns,
-            deadline_ns=self._zone.deadline_ns(born_ns),
-            gate_ns=self._zone.gate_ns(born_ns),
+            position=born,
+            deadline_ns=self._axis.expected_ns(self._zone.deadline(born), born_ns),
+            gate_ns=self._axis.expected_ns(self._zone.gate(born), born_ns),
             recipe=recipe,
             token=token,
             releasable=held_back is Reason.NONE,
         )
-        flight = Flight(part, self._epoch, held_back, planned_ns=self._zone.slot_start_ns(born_ns))
+        planned_ns = self._axis.expected_ns(self._zone.slot_start(born), born_ns)
+        flight = Flight(part, self._epoch, held_back, planned_ns=planned_ns)
         if bypassed:
             flight.reason, flight.released, flight.bypassed = Reason.BYPASS, True, True
         self._flights[part.part_id] = flight
         self._last_id = part.part_id
         return part
 
-    def _separate(self, born_ns: int) -> bool:
+    def _separate(self, born: int) -> bool:
         """Whether the new part touches a neighbour; the neighbour is held back too and its release withdrawn."""
-        near = [
-            flight
-            for flight in self._flights.values()
-            if abs(flight.part.born_ns - born_ns) < self._zone.touching_ns
-        ]
-        last_ns = self._last_born_ns
-        touching = bool(near) or (last_ns is not None and abs(born_ns - last_ns) < self._zone.touching_ns)
-        self._last_born_ns = born_ns if last_ns is None else max(born_ns, last_ns)
+        near = [flight for flight in self._flights.values() if abs(flight.place - born) < self._zone.touching]
+        last = self._last_born
+        touching = bool(near) or (last is not None and abs(born - last) < self._zone.touching)
+        self._last_born = born if last is None else max(born, last)
         for flight in near:
             if not flight.bypassed:
                 self._hold_back(flight, Reason.TOUCHING)
@@ -122,8 +136,9 @@ class Tracker:
             flight.released = False
             flight.reason = reason
 
-    def release(self, part_id: int, now_ns: int, line_ready: bool) -> AckStatus:
-        """A PASS for this part. It counts when it is the first word, in time, of the eye that got the birth."""
+    def release(self, part_id: int, place: int, line_ready: bool) -> AckStatus:
+        """A PASS for this part, said when the belt is at `place`. It counts when it is the first word, in time, of the
+        eye that got the birth."""
         flight = self._flights.get(part_id)
         if flight is None:
             return self._absent(part_id)
@@ -133,7 +148,7 @@ class Tracker:
         if flight.bypassed:
             flight.verdict = Kind.PASS
             return AckStatus.NOT_RELEASABLE
-        if now_ns >= flight.part.deadline_ns:
+        if place >= self._zone.deadline(flight.place):
             flight.reason = Reason.LATE
             return AckStatus.LATE
         flight.verdict = Kind.PASS
@@ -153,7 +168,7 @@ class Tracker:
         ended = part_id >> 32 == self._session and 0 < part_id & 0xFFFF_FFFF <= self._born
         return AckStatus.LATE if ended else AckStatus.UNKNOWN_PART
 
-    def reject(self, part_id: int, now_ns: int, kind: Kind, reason: Reason) -> AckStatus:
+    def reject(self, part_id: int, place: int, kind: Kind, reason: Reason) -> AckStatus:
         """An explicit REJECT or UNKNOWN verdict: the booking stands, and the silence is broken."""
         flight = self._flights.get(part_id)
         if flight is None:
@@ -161,7 +176,7 @@ class Tracker:
         if flight.spoken:
             return AckStatus.DUPLICATE
         flight.spoken = True
-        if now_ns >= flight.part.deadline_ns and not flight.bypassed:
+        if place >= self._zone.deadline(flight.place) and not flight.bypassed:
             flight.reason = Reason.LATE
             return AckStatus.LATE
         flight.verdict = Kind.REJECT if kind is Kind.REJECT else Kind.UNKNOWN
@@ -216,57 +231,118 @@ class Tracker:
         return self._slot(flight, not self._zone.rest_rejects if flight.refused else flight.released)
 
     def _slot(self, flight: Flight, released: bool) -> Slot:
-        start_ns = self._zone.slot_start_ns(flight.part.born_ns)
-        return Slot(flight.part.part_id, start_ns, start_ns + self._zone.pulse_ns, released)
+        start = self._zone.slot_start(flight.place)
+        return Slot(flight.part.part_id, start, start + self._zone.pulse + flight.tail, released)
 
-    def served(self, edge: GateEdge, written_ns: int, confirmed_ns: int) -> None:
+    def served(self, edge: GateEdge, planned_ns: int, written_ns: int, confirmed_ns: int) -> None:
         """A write was issued for the parts of this edge."""
         for part_id in edge.part_ids:
             flight = self._flights.get(part_id)
             if flight is not None:
-                flight.planned_ns, flight.written_ns, flight.confirmed_ns = edge.at_ns, written_ns, confirmed_ns
+                flight.planned_ns, flight.written_ns, flight.confirmed_ns = planned_ns, written_ns, confirmed_ns
 
-    def next_end_ns(self) -> int | None:
-        """When the next slot ends, None without parts."""
-        if not self._flights:
-            return None
-        return min(self._slot(flight, False).end_ns for flight in self._flights.values())
+    def next_end(self) -> int | None:
+        """Where the next slot ends, None without parts."""
+        return min((self._slot(flight, False).end for flight in self._flights.values()), default=None)
 
-    def ended(self, now_ns: int, levels: LevelRecord, wall_ns: int, next_seq: int, shadow: bool) -> list[GateEvent]:
-        """The events of the parts whose slots are over, numbered from `next_seq`; each part ends exactly once."""
-        over = [flight for flight in self._flights.values() if self._slot(flight, False).end_ns <= now_ns]
-        over.sort(key=lambda flight: flight.part.born_ns)
+    def ended(self, here: int, levels: LevelRecord, wall_ns: int, shadow: bool) -> list[GateEvent]:
+        """The events of the parts whose slots are over, not numbered yet; each part ends exactly once."""
+        self._past = [slot for slot in self._past if slot.end + self._zone.pulse > here]
+        over = [flight for flight in self._flights.values() if self._slot(flight, False).end <= here]
+        over.sort(key=lambda flight: flight.place)
         events: list[GateEvent] = []
-        self._past = [slot for slot in self._past if slot.end_ns + self._zone.pulse_ns > now_ns]
         for flight in over:
             self._past.append(self._planned(flight))
             del self._flights[flight.part.part_id]
-            outcome, reason = self._judge(flight, levels)
-            events.append(_event(flight, outcome, reason, next_seq + len(events), wall_ns, shadow))
+            events.append(_event(flight, *self._judge(flight, levels), wall_ns, shadow))
         return events
+
+    def abandoned(self, wall_ns: int, shadow: bool) -> list[GateEvent]:
+        """The line ends while the belt stands with parts in the zone: a gate that rests closed rejects them later; what
+        one that rests open does is for the next start's purge."""
+        outcome = GateOutcome.FIRED if self._zone.rest_rejects else GateOutcome.LATE
+        flights, self._flights = list(self._flights.values()), {}
+        return [_event(flight, outcome, Reason.STOPPING, wall_ns, shadow) for flight in flights]
 
     def _judge(self, flight: Flight, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
         """By what the gate did: a reject needs its level all through, a release in the middle of its slot."""
         slot = self._slot(flight, flight.released)
-        middle_ns = (slot.start_ns + slot.end_ns) // 2
+        middle = (slot.start + slot.end) // 2
         active = self._energises(flight)
         if flight.released:
-            kept = levels.kept(active, middle_ns, middle_ns + 1)
+            kept = levels.kept(active, middle, middle + 1)
         else:
-            kept = levels.kept(active, min(slot.start_ns + self._zone.tolerance_ns, middle_ns), slot.end_ns)
+            kept = levels.kept(active, min(slot.start + self._zone.tolerance, middle), slot.end)
         if kept is Kept.YES:
             return (GateOutcome.RELEASED if flight.released else GateOutcome.FIRED), flight.reason
         return GateOutcome.LATE, Reason.OUTPUT_ERROR if kept is Kept.UNKNOWN else Reason.LATE_WRITE
 
+    # --- what the sensors say of a part ---
 
-def _event(
-    flight: Flight, outcome: GateOutcome, reason: Reason, ring_seq: int, wall_ns: int, shadow: bool
-) -> GateEvent:
+    def hold_back(self, part_id: int, reason: Reason, tail: int = 0) -> bool:
+        """This part must not pass, and is `tail` longer than a part; whether it is still in flight."""
+        flight = self._flights.get(part_id)
+        if flight is None:
+            return False
+        flight.tail = max(flight.tail, tail)
+        if not flight.bypassed:
+            self._hold_back(flight, reason)
+        return True
+
+    def reached(self, here: int) -> Iterable[Flight]:
+        """The parts whose slot begins now, each once."""
+        for flight in self._flights.values():
+            if not flight.reached and self._slot(flight, False).start <= here:
+                flight.reached = True
+                yield flight
+
+    def next_reach(self) -> int | None:
+        """Where the next slot begins, None when there is none."""
+        waiting = (flight for flight in self._flights.values() if not flight.reached)
+        return min((self._slot(flight, False).start for flight in waiting), default=None)
+
+    def see_again(self, born: int, window: int) -> int | None:
+        """A second eye saw a part that, by the belt's travel, was born at `born`: the nearest one within the window
+        takes that place. Returns how far it had slipped, None when there is no such part."""
+        near = [
+            flight
+            for flight in self._flights.values()
+            if not flight.seen_again and abs(flight.part.position - born) <= window
+        ]
+        if not near:
+            return None
+        flight = min(near, key=lambda flight: abs(flight.part.position - born))
+        flight.seen_again = True
+        flight.shift = born - flight.part.position
+        return flight.shift
+
+    def miss(self, born: int) -> list[int]:
+        """The parts born before this place that a second eye should have seen and did not: they are held back."""
+        missed = [
+            flight for flight in self._flights.values() if not flight.seen_again and flight.part.position < born
+        ]
+        for flight in missed:
+            flight.seen_again = True  # told once
+            self._hold_back(flight, Reason.MISSING)
+        return [flight.part.part_id for flight in missed]
+
+    def excuse(self) -> None:
+        """No second eye looked for the parts in flight."""
+        for flight in self._flights.values():
+            flight.seen_again = True
+
+    def next_unseen(self) -> int | None:
+        """The place of birth of the first part that no second eye has seen, None when there is none."""
+        unseen = (flight for flight in self._flights.values() if not flight.seen_again)
+        return min((flight.part.position for flight in unseen), default=None)
+
+
+def _event(flight: Flight, outcome: GateOutcome, reason: Reason, wall_ns: int, shadow: bool) -> GateEvent:
     part = flight.part
     if reason is Reason.NO_VERDICT and flight.held_back is not Reason.NONE:
         reason = flight.held_back
     return GateEvent(
-        ring_seq=ring_seq,
+        ring_seq=0,
         part_id=part.part_id,
         born_ns=part.born_ns,
         born_err_ns=part.born_err_ns,

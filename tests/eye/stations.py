@@ -108,7 +108,7 @@ class Bench:
         for row in rows:
             event = row.outcome
             assert event is not None, f"part {row.part_id} has no outcome"
-            middle_ns = zone.slot_start_ns(event.born_ns) + zone.pulse_ns // 2
+            middle_ns = zone.slot_start(event.born_ns) + zone.pulse // 2
             rejected = level_at(levels, middle_ns) is not zone.rest_rejects
             if event.outcome is GateOutcome.RELEASED:
                 assert not rejected, f"a released part was hit: {event}"

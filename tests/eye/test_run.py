@@ -119,10 +119,8 @@ def after_death(bench: Bench, died_ns: int) -> tuple[list[bool], bool]:
     hit = []
     for row in bench.rows():
         event = row.outcome
-        if event is not None and zone.slot_start_ns(event.born_ns) > died_ns and event.ring_seq:
-            hit.append(
-                level_at(gate, zone.slot_start_ns(event.born_ns) + zone.pulse_ns // 2) is not zone.rest_rejects
-            )
+        if event is not None and zone.slot_start(event.born_ns) > died_ns and event.ring_seq:
+            hit.append(level_at(gate, zone.slot_start(event.born_ns) + zone.pulse // 2) is not zone.rest_rejects)
     return hit, not bench.permit()[-1][1]
 
 

@@ -87,7 +87,7 @@ class Bench:
         return list(found.events)
 
     def middle_ns(self, event: GateEvent) -> int:
-        return self.zone.slot_start_ns(event.born_ns) + self.zone.pulse_ns // 2
+        return self.zone.slot_start(event.born_ns) + self.zone.pulse // 2
 
 
 def station_file(folder: Path, **keys: object) -> Station:

@@ -24,14 +24,14 @@ from edge.line.events import (
     EyeGone,
     GateWritten,
     Heard,
+    InputBack,
+    InputLost,
     Keep,
     OutputFailed,
     OutputRested,
     PermitWritten,
     Rest,
     Send,
-    TriggerBack,
-    TriggerLost,
     Which,
     WriteGate,
     WritePermit,
@@ -190,8 +190,8 @@ class World:
         if step.what == "ready" or step.what == "unready":
             self.ready = step.what == "ready"
         if step.what == "lose":
-            return [TriggerLost("x")]
-        return [TriggerBack()] if step.what == "back" else []
+            return [InputLost("x")]
+        return [InputBack()] if step.what == "back" else []
 
     def word(self, step: Step) -> list[Event]:
         ids = sorted(self.parts)
@@ -220,7 +220,7 @@ class World:
 def play(steps: list[Step], rest_rejects: bool) -> World:
     world = World(rest_rejects)
     world.step([])
-    world.step([TriggerBack()])
+    world.step([InputBack()])
     world.play(Step(0, "connect", 0))
     world.run_to(260 * MS)  # purged: READY
     for step in steps:
@@ -240,7 +240,7 @@ def violation(world: World) -> str:
 
 
 def _wronged(world: World, event: GateEvent) -> str:
-    start = zone(world.rest_rejects).slot_start_ns(event.born_ns)
+    start = zone(world.rest_rejects).slot_start(event.born_ns)
     end = start + PULSE * MS
     number = event.part_id & 0xFFFF_FFFF
     if event.outcome is GateOutcome.RELEASED and event.part_id not in world.released_in_time:
@@ -272,7 +272,7 @@ def test_a_gate_that_rests_closed_opens_for_released_parts_only(steps: list[Step
     world = play([step for step in steps if step.what not in ("stall", "break gate")], True)
     for event in world.events:
         if event.part_id not in world.released_in_time:
-            start = zone(True).slot_start_ns(event.born_ns)
+            start = zone(True).slot_start(event.born_ns)
             assert event.outcome is GateOutcome.FIRED
             assert not world.active_during(start, start + PULSE * MS)
 
@@ -313,7 +313,7 @@ def test_the_property_catches_a_tracker_that_releases_wrongly(
 def test_the_property_catches_a_drive_that_kicks_late(monkeypatch: pytest.MonkeyPatch) -> None:
     def kicks(drive: Drive, now_ns: int) -> bool:
         edge = drive._edge
-        if edge is None or edge.at_ns > now_ns:
+        if edge is None or edge.at > now_ns:
             return False
         drive._act(WriteGate(edge))
         drive._edge, drive._writing = None, True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.clock import MS
+from edge.line.axis import TimeAxis
+from edge.line.events import TRIGGER
 from edge.line.level import Kept, LevelRecord
 from edge.line.limits import Bounds, Limits, Trip
 from edge.line.messages import AckStatus, LimitAction, LineState
@@ -136,7 +138,7 @@ def state_of(readiness: Readiness) -> LineState:
 
 
 def started(permits: bool = False) -> Readiness:
-    readiness = Readiness(TRANSIT, permits)
+    readiness = Readiness(TRANSIT, permits, TimeAxis())
     readiness.armed(0)
     readiness.eye = HERE
     return readiness
@@ -196,10 +198,10 @@ def test_a_stop_lasts_until_it_is_acknowledged() -> None:
 
 
 def test_a_line_with_a_photo_eye_starts_when_that_is_read() -> None:
-    readiness = Readiness(TRANSIT, permits=False, awaits_trigger=True)
+    readiness = Readiness(TRANSIT, False, TimeAxis(), frozenset({TRIGGER}))
     readiness.armed(0)
     assert state_of(readiness) is LineState.STARTING
-    assert not readiness.trigger_open(50)  # it had not been lost
+    assert not readiness.input_open(TRIGGER, 50)  # it had not been lost
     assert state_of(readiness) is LineState.PURGING and readiness.purged_ns(50) == 50 + TRANSIT
 
 
@@ -217,7 +219,7 @@ def test_a_silent_eye_does_not_stop_the_belt_at_once_but_an_unready_one_does() -
 
 
 def tracker(rest_rejects: bool = True) -> Tracker:
-    made = Tracker(zone(rest_rejects), SESSION)
+    made = Tracker(zone(rest_rejects), SESSION, TimeAxis())
     made.connect(EPOCH)
     return made
 
@@ -266,7 +268,7 @@ def test_a_word_for_a_part_that_never_was_moves_nothing(foreign: int) -> None:
 def test_a_part_that_ended_is_too_late_for_words() -> None:
     made = tracker()
     part = made.birth(BORN, 0)
-    made.ended(part.gate_ns + 40 * MS, LevelRecord(0, False), 0, 1, False)
+    made.ended(part.gate_ns + 40 * MS, LevelRecord(0, False), 0, False)
     assert made.release(part.part_id, BORN, True) is AckStatus.LATE
 
 
@@ -312,14 +314,13 @@ def test_outcomes_are_judged_by_what_the_gate_did(rest_rejects: bool) -> None:
     start_ns = energised.gate_ns - 10 * MS
     levels.changed(start_ns, True)
     levels.changed(start_ns + 40 * MS, False)
-    made.served(GateEdge(start_ns, True, (energised.part_id,)), start_ns + 7, start_ns + 9)
-    events = made.ended(bad.gate_ns + 40 * MS, levels, 123, 9, False)
-    assert [event.ring_seq for event in events] == [9, 10]
+    made.served(GateEdge(start_ns, True, (energised.part_id,)), start_ns, start_ns + 7, start_ns + 9)
+    events = made.ended(bad.gate_ns + 40 * MS, levels, 123, False)
     assert [event.outcome for event in events] == [GateOutcome.RELEASED, GateOutcome.FIRED]
     served = next(event for event in events if event.part_id == energised.part_id)
     assert (served.planned_ns, served.written_ns, served.confirmed_ns) == (start_ns, start_ns + 7, start_ns + 9)
     assert served.ended_wall_ns == 123
-    assert len(made) == 0 and made.ended(10**18, levels, 0, 11, False) == []
+    assert len(made) == 0 and made.ended(10**18, levels, 0, False) == []
 
 
 def test_a_release_that_found_the_gate_closed_is_late_and_an_unknown_level_is_an_output_error() -> None:
@@ -327,5 +328,5 @@ def test_a_release_that_found_the_gate_closed_is_late_and_an_unknown_level_is_an
         made = tracker()
         part = made.birth(BORN, 0)
         made.release(part.part_id, BORN, True)
-        event = made.ended(part.gate_ns + 40 * MS, levels, 0, 1, False)[0]
+        event = made.ended(part.gate_ns + 40 * MS, levels, 0, False)[0]
         assert (event.outcome, event.reason, event.verdict) == (GateOutcome.LATE, reason, Kind.PASS)

@@ -92,8 +92,8 @@ def test_parts_born_before_the_zone_is_known_are_not_released(bench: Bench) -> N
         eye.until(lambda: eye.released() > 0, "the first part is released")
     first = next(event for event in eye.events if event.outcome is GateOutcome.RELEASED)
     permit_on_ns = bench.permit()[0][0]
-    assert first.born_ns > permit_on_ns + bench.zone.transit_ns
-    purged = [event for event in eye.events if event.born_ns < permit_on_ns + bench.zone.transit_ns]
+    assert first.born_ns > permit_on_ns + bench.zone.transit
+    purged = [event for event in eye.events if event.born_ns < permit_on_ns + bench.zone.transit]
     assert purged and all(event.outcome is GateOutcome.FIRED for event in purged)
     check_gate(bench, eye.events)
 
@@ -139,7 +139,7 @@ def test_nothing_born_after_the_eye_is_gone_is_released(bench: Bench, number: si
     for event in events:
         if event.born_ns > gone_ns:
             assert (event.outcome, event.verdict) == (GateOutcome.FIRED, Kind.UNKNOWN)
-    last_ns = gone_ns + bench.zone.trigger_to_gate_ns
+    last_ns = gone_ns + bench.zone.trigger_to_gate
     assert not [at_ns for at_ns, on in bench.gate() if on and at_ns > last_ns], "the gate opened without an eye"
     check_gate(bench, events)
 
@@ -190,7 +190,7 @@ def test_an_eye_that_wakes_up_too_late_releases_nothing_of_the_past(relays: Benc
             "the eye that is back releases again",
         )
         events = relays.outcomes()
-    slept = [event for event in events if stopped_ns < event.born_ns < woken_ns - relays.zone.trigger_to_gate_ns]
+    slept = [event for event in events if stopped_ns < event.born_ns < woken_ns - relays.zone.trigger_to_gate]
     assert slept and all(event.verdict is Kind.UNKNOWN for event in slept)
     check_gate(relays, events)
 
@@ -274,7 +274,7 @@ def test_a_line_that_is_killed_and_started_again_purges_first_and_no_outcome_is_
     again = [event for event in eye.events if event.part_id >> 32 == 2]
     on_ns = [at_ns for at_ns, on in bench.permit() if on][-1]
     first = next(event for event in again if event.outcome is GateOutcome.RELEASED)
-    assert first.born_ns > on_ns + bench.zone.transit_ns
+    assert first.born_ns > on_ns + bench.zone.transit
     check_gate(bench, again)
 
 

@@ -41,9 +41,9 @@ def play(planner: Planner, slots: list[Slot], rest_rejects: bool) -> list[tuple[
         edge = next_edge(planner(slots, rest_rejects, GAP), active, now, stay)
         if edge is None:
             return energised
-        assert edge.at_ns >= now, "an edge lies in the past"
+        assert edge.at >= now, "an edge lies in the past"
         assert edge.active is not active, "an edge changes nothing"
-        now, active = edge.at_ns, edge.active
+        now, active = edge.at, edge.active
         if active:
             since = now
         else:
@@ -66,12 +66,12 @@ def violation(planner: Planner, slots: list[Slot], rest_rejects: bool) -> str:
         return str(error)
     for slot in slots:
         if not slot.released:
-            if rest_rejects and touched(slot.start_ns, slot.end_ns, energised):
+            if rest_rejects and touched(slot.start, slot.end, energised):
                 return f"unreleased part {slot.part_id} was let through"
-            if not rest_rejects and not covered(slot.start_ns, slot.end_ns, energised):
+            if not rest_rejects and not covered(slot.start, slot.end, energised):
                 return f"unreleased part {slot.part_id} was not rejected"
         elif not any(near(slot, other) for other in slots if not other.released):
-            core = slot.start_ns + PULSE // 4, slot.end_ns - PULSE // 4
+            core = slot.start + PULSE // 4, slot.end - PULSE // 4
             if rest_rejects and not covered(*core, energised):
                 return f"released part {slot.part_id} found a closed gate"
             if not rest_rejects and touched(*core, energised):
@@ -80,7 +80,7 @@ def violation(planner: Planner, slots: list[Slot], rest_rejects: bool) -> str:
 
 
 def near(slot: Slot, other: Slot) -> bool:
-    return other.start_ns < slot.end_ns and slot.start_ns < other.end_ns
+    return other.start < slot.end and slot.start < other.end
 
 
 @pytest.mark.parametrize("rest_rejects", [False, True])
@@ -92,40 +92,40 @@ def test_no_unreleased_part_passes_and_no_released_part_is_hit(
     assert violation(actuations, slots_of(births), rest_rejects) == ""
 
 
-def off_by_one(slots: Iterable[Slot], rest_rejects: bool, gap_ns: int) -> list[Actuation]:
+def off_by_one(slots: Iterable[Slot], rest_rejects: bool, gap: int) -> list[Actuation]:
     """Each verdict acts on the next part."""
     ordered = list(slots)
     shifted = [
-        Slot(slot.part_id, slot.start_ns, slot.end_ns, before.released)
+        Slot(slot.part_id, slot.start, slot.end, before.released)
         for before, slot in zip([ordered[-1], *ordered], ordered, strict=False)
     ]
-    return actuations(shifted, rest_rejects, gap_ns)
+    return actuations(shifted, rest_rejects, gap)
 
 
-def released_on_time_out(slots: Iterable[Slot], rest_rejects: bool, gap_ns: int) -> list[Actuation]:
+def released_on_time_out(slots: Iterable[Slot], rest_rejects: bool, gap: int) -> list[Actuation]:
     """Parts nobody spoke for are let pass: every third stands for them."""
-    silent = [Slot(s.part_id, s.start_ns, s.end_ns, s.released or s.part_id % 3 == 0) for s in slots]
-    return actuations(silent, rest_rejects, gap_ns)
+    silent = [Slot(s.part_id, s.start, s.end, s.released or s.part_id % 3 == 0) for s in slots]
+    return actuations(silent, rest_rejects, gap)
 
 
-def neighbour_swallowed(slots: Iterable[Slot], rest_rejects: bool, gap_ns: int) -> list[Actuation]:
+def neighbour_swallowed(slots: Iterable[Slot], rest_rejects: bool, gap: int) -> list[Actuation]:
     """A part whose slot overlaps the one before is forgotten, as a controller does that ignores busy triggers."""
     kept: list[Slot] = []
     for slot in slots:
-        if not kept or slot.start_ns >= kept[-1].end_ns:
+        if not kept or slot.start >= kept[-1].end:
             kept.append(slot)
-    return actuations(kept, rest_rejects, gap_ns)
+    return actuations(kept, rest_rejects, gap)
 
 
-def opening_not_clipped(slots: Iterable[Slot], rest_rejects: bool, gap_ns: int) -> list[Actuation]:
+def opening_not_clipped(slots: Iterable[Slot], rest_rejects: bool, gap: int) -> list[Actuation]:
     """Release wins where slots overlap."""
     chosen = [slot for slot in slots if slot.released is rest_rejects]
-    return actuations([Slot(s.part_id, s.start_ns, s.end_ns, rest_rejects) for s in chosen], rest_rejects, gap_ns)
+    return actuations([Slot(s.part_id, s.start, s.end, rest_rejects) for s in chosen], rest_rejects, gap)
 
 
-def pulse_not_extended(slots: Iterable[Slot], rest_rejects: bool, gap_ns: int) -> list[Actuation]:
+def pulse_not_extended(slots: Iterable[Slot], rest_rejects: bool, gap: int) -> list[Actuation]:
     """Merged pulses end with the first one."""
-    return [Actuation(a.start_ns, a.start_ns + PULSE, a.part_ids) for a in actuations(slots, rest_rejects, gap_ns)]
+    return [Actuation(a.start, a.start + PULSE, a.part_ids) for a in actuations(slots, rest_rejects, gap)]
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ def test_an_opening_whose_middle_a_reject_covers_is_dropped() -> None:
 
 
 def test_an_energised_gate_with_nothing_to_do_goes_to_rest_now() -> None:
-    assert next_edge([], active=True, now_ns=77) == GateEdge(77, False)
+    assert next_edge([], active=True, here=77) == GateEdge(77, False)
 
 
 def test_an_overdue_activation_names_its_part_until_it_is_refused() -> None:
     slots = slots_of([(0, False), (PULSE, False)])
     planned = actuations(slots, False, GAP)
-    edge = next_edge(planned, active=False, now_ns=1_000 + TOLERANCE + 1)
+    edge = next_edge(planned, active=False, here=1_000 + TOLERANCE + 1)
     assert edge == GateEdge(1_000, True, (1,), refusable=True)
     assert overdue_parts(slots, 1_000 + TOLERANCE + 1, TOLERANCE) == {1}
     assert overdue_parts(slots, 1_000 + TOLERANCE, TOLERANCE) == frozenset()

@@ -9,8 +9,8 @@ import pytest
 
 from edge.errors import InputError
 from edge.line import watch as watch_module
-from edge.line.events import EdgeSeen, Event, TriggerBack, TriggerLost
-from edge.line.watch import Watch
+from edge.line.events import TRIGGER, EdgeSeen, Event, InputBack, InputLost
+from edge.line.watch import Edges, Watch
 from edge.records import Edge, TimeSource
 from tests.peers import eventually
 
@@ -57,7 +57,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def told_by(device: Device, count: int) -> list[Event]:
     """What the watch tells, once there are that many events."""
     told: list[Event] = []
-    watch = Watch(device, told.append)
+    watch = Watch(Edges(device, TRIGGER), TRIGGER, told.append)
     watch.start()
     eventually(lambda: len(told) >= count, f"{count} events, got {told}")
     watch.stop()
@@ -68,26 +68,26 @@ def told_by(device: Device, count: int) -> list[Event]:
 
 def test_edges_are_passed_on_in_order() -> None:
     second = Edge(False, 9, 1, TimeSource.POLL, 1)
-    assert told_by(Device([], [EDGE, second]), 3) == [TriggerBack(), EdgeSeen(EDGE), EdgeSeen(second)]
+    assert told_by(Device([], [EDGE, second]), 3) == [InputBack(), EdgeSeen(EDGE), EdgeSeen(second)]
 
 
 def test_a_lost_device_is_told_of_and_opened_again() -> None:
     told = told_by(Device([], [EDGE, InputError("unplugged"), EDGE]), 5)
-    assert told == [TriggerBack(), EdgeSeen(EDGE), TriggerLost("unplugged"), TriggerBack(), EdgeSeen(EDGE)]
+    assert told == [InputBack(), EdgeSeen(EDGE), InputLost("unplugged"), InputBack(), EdgeSeen(EDGE)]
 
 
 def test_a_device_that_is_away_at_start_is_tried_until_it_opens() -> None:
     away = InputError("away")
-    assert told_by(Device([away, away, None], []), 3) == [TriggerLost("away"), TriggerLost("away"), TriggerBack()]
+    assert told_by(Device([away, away, None], []), 3) == [InputLost("away"), InputLost("away"), InputBack()]
 
 
 def test_a_defect_in_a_device_is_told_as_a_lost_trigger_and_not_swallowed() -> None:
     told = told_by(Device([], [ZeroDivisionError("bug")]), 2)
-    assert isinstance(told[1], TriggerLost) and "ZeroDivisionError" in told[1].words
+    assert isinstance(told[1], InputLost) and "ZeroDivisionError" in told[1].words
 
 
 def test_stopping_before_start_releases_the_device() -> None:
     device = Device([], [])
     device.is_open = True
-    Watch(device, lambda event: None).stop()
+    Watch(Edges(device, TRIGGER), TRIGGER, lambda event: None).stop()
     assert not device.is_open

@@ -6,19 +6,26 @@ change with its time, every outcome; permit, state and ack lines too where the f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from edge.clock import MS, ManualClock
+from edge.clock import MS, SECOND, ManualClock
+from edge.line.axis import EncoderScale
 from edge.line.core import LineCore
 from edge.line.events import (
+    CONFIRM,
+    INTERLOCK,
+    MOTOR,
+    SECOND_EYE,
     Action,
     Arm,
     Armed,
     ArmFailed,
+    Counted,
     EdgeSeen,
     End,
     Event,
@@ -26,6 +33,8 @@ from edge.line.events import (
     EyeGone,
     GateWritten,
     Heard,
+    InputBack,
+    InputLost,
     Keep,
     OutputFailed,
     OutputRested,
@@ -33,8 +42,6 @@ from edge.line.events import (
     Rest,
     Send,
     StopAsked,
-    TriggerBack,
-    TriggerLost,
     Which,
     WriteGate,
     WritePermit,
@@ -47,15 +54,17 @@ from edge.line.messages import (
     Keepalive,
     Limit,
     LimitAction,
+    LineState,
     Message,
     Reject,
     Release,
     State,
     Stop,
 )
+from edge.line.senses import Interlock, SecondEye, Sensors
 from edge.line.settings import Settings
 from edge.line.zone import Zone
-from edge.records import Edge, Kind, Reason, TimeSource
+from edge.records import Edge, Kind, Reason, Sensed, TimeSource
 
 FOLDER = Path(__file__).parent
 SESSION = 7
@@ -78,6 +87,22 @@ DEFAULTS = {
     "permit_heartbeat": "0",
     "first_edge_counter": "1",
     "bypass_max": "0",
+    "encoder": "no",  # yes: the places above are counts, and the lead is a time
+    "max_per_s": "2000",
+    "bits": "32",
+    "reverse": "10",
+    "stale": "60",
+    "length_min": "0",
+    "length_max": "0",
+    "second_eye": "none",  # where it is, its window, the largest drift
+    "confirm": "none",  # after, window
+    "interlocks": "",
+    "motor": "no",
+    "dead": "100",
+    "unconfirmed_rejects": "0",
+    "window_rejects": "0",
+    "window_parts": "100",
+    "warns": "",
 }
 
 
@@ -111,23 +136,36 @@ def read(path: Path) -> Scenario:
 
 
 def settings_of(station: dict[str, str]) -> Settings:
+    counts = station["encoder"] == "yes"
+
     def ns(key: str) -> int:
         return round(float(station[key]) * MS)
 
+    def place(text: str) -> int:
+        return int(text) if counts else round(float(text) * MS)
+
     zone = Zone(
-        ns("trigger_to_gate"),
-        ns("decide_before"),
-        ns("lead"),
-        ns("pulse"),
-        ns("pitch"),
-        ns("tolerance"),
+        place(station["trigger_to_gate"]),
+        place(station["decide_before"]),
+        0 if counts else ns("lead"),
+        place(station["pulse"]),
+        place(station["pitch"]),
+        place(station["tolerance"]),
         station["rest"] == "reject",
+        valve=10 * int(station["max_per_s"]) // 1_000 if counts else 10 * MS,
+        margin=round(float(station["lead"]) * int(station["max_per_s"]) / 1_000) if counts else 0,
     )
+    second = None if station["second_eye"] == "none" else SecondEye(*map(place, station["second_eye"].split()))
+    confirm = None if station["confirm"] == "none" else station["confirm"].split()
     bounds = Bounds(
         int(station["consecutive_rejects"]),
         int(station["unknown_in_a_row"]),
         int(station["missed_deadlines"]),
         escapes=station["rest"] == "pass",
+        unconfirmed_rejects=int(station["unconfirmed_rejects"]),
+        window_rejects=int(station["window_rejects"]),
+        window_parts=int(station["window_parts"]),
+        warns=frozenset(station["warns"].split()),
     )
     return Settings(
         zone,
@@ -138,6 +176,20 @@ def settings_of(station: dict[str, str]) -> Settings:
         gate_heartbeat_ns=ns("gate_heartbeat") or None,
         permit_heartbeat_ns=ns("permit_heartbeat") or None,
         bypass_max_ns=ns("bypass_max"),
+        encoder=EncoderScale(
+            int(station["bits"]), int(station["max_per_s"]), ns("lead"), int(station["reverse"]), ns("stale")
+        )
+        if counts
+        else None,
+        sensors=Sensors(
+            place(station["length_min"]),
+            place(station["length_max"]),
+            second,
+            tuple(Interlock(name, True, LineState.HELD) for name in station["interlocks"].split()),
+            station["motor"] == "yes",
+            ns("dead"),
+        ),
+        confirm=None if confirm is None else (round(float(confirm[0]) * MS), round(float(confirm[1]) * MS)),
     )
 
 
@@ -163,6 +215,8 @@ class Player:
     state: str = ""
     ended: bool = False
     queue: list[Event] = field(default_factory=list)
+    belt: Belt | None = None
+    counters: Counter[str] = field(default_factory=Counter)
 
     def ms(self) -> str:
         return f"{self.clock.now_ns() / MS:g}"
@@ -205,8 +259,10 @@ class Player:
                 self.take(message)
             case Keep(event):
                 assert event.ring_seq == len(self.seen["outcome"]) + 1
+                sensed = "" if event.sensed is Sensed.UNWATCHED else f" {event.sensed.name}"
+                number = event.part_id & 0xFFFF_FFFF
                 self.seen["outcome"].append(
-                    f"{event.part_id & 0xFFFF_FFFF} {event.outcome.name} {event.verdict.name} {event.reason.name}"
+                    f"{number} {event.outcome.name} {event.verdict.name} {event.reason.name}{sensed}"
                 )
             case End():
                 self.ended = True
@@ -252,6 +308,9 @@ class Player:
         known: dict[str, Callable[..., list[Event]]] = {
             "eye": self.eye,
             "edge": self.edge,
+            "falls": self.falls,
+            "sees": self.sees,
+            "belt": self.moves,
             "release": self.release,
             "reject": self.reject,
             "unknown": self.unknown,
@@ -289,6 +348,27 @@ class Player:
     def keepalive(self) -> list[Event]:
         return self.heard(Keepalive(self.clock.now_ns(), self.ready))
 
+    def sees(self, source: str, level: str, *more: str) -> list[Event]:
+        """Another input than the trigger: second_eye, confirm, motor or an interlock's name."""
+        name = source if source in (SECOND_EYE, CONFIRM, MOTOR) else INTERLOCK + source
+        self.counters[name] += level == "high"
+        edge = Edge(level == "high", self.clock.now_ns(), 0, TimeSource.KERNEL, self.counters[name])
+        return [EdgeSeen(edge, name)]
+
+    def falls(self) -> list[Event]:
+        return [EdgeSeen(Edge(False, self.clock.now_ns(), 0, TimeSource.KERNEL, self.counter - 1))]
+
+    def moves(self, what: str, per_s: str = "0") -> list[Event]:
+        assert self.belt is not None
+        if what == "at":
+            self.belt.turn(self.clock.now_ns(), int(per_s))
+        elif what == "silent":
+            self.belt.silent = True
+        else:
+            self.belt.silent = False
+            self.belt.offset = int(per_s) - self.belt.place(self.clock.now_ns())  # the counter begins anew there
+        return []
+
     def edge(self, *more: str) -> list[Event]:
         ago_ms = float(more[more.index("ago") - 1]) if "ago" in more else 0.0
         self.counter += int(more[more.index("lost") - 1]) if "lost" in more else 0
@@ -318,7 +398,35 @@ class Player:
         return []
 
     def trigger(self, what: str) -> list[Event]:
-        return [TriggerBack()] if what == "back" else [TriggerLost("unplugged")]
+        return [InputBack()] if what == "back" else [InputLost("unplugged")]
+
+    def opened(self, settings: Settings) -> list[Event]:
+        """Every input is read; interlocks are well, the motor runs."""
+        return [InputBack(name, name == MOTOR or name.startswith(INTERLOCK)) for name in sorted(settings.inputs)]
+
+
+@dataclass
+class Belt:
+    """A belt with an encoder that is read every 5 ms."""
+
+    bits: int
+    per_s: int = 0
+    turned_ns: int = 0
+    before: int = 0
+    offset: int = 0
+    silent: bool = False
+    next_ns: int = 0
+
+    def place(self, now_ns: int) -> int:
+        return self.before + (now_ns - self.turned_ns) * self.per_s // SECOND
+
+    def turn(self, now_ns: int, per_s: int) -> None:
+        self.before, self.turned_ns, self.per_s = self.place(now_ns), now_ns, per_s
+
+    def sample(self, now_ns: int) -> list[Event]:
+        self.next_ns = now_ns + 5 * MS
+        counter = (self.place(now_ns) + self.offset) % (1 << self.bits)
+        return [] if self.silent else [Counted(counter, now_ns)]
 
 
 def run(scenario: Scenario) -> Player:
@@ -326,15 +434,19 @@ def run(scenario: Scenario) -> Player:
     settings = settings_of(scenario.station)
     core = LineCore(settings, SESSION, 1, 0)
     player = Player(core, clock, settings.permits, int(scenario.station["first_edge_counter"]))
+    player.belt = Belt(settings.encoder.bits) if settings.encoder else None
     player.step([])
-    player.step([TriggerBack()])
+    player.step([*player.opened(settings), *(player.belt.sample(0) if player.belt else [])])
     script = list(scenario.script)
     keepalive_ns = KEEPALIVE_MS * MS
     stalled_ns = 0
     while script and not player.ended:
-        at_ns = min(round(script[0][0] * MS), core.due_ns(clock.now_ns()), keepalive_ns)
-        clock.sleep_until(max(at_ns, stalled_ns))
+        times = [round(script[0][0] * MS), core.due_ns(clock.now_ns()), keepalive_ns]
+        times += [player.belt.next_ns] if player.belt else []
+        clock.sleep_until(max(min(times), stalled_ns))
         events: list[Event] = []
+        if player.belt and player.belt.next_ns <= clock.now_ns():
+            events += player.belt.sample(clock.now_ns())
         while script and script[0][0] * MS <= clock.now_ns():
             _, words = script.pop(0)
             if words[0] == "stall":

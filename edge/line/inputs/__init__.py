@@ -10,6 +10,11 @@ TABLE = {
 }
 
 
+ENCODERS = {
+    "simulated": "edge.line.inputs.encoder_simulated:SimulatedEncoder",
+}
+
+
 class Input(Protocol):
     """One digital input. Built from its options model and a Clock; not usable before `open`."""
 
@@ -27,4 +32,21 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Release the device; never raises, may be called twice, wakes a waiting `wait`."""
+        ...
+
+
+class Position(Protocol):
+    """A counter of the belt's travel. Built from its options model and a Clock; not usable before `open`."""
+
+    def open(self) -> None:
+        """Connect; bounded in time. Raises InputError."""
+        ...
+
+    def read(self) -> tuple[int, int]:
+        """The counter, 0 to 2**bits - 1, and the instant it stood there (CLOCK_MONOTONIC ns). Raises InputError when
+        the device is lost."""
+        ...
+
+    def close(self) -> None:
+        """Release the device; never raises, may be called twice, ends a waiting `read`."""
         ...
