@@ -120,7 +120,8 @@ class EncoderAxis:
             return self._begin_anew(at_ns)
         step = (counter - self._counter + self._modulus // 2) % self._modulus - self._modulus // 2
         self._counter = counter
-        if abs(step) > self._reach(at_ns - last.at_ns):
+        reach = self._reach(at_ns - last.at_ns)
+        if abs(step) > reach or reach >= self._modulus // 2:  # in such a gap the counter may have wrapped unseen
             return self._begin_anew(at_ns)
         self._samples.append(_Sample(last.place + step, at_ns))
         self._measure_speed()

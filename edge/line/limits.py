@@ -89,15 +89,19 @@ class Limits:
     def _reached(self) -> Trip | None:
         bounds = self._bounds
         rows = (
-            ("unconfirmed_rejects", self.unconfirmed, "rejects not seen by the confirm sensor"),
-            ("missed_deadlines", self.misses, "verdicts or gate actions late in a row"),
-            ("unknown_in_a_row", self.unknowns, "parts without a verdict in a row"),
-            ("consecutive_rejects", self.rejects, "rejects in a row"),
-            ("window_rejects", sum(self._window), f"rejects among the last {bounds.window_parts} parts"),
+            ("unconfirmed_rejects", self.unconfirmed, "reject", "not seen by the confirm sensor"),
+            ("missed_deadlines", self.misses, "late verdict or gate action", "in a row"),
+            ("unknown_in_a_row", self.unknowns, "part", "without a verdict in a row"),
+            ("consecutive_rejects", self.rejects, "reject", "in a row"),
+            ("window_rejects", sum(self._window), "reject", f"among the last {bounds.window_parts} parts"),
         )
         trips = [
-            Trip(LimitAction.WARN if name in bounds.warns else LimitAction.STOP, count, f"{count} {words}")
-            for name, count, words in rows
+            Trip(
+                LimitAction.WARN if name in bounds.warns else LimitAction.STOP,
+                count,
+                f"{count} {noun}{'s' if count > 1 else ''} {words}",
+            )
+            for name, count, noun, words in rows
             if 0 < getattr(bounds, name) <= count
         ]
         stops = [trip for trip in trips if trip.action is LimitAction.STOP]

@@ -41,14 +41,10 @@ kind = "belt"
 [trigger]
 {trigger}
 [travel]
-trigger_to_gate_ms = 300
-decide_before_ms = 100
-lead_ms = 10
-pitch_ms = {pitch}
+{travel}
 [gate]
 {gate}
-pulse_ms = {pulse}
-late_tolerance_ms = {tolerance}
+{slot}
 rest = "{rest}"
 [line_permit]
 {permit}
@@ -56,7 +52,19 @@ rest = "{rest}"
 consecutive_rejects = 0
 unknown_in_a_row = {unknown_in_a_row}
 missed_deadlines = 0
+{more}
 """
+TRAVEL = "trigger_to_gate_ms = 300\ndecide_before_ms = 100\nlead_ms = 10\npitch_ms = {pitch}"
+SLOT = "pulse_ms = {pulse}\nlate_tolerance_ms = {tolerance}"
+# the same belt in counts of an encoder: 10 in a millisecond
+COUNTED_TRAVEL = """mode = "encoder"
+trigger_to_gate_counts = 3000
+decide_before_counts = 1000
+lead_ms = 10
+pitch_counts = 1400
+max_counts_per_s = 10000"""
+COUNTED_SLOT = "pulse_counts = 800\nlate_tolerance_counts = 300"
+ENCODER = '[encoder]\nkind = "simulated"\ncounts_per_s = 10000\nbits = 16'
 SIMULATED = f'kind = "simulated"\npitch_ms = {PITCH_MS}\njitter_ms = 4'
 
 
@@ -93,9 +101,11 @@ class Bench:
 def station_file(folder: Path, **keys: object) -> Station:
     """The station of `TEXT` with these parts, written to the folder and loaded."""
     values: dict[str, object] = {"trigger": SIMULATED, "pitch": 140, "pulse": 80, "tolerance": 30}
-    values |= {"rest": "reject", "unknown_in_a_row": 0, "mode": "inspect"}
+    values |= {"rest": "reject", "unknown_in_a_row": 0, "mode": "inspect", "more": ""}
+    values |= keys
+    values = {"travel": TRAVEL.format(**values), "slot": SLOT.format(**values)} | values
     path = folder / "station.toml"
-    path.write_text(TEXT.format(**(values | keys)))
+    path.write_text(TEXT.format(**values))
     return load(path)
 
 
@@ -120,7 +130,8 @@ def relay_bench(folder: Path, **keys: object) -> Iterator[Bench]:
 
 @contextmanager
 def modbus_bench(folder: Path, *, wired_trigger: bool = False, **keys: object) -> Iterator[Bench]:
-    """Gate and permit are coils 0 and 1 of a libmodbus device without a watchdog; input 0 may be the trigger."""
+    """Gate and permit are coils 0 and 1 of a libmodbus device without a watchdog; input 0 may be the trigger.
+    In `more`, DEVICE stands for the keys that address it."""
     with ModbusServer() as server:
         device = f'kind = "modbus"\nhost = "127.0.0.1"\nport = {server.port}\n'
 
@@ -132,6 +143,7 @@ def modbus_bench(folder: Path, *, wired_trigger: bool = False, **keys: object) -
 
         if wired_trigger:
             keys["trigger"] = f"{device}input = 0\npoll_ms = 10\ntimeout_ms = 500"
+        keys["more"] = str(keys.get("more", "")).replace("DEVICE", f"{device}timeout_ms = 500\npoll_ms = 10\n")
         station = station_file(folder, gate=output(0), permit=output(1), **keys)
         yield Bench(station, levels(0), levels(1), watchdog=False, modbus=server)
 

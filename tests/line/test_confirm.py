@@ -1,0 +1,72 @@
+"""The confirm sensor: a reject that was seen, one that was not, and a part that nobody rejected."""
+
+from __future__ import annotations
+
+from edge.clock import MS
+from edge.line.confirm import Confirm
+from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
+
+AFTER, WINDOW = 60 * MS, 25 * MS
+
+
+def ended(part_id: int) -> GateEvent:
+    return GateEvent(0, part_id, 0, 0, 0, 0, 0, 0, 0, 0, GateOutcome.FIRED, Kind.REJECT, Reason.DEFECT)
+
+
+def confirm(*rejected_at_ms: int, counts: bool = True) -> Confirm:
+    made = Confirm(AFTER, WINDOW)
+    for part_id, at_ms in enumerate(rejected_at_ms, 1):
+        made.expect(part_id, at_ms * MS, counts)
+    return made
+
+
+def test_a_reject_that_is_seen_in_its_window_ends_with_the_time_it_was_seen() -> None:
+    made = confirm(100)
+    assert made.seen(140 * MS)
+    made.ended(ended(1))
+    assert [(event.sensed, event.sensed_ns) for event in made.settled(141 * MS)] == [(Sensed.SEEN, 140 * MS)]
+    assert len(made) == 0
+
+
+def test_the_end_of_a_reject_waits_until_it_can_be_seen_no_more() -> None:
+    made = confirm(100)
+    made.ended(ended(1))
+    assert made.settled(185 * MS) == [] and made.next_ns() == 185 * MS + 1
+    assert [event.sensed for event in made.settled(185 * MS + 1)] == [Sensed.MISSED]
+    assert made.next_ns() is None
+
+
+def test_one_sighting_confirms_one_reject_the_older_first() -> None:
+    made = confirm(100, 120)
+    assert made.seen(170 * MS)
+    made.ended(ended(1))
+    made.ended(ended(2))
+    assert [(event.part_id, event.sensed) for event in made.settled(300 * MS)] == [
+        (1, Sensed.SEEN),
+        (2, Sensed.MISSED),
+    ]
+
+
+def test_a_bouncing_sensor_sees_its_part_again_and_alarms_nobody() -> None:
+    made = confirm(100)
+    assert made.seen(140 * MS) and made.seen(143 * MS)
+
+
+def test_what_nobody_rejected_is_an_alarm_unless_the_zone_was_unknown() -> None:
+    made = confirm()
+    assert not made.seen(500 * MS)
+    made.unsure(500 * MS)
+    assert made.seen(590 * MS)
+    assert not made.seen(500 * MS + AFTER + 2 * WINDOW + 1)
+
+
+def test_a_released_part_waits_for_nothing() -> None:
+    made = confirm()
+    made.ended(ended(7))
+    assert made.settled(0) == [ended(7)]
+
+
+def test_touching_parts_may_be_seen_as_one() -> None:
+    made = confirm(100, counts=False)
+    made.ended(ended(1))
+    assert [event.sensed for event in made.settled(300 * MS)] == [Sensed.UNWATCHED]
