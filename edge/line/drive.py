@@ -196,8 +196,10 @@ class Drive:
             self._act(WritePermit(wanted))
 
     def _gate_stands_ready(self, now_ns: int) -> bool:
-        """A belt with an unknown zone starts only in front of a gate that already rejects."""
-        return self.levels.active is self._holds(now_ns)
+        """A belt with an unknown zone starts only in front of a gate that already rejects; one that stopped with a known
+        part before the gate goes on as it stood."""
+        goes_on = self._axis.measured and self._readiness.zone_known
+        return goes_on or self.levels.active is self._holds(now_ns)
 
     def _permit_written(self, event: PermitWritten, now_ns: int) -> None:
         self._beat_ns[Which.PERMIT] = now_ns
