@@ -25,7 +25,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-from edge.infer.ort import INPUT_NAME
+from edge.infer.contract import INPUT_NAME
 
 FEWEST_CHANNELS = 16  # a convolution with fewer outputs is a head, or not worth it
 QUANTIZED = ("Conv", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "Resize", "Slice")

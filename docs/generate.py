@@ -68,7 +68,7 @@ def _sections() -> Iterator[str]:
     yield _section("[travel]", station.TimeTravel)
     yield _section('[travel] with mode = "encoder"', station.EncoderTravel, without=("mode",))
     yield from _kinds("[encoder]", ENCODERS)
-    yield "## `[engine]`\n\n" + _section('kind = "ort"', options.OrtEngine, level=3, without=("kind",))
+    yield from _kinds("[engine]", (options.OrtEngine, options.OvEngine))
     yield (
         "## `[recipes]`\n\nA number that a PLC may select = the name of an installed product. "
         "Without recipes, `station.product` names the only one."

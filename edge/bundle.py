@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from edge.durable import write_whole
 from edge.errors import BundleError, JournalError
 from edge.manifest import MODEL_NAME, Evidence, Manifest, ModelEntry, from_json, to_json
+from edge.weights import keeps_weights_elsewhere
 
 __all__ = [
     "AcceptancePicture",
@@ -57,12 +58,6 @@ _HEADER = len(MAGIC) + _KEY_ID + _SIGNATURE
 _MANIFEST, _REPORT, _TABLE = "manifest.json", "report.html", "acceptance/acceptance.csv"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same input and key give the same bytes
 _LOCAL_HEADER = 30  # bytes of a zip's local file header before the name
-
-# Every tensor with external data names its file under the key "location". ONNX Runtime, given bytes, would look for
-# that file in the working folder; so such a model is refused here, without a parser: the key's letters after their
-# length (in every spelling of the length that protobuf allows) do not stand in a model otherwise.
-_EXTERNAL = b"location"
-_ITS_LENGTH = re.compile(rb"(?:\x08|\x88\x80{0,8}\x00)\Z")
 
 
 class KeyRing(dict[bytes, Ed25519PublicKey]):
@@ -314,7 +309,7 @@ def _check_content(manifest: Manifest, places: Mapping[str, _Place], body: bytes
         if place.digest.hex() != entry.sha256:
             raise BundleError(f"{path}: {entry.file} is not the model of the manifest; compile the bundle again")
         start = place.offset - _HEADER
-        if _has_external_data(body, start, start + place.size):
+        if keeps_weights_elsewhere(body, start, start + place.size):
             raise BundleError(f"{path}: {entry.file} keeps weights in another file; export it as one file")
     table = places[_TABLE]
     start = table.offset - _HEADER
@@ -323,15 +318,6 @@ def _check_content(manifest: Manifest, places: Mapping[str, _Place], body: bytes
     if pictures != stored:
         wrong = ", ".join(sorted(pictures ^ stored)[:5])
         raise BundleError(f"{path}: pictures and acceptance.csv disagree about {wrong}; compile the bundle again")
-
-
-def _has_external_data(body: bytes, start: int, end: int) -> bool:
-    at = body.find(_EXTERNAL, start, end)
-    while at >= 0:
-        if _ITS_LENGTH.search(body, max(start, at - 10), at):
-            return True
-        at = body.find(_EXTERNAL, at + 1, end)
-    return False
 
 
 def _table(data: bytes, path: Path) -> list[tuple[str, str]]:

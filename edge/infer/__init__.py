@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from edge.records import Scores
 
-TABLE = {"ort": "edge.infer.ort:OrtEngine"}
+TABLE = {
+    "ort": "edge.infer.ort:OrtEngine",
+    "ov": "edge.infer.ov:OvEngine",
+}
 
 
 class Engine(Protocol):

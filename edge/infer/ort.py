@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,20 +12,15 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
 
 from edge import options
-from edge.clock import MS, Clock, SystemClock
-from edge.errors import ConfigError, EngineError
-from edge.pixels import FILL, STEP, InputSpec
+from edge.clock import Clock, SystemClock
+from edge.errors import EngineError
+from edge.infer.contract import INPUT_NAME, Contract, Floats, Tensor, buffers, contract_of, scores_of, warm_up
+from edge.pixels import FILL, InputSpec
 from edge.records import Scores
 
-INPUT_NAME = "image"
-INPUT_KEY = "kenpin.input"
-CLASSES_KEY = "kenpin.classes"
-# steady: this many runs in a row were not clearly faster than the best before them
-STEADY_RUNS = 5
-FASTER = 0.95
-WARM_UP_NS = 1_000 * MS
 # a folder that no file can be in, so that a model in memory never reads weights from beside the process
 NO_FOLDER = "/dev/null"
+KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 FOREIGN = (
     state.EngineError,
     state.EPFail,
@@ -43,17 +37,14 @@ FOREIGN = (
     ValueError,
 )
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A session with its geometry and the arrays that it reads from and writes into."""
+    """A session with its contract and the arrays that it reads from and writes into."""
 
     session: onnxruntime.InferenceSession
     binding: onnxruntime.SessionIOBinding
-    spec: InputSpec
-    classes: tuple[str, ...]
+    contract: Contract
     input: NDArray[np.uint8]
     outputs: dict[str, Floats]
 
@@ -78,37 +69,27 @@ class OrtEngine:
     @property
     def spec(self) -> InputSpec:
         """The geometry that the loaded model expects. Raises EngineError before `load`."""
-        return self._ready().spec
+        return self._ready().contract.spec
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
-        return self._ready().classes
+        return self._ready().contract.classes
 
     def load(self, model: bytes) -> None:
         """Build the session, check it against the student's contract and run it until its time is steady.
 
         Takes up to a second longer than the session's building. Raises EngineError; an earlier model then stays.
         """
-        session = _session(model, self._options.threads)
-        loaded = _bind(session)
-        self._warm_up(loaded)
+        loaded = _bind(_session(model, self._options.threads))
+        warm_up(lambda: _run(loaded), self._clock)
         self._loaded = loaded
 
     def infer(self) -> Scores:
-        """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call.
-
-        The score is passed on as it is, NaN too: the judge decides what may not be trusted.
-        """
+        """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call."""
         loaded = self._ready()
         _run(loaded)
-        outputs = loaded.outputs
-        return Scores(
-            float(outputs["score"][0]),
-            outputs["heat_map"][0],
-            outputs["embedding"][0],
-            outputs["class_scores"][0],
-        )
+        return scores_of(loaded.outputs)
 
     def close(self) -> None:
         """Free the session; never raises, may be called twice."""
@@ -118,18 +99,6 @@ class OrtEngine:
         if self._loaded is None:
             raise EngineError("no model is loaded: load one before the engine is used")
         return self._loaded
-
-    def _warm_up(self, loaded: Loaded) -> None:
-        """Run until no run is clearly faster than those before it: the first ones pay for pages and caches."""
-        until_ns = self._clock.now_ns() + WARM_UP_NS
-        best_ns: int | None = None
-        steady = 0
-        while steady < STEADY_RUNS and self._clock.now_ns() < until_ns:
-            began_ns = self._clock.now_ns()
-            _run(loaded)
-            took_ns = self._clock.now_ns() - began_ns
-            steady = 0 if best_ns is None or took_ns < FASTER * best_ns else steady + 1
-            best_ns = took_ns if best_ns is None else min(best_ns, took_ns)
 
 
 @contextmanager
@@ -157,68 +126,25 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 
+def _tensors(nodes: Sequence[onnxruntime.NodeArg]) -> list[Tensor]:
+    return [Tensor(node.name, KINDS.get(node.type, node.type), tuple(node.shape)) for node in nodes]
+
+
 def _bind(session: onnxruntime.InferenceSession) -> Loaded:
-    """Check the model's metadata, names, types and shapes; bind its input and outputs to arrays of our own."""
-    spec, classes = _metadata(session)
-    _check_tensors("input", session.get_inputs(), {INPUT_NAME: ("tensor(uint8)", spec.shape())})
-    wanted = _output_shapes(session, spec, classes)
-    _check_tensors("output", session.get_outputs(), {name: ("tensor(float)", wanted[name]) for name in wanted})
-    image = np.full(spec.shape(), FILL, np.uint8)
-    outputs: dict[str, Floats] = {name: np.zeros(shape, np.float32) for name, shape in wanted.items()}
+    """Check the model against the contract; bind its input and outputs to arrays of our own."""
+    contract = contract_of(
+        session.get_modelmeta().custom_metadata_map,
+        _tensors(session.get_inputs()),
+        _tensors(session.get_outputs()),
+    )
+    image = np.full(contract.spec.shape(), FILL, np.uint8)
+    outputs = buffers(contract)
     with _translated("binding the model's buffers"):
         binding = session.io_binding()
         binding.bind_ortvalue_input(INPUT_NAME, onnxruntime.OrtValue.ortvalue_from_numpy(image))
         for name, array in outputs.items():
             binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    outputs.setdefault("class_scores", np.zeros((1, 0), np.float32))
-    return Loaded(session, binding, spec, classes, image, outputs)
-
-
-def _metadata(session: onnxruntime.InferenceSession) -> tuple[InputSpec, tuple[str, ...]]:
-    values = session.get_modelmeta().custom_metadata_map
-    missing = [key for key in (INPUT_KEY, CLASSES_KEY) if key not in values]
-    if missing:
-        raise EngineError(f"the model's metadata lacks {' and '.join(missing)}; export it with edge-train")
-    try:
-        spec = InputSpec.from_json(values[INPUT_KEY])
-        classes = json.loads(values[CLASSES_KEY])
-    except (ConfigError, ValueError) as error:
-        raise EngineError(f"the model's metadata cannot be read: {error}; export it with edge-train") from error
-    if not isinstance(classes, list) or not all(isinstance(name, str) and name for name in classes):
-        raise EngineError(f"the model's {CLASSES_KEY} is no list of class names; export it with edge-train")
-    return spec, tuple(classes)
-
-
-def _output_shapes(
-    session: onnxruntime.InferenceSession, spec: InputSpec, classes: tuple[str, ...]
-) -> dict[str, tuple[int, ...]]:
-    """The outputs of a student with this input and these classes; the embedding's length is the model's own."""
-    shapes: dict[str, tuple[int, ...]] = {"score": (1,), "heat_map": (1, spec.height // STEP, spec.width // STEP)}
-    lengths = [tensor.shape[-1] for tensor in session.get_outputs() if tensor.name == "embedding" and tensor.shape]
-    length = lengths[0] if lengths and isinstance(lengths[0], int) and lengths[0] > 0 else 1
-    shapes["embedding"] = (1, length)
-    if len(classes) >= 2:
-        shapes["class_scores"] = (1, len(classes))
-    return shapes
-
-
-def _check_tensors(
-    role: str, found: list[onnxruntime.NodeArg], wanted: dict[str, tuple[str, tuple[int, ...]]]
-) -> None:
-    """Raise EngineError unless the model has exactly the tensors `wanted`: name -> (type, shape)."""
-    names = [tensor.name for tensor in found]
-    if sorted(names) != sorted(wanted):
-        raise EngineError(
-            f"the model's {role}s are {', '.join(names)}, a student of its classes has {', '.join(wanted)}; "
-            "export it with edge-train"
-        )
-    for tensor in found:
-        kind, shape = wanted[tensor.name]
-        if tensor.type != kind or tuple(tensor.shape) != shape:
-            raise EngineError(
-                f"the model's {role} {tensor.name!r} is {tensor.type} of shape {tensor.shape}, "
-                f"a student has {kind} of shape {list(shape)}; export it with edge-train"
-            )
+    return Loaded(session, binding, contract, image, outputs)
 
 
 def _run(loaded: Loaded) -> None:

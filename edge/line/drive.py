@@ -196,8 +196,8 @@ class Drive:
             self._act(WritePermit(wanted))
 
     def _gate_stands_ready(self, now_ns: int) -> bool:
-        """A belt with an unknown zone starts only in front of a gate that already rejects; one that stopped with a known
-        part before the gate goes on as it stood."""
+        """A belt with an unknown zone starts only in front of a gate that already rejects; a measured one that stopped
+        with a known part before the gate goes on as it stood."""
         goes_on = self._axis.measured and self._readiness.zone_known
         return goes_on or self.levels.active is self._holds(now_ns)
 
