@@ -6,21 +6,32 @@ from collections.abc import Iterable
 
 from calibration.evidence import Judged
 from edge import options
-from edge.infer.ort import OrtEngine
+from edge.infer import TABLE, Engine
 from edge.judge import judge
+from edge.kinds import find
 from edge.picture_set import Picture, read_image
 from edge.pixels import STEP, Pixels
 
 THREADS = 1  # as stations run it
+TARGET = "ort"  # what judges where nobody chose: it runs everywhere
+OPTIONS = {"ort": options.OrtEngine, "ov": options.OvEngine}
 
 
-def judge_pictures(model: bytes, pictures: Iterable[Picture], threshold: float) -> list[Judged]:
-    """Every picture through `edge.pixels`, the ONNX Runtime engine and `edge.judge`, in order.
+def engine_for(target: str) -> Engine:
+    """The device's engine of this kind, on one thread. Raises ConfigError for an unknown one or a missing library."""
+    made: type[Engine] = find(TABLE, target, "target")
+    return made(OPTIONS[target](kind=target, threads=THREADS))
+
+
+def judge_pictures(
+    model: bytes, pictures: Iterable[Picture], threshold: float, target: str = TARGET
+) -> list[Judged]:
+    """Every picture through `edge.pixels`, the engine of this target and `edge.judge`, in order.
 
     Raises EngineError for a model that is no student, ConfigError for a picture that cannot be read or lacks the
     region of interest.
     """
-    engine = OrtEngine(options.OrtEngine(kind="ort", threads=THREADS))
+    engine = engine_for(target)
     engine.load(model)
     pixels = Pixels(engine.spec)
     shape = (engine.spec.height // STEP, engine.spec.width // STEP)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import edge
 from calibration.evidence import Judged
-from calibration.judging import judge_pictures
+from calibration.judging import TARGET, judge_pictures
 from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
 from calibration.progress import watched
 from calibration.sample import sample
@@ -28,19 +28,19 @@ from compile.student import Student, lint
 from compile.tables import missed_table, trial_table
 from compile.verify import Change, Rule, Trial, changes, choose, trial
 from edge.clock import SECOND
-from edge.errors import ConfigError
+from edge.errors import BundleError, ConfigError
 from edge.manifest import PRODUCT_NAME, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
 from edge.pixels import to_input
 
 FP32_FILE, INT8_FILE = "models/fp32.onnx", "models/int8-x86.onnx"
-TARGET = "ort"
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most.
+    """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most; each of
+    the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship.
 
     Raises ConfigError for a product's name or an expiry that no bundle can carry.
     """
@@ -58,6 +58,7 @@ class Job:
     allow_unproven: bool = False
     acceptance_pictures: int = 12
     seed: int = 1
+    targets: tuple[str, ...] = (TARGET,)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PRODUCT_NAME, self.product):
@@ -109,8 +110,39 @@ def build(job: Job, console: Console) -> Built:
     for table in (trial_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
-    shipped, notes = choose(trials[0], trials[1] if int8 else None, no_int8, rule)
-    return _built(job, chosen, trials, shipped, notes)
+    shipped, notes = _chosen(job, trials, no_int8, rule)
+    return _built(job, chosen, trials, shipped, [*notes, *_agreement(trials)])
+
+
+def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:
+    """What ships for each target; a further target that cannot ship is left out with its reason."""
+    shipped: list[Trial] = []
+    notes: list[str] = []
+    for target in job.targets:
+        tried = {one.precision: one for one in trials if one.target == target}
+        try:
+            chosen, words = choose(tried["fp32"], tried.get("int8"), no_int8, rule)
+        except BundleError as error:
+            if target == job.targets[0]:
+                raise
+            chosen, words = [], [f"nothing ships: {error}"]
+        shipped += chosen
+        notes += words if len(job.targets) == 1 else [f"{target}: {word}" for word in words]
+    return shipped, notes
+
+
+def _agreement(trials: Sequence[Trial]) -> list[str]:
+    """By how much the engines differ on one model; different sums of the same network differ in the last digits."""
+    notes = []
+    for one in trials:
+        first = next(each for each in trials if each.precision == one.precision)
+        if one is not first:
+            pairs = zip(first.judged, one.judged, strict=True)
+            worst = max(abs(before.score - after.score) for before, after in pairs)
+            notes.append(
+                f"{one.precision.upper()} scores differ by at most {worst:.4f} between {first.target} and {one.target}"
+            )
+    return notes
 
 
 def check(job: Job, console: Console) -> None:
@@ -165,20 +197,24 @@ def _passed(found: Sequence[Change]) -> int:
 def _trials(
     job: Job, int8: bytes | None, words: str, rule: Rule, picture: Picture, console: Console
 ) -> list[Trial]:
-    """FP32 and, where there is one, INT8, both judged on the whole acceptance set and timed side by side."""
-    models = [job.student.model] + ([int8] if int8 else [])
-    judged = [_accepted(model, name, job, console) for model, name in zip(models, ("FP32", "INT8"), strict=False)]
-    with console.status("timing"):
-        times = median_ms(models, to_input(read_image(picture.path), job.student.spec))
-    trials = [trial("fp32", FP32_FILE, models[0], "the student as trained", judged[0], judged[0], rule, times[0])]
+    """FP32 and, where there is one, INT8 on every target, judged on the whole acceptance set and timed in turns."""
+    models = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
     if int8:
-        trials.append(trial("int8", INT8_FILE, int8, words, judged[1], judged[0], rule, times[1]))
-    return trials
+        models["int8"] = (INT8_FILE, int8, words)
+    each = [(target, precision) for target in job.targets for precision in models]
+    judged = [_accepted(models[precision][1], precision, target, job, console) for target, precision in each]
+    with console.status("timing"):
+        timed = [(target, models[precision][1]) for target, precision in each]
+        times = median_ms(timed, to_input(read_image(picture.path), job.student.spec))
+    return [
+        trial(precision, *models[precision], verdicts, judged[0], rule, ms, target)
+        for (target, precision), verdicts, ms in zip(each, judged, times, strict=True)
+    ]
 
 
-def _accepted(model: bytes, name: str, job: Job, console: Console) -> list[Judged]:
-    shown = watched(job.acceptance, f"acceptance, {name}", console)
-    return judge_pictures(model, shown, job.threshold.threshold)
+def _accepted(model: bytes, precision: str, target: str, job: Job, console: Console) -> list[Judged]:
+    shown = watched(job.acceptance, f"acceptance, {precision.upper()} on {target}", console)
+    return judge_pictures(model, shown, job.threshold.threshold, target)
 
 
 def _built(
@@ -205,7 +241,7 @@ def _entry(one: Trial, threshold: float) -> ModelEntry:
     return ModelEntry(
         file=one.file,
         sha256=sha256(one.model).hexdigest(),
-        target=TARGET,
+        target=one.target,
         precision=one.precision,
         threshold=threshold,
         evidence=one.evidence,

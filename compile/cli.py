@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from calibration.evidence import sentence
+from calibration.judging import TARGET
 from calibration.threshold import read_threshold
 from compile.build import Built, Job, build, created_ns
 from compile.keys import make_keys, read_key, readable_by_others
@@ -54,6 +55,9 @@ def bundle(
     expires: Annotated[str | None, typer.Option(help="ISO time with zone: 2027-01-31T00:00:00Z")] = None,
     int8_only: Annotated[bool, typer.Option("--int8-only", help="no FP32 model in the bundle")] = False,
     allow_unproven: Annotated[bool, typer.Option(help="ship what misses the target, marked unproven")] = False,
+    target: Annotated[
+        list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov; may be repeated")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the choice of calibration pictures")] = 1,
 ) -> None:
     """Quantize a student, judge it on the locked set and sign the bundle; refuse where the evidence falls short."""
@@ -76,6 +80,7 @@ def bundle(
         allow_unproven=allow_unproven,
         acceptance_pictures=acceptance_pictures,
         seed=seed,
+        targets=tuple(dict.fromkeys(target or [TARGET])),
     )
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
@@ -92,7 +97,7 @@ def _tell(built: Built, out: Path, console: Console) -> None:
     console.print(sentence(built.manifest.models[0].evidence), soft_wrap=True)
     if not built.manifest.models[0].proven:
         console.print("[red]Not proven: the bound misses its target.[/red]")
-    shipped = ", then ".join(entry.precision.upper() for entry in built.manifest.models)
+    shipped = ", then ".join(f"{entry.precision.upper()} for {entry.target}" for entry in built.manifest.models)
     console.print(
         f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True
     )

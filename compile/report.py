@@ -145,7 +145,7 @@ def chart(trial: Trial, threshold: float) -> Chart:
         for bar in _bars(of_kind, kind)
     ]
     ticks = [(_x(tick), f"{tick:g}") for tick in TICKS]
-    return Chart(trial.precision.upper(), bars, ticks, _x(threshold))
+    return Chart(f"{trial.precision.upper()} on {trial.target}", bars, ticks, _x(threshold))
 
 
 def _bars(scores: Sequence[float], kind: str) -> list[Bar]:

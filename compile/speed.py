@@ -8,21 +8,23 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from edge import options
+from calibration.judging import engine_for
 from edge.clock import MS, Clock, SystemClock
-from edge.infer.ort import OrtEngine
+from edge.infer import Engine
 
 ROUNDS = 20
 RUNS = 5  # in a row, as on a line: a model that was just used finds its weights in the cache
 
 
-def median_ms(models: Sequence[bytes], image: NDArray[np.uint8], clock: Clock | None = None) -> list[float]:
-    """The median time of one inference of each model, in milliseconds, on one thread.
+def median_ms(
+    models: Sequence[tuple[str, bytes]], image: NDArray[np.uint8], clock: Clock | None = None
+) -> list[float]:
+    """The median time of one inference of each model on its target's engine, in milliseconds, on one thread.
 
     image: uint8 1 x H x W x C. Blocks for about 100 inferences of each model.
     """
     clock = clock or SystemClock()
-    engines = [_loaded(model, image) for model in models]
+    engines = [_loaded(target, model, image) for target, model in models]
     times: list[list[int]] = [[] for _ in engines]
     for _ in range(ROUNDS):
         for engine, taken in zip(engines, times, strict=True):
@@ -32,14 +34,14 @@ def median_ms(models: Sequence[bytes], image: NDArray[np.uint8], clock: Clock | 
     return [median(taken) / MS for taken in times]
 
 
-def _loaded(model: bytes, image: NDArray[np.uint8]) -> OrtEngine:
-    engine = OrtEngine(options.OrtEngine(kind="ort", threads=1))
+def _loaded(target: str, model: bytes, image: NDArray[np.uint8]) -> Engine:
+    engine = engine_for(target)
     engine.load(model)
     engine.input[...] = image
     return engine
 
 
-def _fastest_ns(engine: OrtEngine, clock: Clock) -> int:
+def _fastest_ns(engine: Engine, clock: Clock) -> int:
     """The fastest of a few runs in a row: the others met an interruption or a cold cache."""
     best = 0
     for _ in range(RUNS):

@@ -19,7 +19,7 @@ def trial_table(trials: Sequence[Trial]) -> Table:
     for trial in trials:
         evidence = trial.evidence
         table.add_row(
-            trial.precision,
+            f"{trial.precision} {trial.target}",
             f"{len(trial.model) / 1e6:.1f}",
             f"{trial.ms:.2f}",
             f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
@@ -35,7 +35,7 @@ def missed_table(trials: Sequence[Trial]) -> Table | None:
     if not rows:
         return None
     table = Table(title="Missed defects: scores")
-    for name in ("picture", "label", "group", *(trial.precision for trial in trials)):
+    for name in ("picture", "label", "group", *(f"{trial.precision} {trial.target}" for trial in trials)):
         table.add_column(name)
     for row in rows[:ROWS]:
         table.add_row(row[0].name, row[0].label, row[0].group, *(f"{one.score:.4f}" for one in row))

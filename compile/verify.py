@@ -36,7 +36,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """One model after acceptance: its bytes, what it judged, and `refusal`, why it must not ship ("" = it may).
+    """One model after acceptance on the engine of its target: its bytes, what it judged, and `refusal`, why it must
+    not ship ("" = it may).
 
     `ms` is the median time of an inference on one thread of this machine.
     """
@@ -50,6 +51,7 @@ class Trial:
     ms: float
     changes: Sequence[Change] = field(default_factory=tuple)
     refusal: str = ""
+    target: str = "ort"
 
     @property
     def proven(self) -> bool:
@@ -92,12 +94,13 @@ def trial(
     reference: Sequence[Judged],
     rule: Rule,
     ms: float,
+    target: str = "ort",
 ) -> Trial:
-    """The trial of a model that judged the acceptance set; `reference` is what FP32 judged."""
+    """The trial of a model that judged the acceptance set; `reference` is what FP32 judged on ONNX Runtime."""
     evidence = evidence_of(judged, rule.confidence, rule.target_escape)
     found = changes(reference, judged, rule.threshold)
     refused = refusal(evidence, found, rule.allow_unproven)
-    return Trial(precision, file, model, words, judged, evidence, ms, found, refused)
+    return Trial(precision, file, model, words, judged, evidence, ms, found, refused, target)
 
 
 def choose(fp32: Trial, int8: Trial | None, why_no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:

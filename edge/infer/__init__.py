@@ -1,10 +1,14 @@
 """Inference engines, chosen by kind."""
 
-from typing import Protocol
+from __future__ import annotations
+
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.clock import Clock
+from edge.pixels import InputSpec
 from edge.records import Scores
 
 TABLE = {
@@ -14,7 +18,14 @@ TABLE = {
 
 
 class Engine(Protocol):
-    """One loaded student. Built from its options model; used by one thread."""
+    """One loaded student. Built from its options model and, for tests, a Clock; used by one thread."""
+
+    def __init__(self, options: Any, clock: Clock | None = None) -> None: ...
+
+    @property
+    def spec(self) -> InputSpec:
+        """The geometry that the loaded model expects. Raises EngineError before `load`."""
+        ...
 
     @property
     def input(self) -> NDArray[np.uint8]:

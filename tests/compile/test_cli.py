@@ -25,7 +25,7 @@ def sets(tmp_path_factory):
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
     """A folder with a student and its threshold; INT8 counts as twice as fast, whatever this machine does."""
-    monkeypatch.setattr(build, "median_ms", lambda models, image: [2.0, 1.0][: len(models)])
+    monkeypatch.setattr(build, "median_ms", lambda models, image: ([2.0, 1.0] * len(models))[: len(models)])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     return with_student(monkeypatch, tmp_path, student())
 
@@ -67,6 +67,22 @@ def test_a_bundle_holds_both_models_with_evidence_and_what_a_device_needs(monkey
     assert (len(labels), set(labels)) == (12, {"ok", "spot"})
     told = capsys.readouterr().out
     assert "On 62 held-out defects from 6 groups, 0 missed: escape rate <= 4.7%" in told
+
+
+def test_each_target_is_proven_on_its_own_engine(monkeypatch, capsys, bench, sets):
+    pytest.importorskip("edge.infer.quiet_openvino")
+    assert compile_it(monkeypatch, bench, sets, "--target", "ort", "--target", "ov") == 0
+    manifest = opened(bench, sets).manifest
+    assert [(entry.target, entry.precision) for entry in manifest.models] == [
+        ("ort", "int8"),
+        ("ort", "fp32"),
+        ("ov", "int8"),
+        ("ov", "fp32"),
+    ]
+    assert len({entry.file for entry in manifest.models}) == 2, "both engines run the same files"
+    assert all(entry.evidence.defects == 62 and entry.proven for entry in manifest.models)
+    assert "scores differ by at most" in capsys.readouterr().out
+    assert compile_it(monkeypatch, bench, sets, "--target", "tpu", out=bench / "x.bundle") == 78
 
 
 def test_the_stored_pictures_get_on_the_device_the_verdicts_they_had(monkeypatch, bench, sets):
@@ -212,5 +228,5 @@ def test_numbers_of_the_time_are_medians_of_this_machine():
     from compile.speed import median_ms
 
     image = np.zeros((1, 64, 64, 3), np.uint8)
-    times = median_ms([student(), student()], image)
+    times = median_ms([("ort", student()), ("ort", student())], image)
     assert all(0 < time < 1_000 for time in times)
