@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,14 @@ from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
 from edge.infer.contract import INPUT_NAME, Contract, Floats, Tensor, buffers, contract_of, scores_of, warm_up
-from edge.infer.quiet_openvino import openvino
 from edge.pixels import FILL, InputSpec
 from edge.records import Scores
 from edge.weights import keeps_weights_elsewhere
+
+# Importing OpenVINO sends a report over the network where its telemetry package is found. A station keeps everything on
+# premises, so to OpenVINO that package is absent.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+openvino: Any = import_module("openvino")
 
 DEVICE = "CPU"
 KINDS = {"u8": "uint8", "f32": "float32"}
@@ -27,7 +33,7 @@ KINDS = {"u8": "uint8", "f32": "float32"}
 class Loaded:
     """A compiled model's request with its contract and the arrays that it reads from and writes into."""
 
-    request: openvino.InferRequest
+    request: Any  # openvino.InferRequest
     contract: Contract
     input: NDArray[np.uint8]
     outputs: dict[str, Floats]
@@ -113,7 +119,7 @@ def _settings(threads: int) -> dict[str, Any]:
     }
 
 
-def _contract(model: openvino.Model) -> Contract:
+def _contract(model: Any) -> Contract:
     """ONNX metadata come as runtime information below "framework"."""
     info = model.get_rt_info()
     stored = info["framework"] if "framework" in info else {}  # noqa: SIM401 - an RTMap has no get
@@ -135,7 +141,7 @@ def _shape(port: Any) -> tuple[object, ...]:
     return tuple(size.get_length() if size.is_static else str(size) for size in shape)
 
 
-def _bind(request: openvino.InferRequest, contract: Contract) -> Loaded:
+def _bind(request: Any, contract: Contract) -> Loaded:
     """Tensors over arrays of our own: nothing is copied around an inference."""
     image = np.full(contract.spec.shape(), FILL, np.uint8)
     outputs = buffers(contract)

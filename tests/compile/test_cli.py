@@ -70,7 +70,7 @@ def test_a_bundle_holds_both_models_with_evidence_and_what_a_device_needs(monkey
 
 
 def test_each_target_is_proven_on_its_own_engine(monkeypatch, capsys, bench, sets):
-    pytest.importorskip("edge.infer.quiet_openvino")
+    pytest.importorskip("edge.infer.ov")
     assert compile_it(monkeypatch, bench, sets, "--target", "ort", "--target", "ov") == 0
     manifest = opened(bench, sets).manifest
     assert [(entry.target, entry.precision) for entry in manifest.models] == [

@@ -36,7 +36,7 @@ CORE = {
     "typer",
 }
 # The one file that may name the library of an extra.
-EXTRAS = {"gi": {"edge/capture/gst.py"}}
+EXTRAS = {"gi": {"edge/capture/gst.py"}, "openvino": {"edge/infer/ov.py"}}
 
 WALL_CLOCK_CALLS = {"now", "today", "utcnow"}
 
