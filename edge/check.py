@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from edge.errors import ConfigError
 from edge.line.outputs.survival import refusals
+from edge.line.wiring import devices, unsteady
 from edge.options import (
     BeltCamera,
     CameraTrigger,
     CvCamera,
     FolderCamera,
     GstCamera,
+    AnyInput,
     ModbusInput,
+    ModbusRtuInput,
     PresenceTrigger,
+    SerialLineInput,
     SimulatedInput,
 )
 from edge.station import EncoderTravel, Station
@@ -32,13 +36,26 @@ def camera_error_ms(camera: FolderCamera | BeltCamera | CvCamera | GstCamera) ->
     return camera.captured_err_ms if isinstance(camera, CvCamera | GstCamera) else 0.0
 
 
+def input_error_ms(device: AnyInput) -> float:
+    """The stated error of an edge's time: how it is noticed, and what its contact may bounce."""
+    if isinstance(device, SimulatedInput):
+        return 0.0
+    if isinstance(device, ModbusInput):
+        noticed = device.poll_ms
+    elif isinstance(device, ModbusRtuInput):
+        noticed = max(device.poll_ms, device.exchange_ms) + device.exchange_ms
+    elif isinstance(device, SerialLineInput):
+        noticed = device.late_ms
+    else:
+        noticed = 10.0 if device.kernel_debounce_ms else 0.1
+    return noticed + device.debounce_ms
+
+
 def trigger_error_ms(station: Station) -> float:
     """The stated error of a part's birth time."""
     trigger = station.trigger
-    if isinstance(trigger, SimulatedInput):
-        return 0.0
-    if isinstance(trigger, ModbusInput):
-        return trigger.poll_ms + trigger.debounce_ms
+    if not isinstance(trigger, CameraTrigger | PresenceTrigger):
+        return input_error_ms(trigger)
     camera = next(camera for camera in station.camera if camera.name == trigger.camera)
     if isinstance(trigger, PresenceTrigger):
         fps = getattr(camera, "fps", None) or getattr(camera, "rate_hz", None) or 30.0
@@ -94,6 +111,11 @@ def _over_budget(name: str, budget: list[TimeError], half_ms: float) -> list[str
         f"{name}: stated time errors add up to {total:g} ms, over half the part pitch ({half_ms:g} ms), so a "
         f"verdict could meet the neighbour ({listed}); reduce them or set a larger travel.pitch_ms"
     ]
+
+
+def advice(station: Station) -> list[str]:
+    """What should be better, though the station may run with it."""
+    return [] if station.station.mode == "collect" else list(unsteady(devices(station)))
 
 
 def refuse(station: Station) -> None:

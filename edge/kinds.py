@@ -9,6 +9,7 @@ from edge.errors import ConfigError
 # The import name of a library that is not a core dependency -> what to install.
 EXTRAS = {
     "openvino": "pip install 'kenpin[openvino]'",
+    "gpiod": "pip install 'kenpin[gpio]'",
     "gi": "pip install 'kenpin[gstreamer]' (and the system packages gstreamer1.0-plugins-good, "
     "gir1.2-gst-plugins-base-1.0)",
 }

@@ -16,6 +16,34 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# --- what inputs and outputs have in common ---------------------------------------------------------------------
+
+
+class RtuUnit(Options):
+    """A unit on a serial Modbus bus. Devices that name the same `port` share it and must agree on its settings."""
+
+    port: str
+    baud: int = Field(default=9_600, ge=1_200, le=3_000_000)
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+    device_id: int = Field(default=1, ge=1, le=247)
+
+    @property
+    def exchange_ms(self) -> float:
+        """What the bytes and silences of one short request and its answer take on the wire."""
+        bits = (8 + 8 + 7) * 11
+        return bits * 1_000 / self.baud
+
+
+class GpioLine(Options):
+    """A line of a GPIO chip, by its number on the chip or by its name. `invert`: the wire is low when active."""
+
+    chip: str = "/dev/gpiochip0"
+    line: Annotated[int, Field(ge=0, le=65_535)] | str
+    invert: bool = False
+    bias: Literal["as_is", "disabled", "pull_up", "pull_down"] = "as_is"
+
+
 # --- cameras ----------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +143,41 @@ class ModbusInput(Options):
     timeout_ms: Milliseconds = 200.0
 
 
+class ModbusRtuInput(RtuUnit):
+    """A discrete input polled over a serial Modbus bus. Where outputs share the bus they go first, but wait for a
+    poll that is under way: about 20 ms at 9600 baud, 5 ms at 115200."""
+
+    kind: Literal["modbus_rtu"]
+    input: Register
+    invert: bool = False
+    debounce_ms: float = Field(default=3.0, ge=0)
+    poll_ms: Milliseconds = 20.0
+    timeout_ms: Milliseconds = 200.0
+
+
+class GpioInput(GpioLine):
+    """A GPIO line whose edges the kernel stamps. `debounce_ms` is done here, on those times, and costs no
+    precision; `kernel_debounce_ms` lets driver or kernel do it, which spares a bouncing contact's interrupts but
+    knows an edge to 10 ms only."""
+
+    kind: Literal["gpio"]
+    debounce_ms: float = Field(default=3.0, ge=0)
+    kernel_debounce_ms: float = Field(default=0.0, ge=0, le=1_000)
+
+
+class SerialLineInput(Options):
+    """A modem line of a serial port as an input, waited for in the kernel. RTS and DTR are raised and may feed a
+    contact. An edge is noticed at most `late_ms` after it happened: some milliseconds over USB, see the adapter's
+    manual. Keep `debounce_ms` above it, or a bounce that woke nobody in between counts as a lost edge."""
+
+    kind: Literal["serial_line"]
+    port: str
+    line: Literal["cts", "dsr", "dcd", "ri"] = "cts"
+    invert: bool = False
+    debounce_ms: float = Field(default=5.0, ge=0)
+    late_ms: Milliseconds = 4.0
+
+
 class CameraTrigger(Options):
     """No photo-eye: every frame of the named camera is one part (replay, or a camera that triggers itself)."""
 
@@ -137,8 +200,9 @@ class PresenceTrigger(Options):
     debounce_frames: int = Field(default=2, ge=1, le=50)
 
 
-LineInput = Annotated[SimulatedInput | ModbusInput, Field(discriminator="kind")]
-Trigger = Annotated[SimulatedInput | ModbusInput | CameraTrigger | PresenceTrigger, Field(discriminator="kind")]
+AnyInput = SimulatedInput | ModbusInput | ModbusRtuInput | GpioInput | SerialLineInput
+LineInput = Annotated[AnyInput, Field(discriminator="kind")]
+Trigger = Annotated[AnyInput | CameraTrigger | PresenceTrigger, Field(discriminator="kind")]
 
 
 # --- encoders ---------------------------------------------------------------------------------------------------
@@ -187,15 +251,41 @@ class MemoryOutput(OutputOptions):
     kind: Literal["memory"]
 
 
-class ModbusOutput(OutputOptions):
+class CoilOptions(OutputOptions):
+    """One coil of a Modbus device: echo compared, no retries.
+
+    `watchdog_value` is written to the holding register `watchdog_register` whenever the device is opened, and must
+    stand in `watchdog_check_register` then (without one: in the same). `owner_register` is a holding register kept
+    free for this station: it holds this process's mark, and another mark is a second master.
+    """
+
+    coil: Register
+    timeout_ms: Milliseconds = 100.0
+    watchdog_register: Register | None = None
+    watchdog_value: Register | None = None
+    watchdog_check_register: Register | None = None
+    owner_register: Register | None = None
+
+
+class ModbusOutput(CoilOptions):
     """One coil over Modbus TCP on a connection of its own: echo compared, no retries."""
 
     kind: Literal["modbus"]
     host: str
     port: Port = 502
     device_id: int = Field(default=1, ge=0, le=255)
-    coil: Register
-    timeout_ms: Milliseconds = 100.0
+
+
+class ModbusRtuOutput(CoilOptions, RtuUnit):
+    """One coil over a serial Modbus bus, which several devices of the station may share."""
+
+    kind: Literal["modbus_rtu"]
+
+
+class GpioOutput(OutputOptions, GpioLine):
+    """A GPIO line. What it does when its owner dies is the driver's business: give it a pull resistor."""
+
+    kind: Literal["gpio"]
 
 
 class SerialBytesOutput(OutputOptions):
@@ -219,7 +309,8 @@ class SerialLineOutput(OutputOptions):
     line: Literal["rts", "dtr"] = "rts"
 
 
-Output = Annotated[MemoryOutput | ModbusOutput | SerialBytesOutput | SerialLineOutput, Field(discriminator="kind")]
+AnyOutput = MemoryOutput | ModbusOutput | ModbusRtuOutput | SerialBytesOutput | SerialLineOutput | GpioOutput
+Output = Annotated[AnyOutput, Field(discriminator="kind")]
 
 
 # --- engines ----------------------------------------------------------------------------------------------------

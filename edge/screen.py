@@ -79,6 +79,8 @@ def print_check(station: Station, manifests: dict[int, Manifest]) -> None:
     if identity.mode != "collect" and station.gate is not None and station.travel is not None:
         console.print(_budget_table(station, station.travel.shortest_pitch_ms / 2))
         console.print(_output_table(station))
+    for words in check.advice(station):
+        print(f"advice: {words}")
     print("the station may run")
 
 

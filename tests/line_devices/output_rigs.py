@@ -19,11 +19,19 @@ from edge.clock import SystemClock
 from edge.kinds import find
 from edge.line.outputs import TABLE
 from edge.line.outputs.level import LevelOutput
-from edge.options import MemoryOutput, ModbusOutput, SerialBytesOutput, SerialLineOutput
-from tests.peers import ModbusServer, PtyPair, RelayBoard, RelayEdge
+from edge.options import (
+    GpioOutput,
+    MemoryOutput,
+    ModbusOutput,
+    ModbusRtuOutput,
+    SerialBytesOutput,
+    SerialLineOutput,
+)
+from tests.peers import GpioChip, ModbusServer, PtyPair, RelayBoard, RelayEdge, gpio_chip
 
 COIL = 7
 CHANNEL = 2
+PIN = 1
 
 
 class Rig(Protocol):
@@ -90,6 +98,54 @@ class ModbusRig:
     def plug(self) -> None:
         self.server.start(self.server.port)
         self.server.set_coil(COIL, True)
+
+
+class RtuRig:
+    confirms = True
+    losable = True
+
+    def __init__(self, pty: PtyPair, server: ModbusServer) -> None:
+        self._pty = pty
+        self.server = server
+
+    def output(self, invert: bool = False) -> LevelOutput:
+        options = ModbusRtuOutput(
+            kind="modbus_rtu", port=self._pty.device, coil=COIL, invert=invert, timeout_ms=250
+        )
+        return _built("modbus_rtu", options)
+
+    def level(self) -> bool:
+        return self.server.coil(COIL)
+
+    def unplug(self) -> None:
+        self._pty.unplug()
+        self.server.stop()
+
+    def plug(self) -> None:
+        self._pty.plug()
+        self.server.start()
+        self.server.set_coil(COIL, True)
+
+
+class GpioRig:
+    confirms = True
+    losable = True
+
+    def __init__(self, chip: GpioChip) -> None:
+        self._chip = chip
+
+    def output(self, invert: bool = False) -> LevelOutput:
+        return _built("gpio", GpioOutput(kind="gpio", chip=self._chip.path, line=PIN, invert=invert))
+
+    def level(self) -> bool:
+        return self._chip.level(PIN)
+
+    def unplug(self) -> None:
+        self._chip.unplug()
+
+    def plug(self) -> None:
+        self._chip.plug()
+        self._chip.pull(PIN, True)
 
 
 class RelayRig:
@@ -192,6 +248,18 @@ def _modbus(_: pytest.MonkeyPatch) -> Iterator[Rig]:
         yield ModbusRig(server)
 
 
+@contextmanager
+def _modbus_rtu(_: pytest.MonkeyPatch) -> Iterator[Rig]:
+    with PtyPair() as pty, ModbusServer(pty.peer) as server:
+        yield RtuRig(pty, server)
+
+
+@contextmanager
+def _gpio(_: pytest.MonkeyPatch) -> Iterator[Rig]:
+    with gpio_chip() as chip:
+        yield GpioRig(chip)
+
+
 def _relay(board: str) -> Callable[[pytest.MonkeyPatch], Any]:
     @contextmanager
     def wired(_: pytest.MonkeyPatch) -> Iterator[Rig]:
@@ -217,6 +285,8 @@ def _line(patch: pytest.MonkeyPatch) -> Iterator[Rig]:
 RIGS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
     "memory": _memory,
     "modbus": _modbus,
+    "modbus_rtu": _modbus_rtu,
+    "gpio": _gpio,
     "serial_bytes lcus": _relay("lcus"),
     "serial_bytes kmtronic": _relay("kmtronic"),
     "serial_bytes numato": _relay("numato"),

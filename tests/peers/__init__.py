@@ -1,4 +1,5 @@
-"""Real peers for the tests: a libmodbus device in C, pseudo-terminal pairs by socat, relay boards that listen.
+"""Real peers for the tests: a libmodbus device in C, pseudo-terminal pairs by socat, relay boards that listen,
+a GPIO chip.
 
     with ModbusServer() as server, PtyPair() as pty, RelayBoard(pty.peer, "lcus") as board: ...
 
@@ -6,8 +7,22 @@ A peer that cannot be built or started fails the test where CI is set, and skips
 """
 
 from tests.peers.boards import RelayBoard, RelayEdge
+from tests.peers.gpio import GpioChip, gpio_chip
 from tests.peers.modbus import CoilEdge, ModbusServer
+from tests.peers.modem import ModemPort
 from tests.peers.pty_pair import PtyPair
 from tests.peers.waiting import eventually, hurry, punctual
 
-__all__ = ["CoilEdge", "ModbusServer", "PtyPair", "RelayBoard", "RelayEdge", "eventually", "hurry", "punctual"]
+__all__ = [
+    "CoilEdge",
+    "GpioChip",
+    "ModbusServer",
+    "ModemPort",
+    "PtyPair",
+    "RelayBoard",
+    "RelayEdge",
+    "eventually",
+    "gpio_chip",
+    "hurry",
+    "punctual",
+]

@@ -31,10 +31,12 @@ class CoilEdge(NamedTuple):
 
 
 class ModbusServer:
-    """A Modbus TCP device on 127.0.0.1. A stopped one may start again on its port."""
+    """A Modbus TCP device on 127.0.0.1, or unit 1 on the serial port `bus` (RTU). A stopped one may start again on
+    its port."""
 
-    def __init__(self) -> None:
+    def __init__(self, bus: str = "") -> None:
         self.port = 0
+        self._bus = bus
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._answers: queue.Queue[str] = queue.Queue()
@@ -50,7 +52,7 @@ class ModbusServer:
     def start(self, port: int = 0) -> None:
         """Start listening; all coils and inputs are low. The log of an earlier run is kept."""
         self._process = subprocess.Popen(
-            [_binary(), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [_binary(), self._bus or str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         hurry(self._process.pid)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="modbus-server-log")
@@ -75,10 +77,27 @@ class ModbusServer:
         """The level of a coil now."""
         return bool(self._ask(f"read {address}")[0])
 
+    def register(self, address: int) -> int:
+        """The value of a holding register now."""
+        return self._ask(f"held {address}")[0]
+
+    def set_register(self, address: int, value: int) -> None:
+        """Set a holding register as a second master would."""
+        self._ask(f"register {address} {value}")
+
+    def keep_register(self, address: int) -> None:
+        """From now on writes to this holding register are echoed, and do nothing."""
+        self._ask(f"keep {address}")
+
+    def mirror(self) -> None:
+        """From now on a coil that is written sets the discrete input of the same number."""
+        self._ask("mirror")
+
     def misbehave(self, kind: str, count: int = 0, ms: int = 0) -> None:
         """Let the next `count` requests (0 = all) go wrong: late, wrong_value, wrong_address, wrong_unit,
-        wrong_transaction, exception, silent, close, garbage, twice, dribble or stuck (echoes a coil write
-        without doing it); `ms` delays late and each byte of dribble."""
+        wrong_transaction (TCP), bad_checksum (RTU), exception, silent (obeys), unheard (does not), close (TCP),
+        garbage, twice, dribble or stuck (echoes a write without doing it); `ms` delays late and each byte of
+        dribble."""
         self._ask(f"misbehave {kind} {count} {ms}")
 
     def behave(self) -> None:

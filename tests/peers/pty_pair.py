@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.peers.waiting import eventually, missing
+from tests.peers.waiting import eventually, hurry, missing
 
 
 class PtyPair:
@@ -35,6 +35,7 @@ class PtyPair:
             shutil.rmtree(self._folder)
             missing("no socat: install socat")
         self._socat = subprocess.Popen(["socat", self._end(self.device), self._end(self.peer)])
+        hurry(self._socat.pid)  # a cable does not wait for its turn
         paths = (Path(self.device), Path(self.peer))
         eventually(lambda: all(path.exists() for path in paths), "socat makes its pseudo-terminals")
 

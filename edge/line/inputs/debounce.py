@@ -29,6 +29,11 @@ class Debounce:
         self._new_since_ns: int | None = None
         self._back_since_ns: int | None = None
 
+    @property
+    def due_ns(self) -> int | None:
+        """When a sample of the new level completes a change that is in progress."""
+        return None if self._new_since_ns is None else self._new_since_ns + self._debounce_ns
+
     def feed(self, level: bool, from_ns: int, to_ns: int) -> Change | None:
         """The change that this sample completes, if any; samples come in order."""
         if level == self.level:

@@ -1,4 +1,4 @@
-"""A discrete input polled over Modbus TCP; an edge is known as well as the polls around it."""
+"""A discrete input of a Modbus device, polled; an edge is known as well as the polls around it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from edge.clock import MS, SECOND, Clock
 from edge.errors import InputError
 from edge.line.inputs.debounce import Change, Debounce
 from edge.line.inputs.pacing import Pacer
-from edge.line.modbus_tcp import ModbusLink
+from edge.line.modbus_link import ModbusLink
+from edge.line.modbus_tcp import tcp_link
 from edge.records import Edge, TimeSource
 
 _GAP_IN_POLLS = 10
 
 
-class ModbusInput:
+class PolledInput:
     """Polls every `poll_ms` while `wait` runs; a level shorter than the poll interval can be missed.
 
     Two polls further apart than ten intervals (a stopped process, a resent packet) are a lost device: a part may
@@ -27,16 +28,16 @@ class ModbusInput:
     `wait` and `close` may run in two threads. `wait` overruns its timeout by one request at most (`timeout_ms`).
     """
 
-    def __init__(self, options: options.ModbusInput, clock: Clock) -> None:
+    def __init__(
+        self, link: ModbusLink, options: options.ModbusInput | options.ModbusRtuInput, clock: Clock
+    ) -> None:
         self._address = options.input
         self._invert = options.invert
         self._poll_ns = round(options.poll_ms * MS)
         self._debounce_ns = round(options.debounce_ms * MS)
         self._clock = clock
         self._pacer = Pacer(clock)
-        self._link = ModbusLink(
-            options.host, options.port, options.device_id, options.timeout_ms, clock, InputError
-        )
+        self._link = link
         self._in_use = threading.Lock()
         self._debounce = Debounce(False, 0, self._debounce_ns)
         self._next_poll_ns = 0
@@ -106,3 +107,11 @@ class ModbusInput:
         at_ns = (change.from_ns + change.to_ns) // 2
         err_ns = (change.to_ns - change.from_ns + 1) // 2
         return Edge(change.level, at_ns, err_ns, TimeSource.POLL, self._rises)
+
+
+class ModbusInput(PolledInput):
+    """Over Modbus TCP, on a connection of its own."""
+
+    def __init__(self, options: options.ModbusInput, clock: Clock) -> None:
+        link = tcp_link(options.host, options.port, options.device_id, options.timeout_ms, clock, InputError)
+        super().__init__(link, options, clock)

@@ -5,6 +5,8 @@ from typing import Protocol
 TABLE = {
     "memory": "edge.line.outputs.memory:MemoryOutput",
     "modbus": "edge.line.outputs.modbus:ModbusOutput",
+    "modbus_rtu": "edge.line.outputs.modbus_rtu:ModbusRtuOutput",
+    "gpio": "edge.line.outputs.gpio:GpioOutput",
     "serial_bytes": "edge.line.outputs.serial_bytes:SerialBytesOutput",
     "serial_line": "edge.line.outputs.serial_line:SerialLineOutput",
 }

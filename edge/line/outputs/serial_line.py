@@ -6,7 +6,7 @@ from edge import options
 from edge.clock import Clock
 from edge.errors import OutputError
 from edge.line.outputs.level import LevelOutput
-from edge.line.outputs.serial_port import PortSettings, SerialPort, acquire, release
+from edge.line.serial_port import PortSettings, SerialPort, acquire, release
 
 
 class ModemLine:

@@ -5,14 +5,12 @@ The reasoning stands in docs/outputs.md; the claims that can be tried are tried 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from edge.errors import ConfigError
-from edge.options import MemoryOutput, ModbusOutput, SerialBytesOutput, SerialLineOutput
+from edge.line.wiring import conflicts, devices
+from edge.options import AnyOutput, CoilOptions
 from edge.station import Gate, Station
-
-AnyOutput = MemoryOutput | ModbusOutput | SerialBytesOutput | SerialLineOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,22 @@ _SURVIVAL = {
         boot="as the device starts, off for most; the line puts it to rest when it arms",
         rests_without_us=False,
     ),
+    "modbus_rtu": Survival(
+        eye_death=_EYE,
+        line_death="the coil keeps its level until the device's watchdog trips",
+        line_hang="the coil keeps its level until the device's watchdog trips",
+        cable="the coil keeps its level until the device's watchdog trips",
+        boot="as the device starts, off for most; the line puts it to rest when it arms",
+        rests_without_us=False,
+    ),
+    "gpio": Survival(
+        eye_death=_EYE,
+        line_death="as the chip's driver likes: the pin keeps its level, or floats and follows its pull resistor",
+        line_hang="the pin keeps its level",
+        cable="a cut wire follows its pull resistor, a chip behind USB or I2C keeps its pins",
+        boot="an input until the line arms it at rest: the pin follows its pull resistor",
+        rests_without_us=False,
+    ),
     "serial_bytes": Survival(
         eye_death=_EYE,
         line_death="the relay keeps its level; only a board with a watchdog lets it fall",
@@ -65,8 +79,8 @@ _SURVIVAL = {
     ),
 }
 
-# A watchdog that counts our writes can watch these; a modem line that keeps its level shows it nothing.
-_WRITES_SHOW = ("modbus", "serial_bytes")
+# A watchdog that counts our writes can watch these; a line or pin that keeps its level shows it nothing.
+_WRITES_SHOW = ("modbus", "modbus_rtu", "serial_bytes")
 
 
 def survives(kind: str) -> Survival:
@@ -90,10 +104,12 @@ def refusals(station: Station) -> list[str]:
         return []
     permit = station.line_permit
     found = _unsafe_gate(station.gate, permit) + (_unsafe_permit(station.gate, permit) if permit else [])
-    found += _never_fed("gate", station.gate.output)
-    if permit is not None:
-        found += _never_fed("line_permit", permit) + _one_wire(station.gate.output, permit)
-    return found
+    for name, output in (("gate", station.gate.output), ("line_permit", permit)):
+        if output is not None:
+            found += _never_fed(name, output)
+        if isinstance(output, CoilOptions):
+            found += _half_guarded(name, output)
+    return found + conflicts(devices(station))
 
 
 def _unsafe_gate(gate: Gate, permit: AnyOutput | None) -> list[str]:
@@ -130,25 +146,18 @@ def _never_fed(name: str, output: AnyOutput) -> list[str]:
     ]
 
 
-def _one_wire(gate: AnyOutput, permit: AnyOutput) -> list[str]:
-    """Gate and permit must not be the same wire, nor one serial port used in two ways."""
-    if gate.kind == permit.kind:
-        if _wire_of(gate) != _wire_of(permit) or gate.kind == "memory":
-            return []
-        return ["gate and line_permit are the same output: give line_permit its own coil, channel or line"]
-    serial = (SerialBytesOutput, SerialLineOutput)
-    ports = [os.path.realpath(each.port) for each in (gate, permit) if isinstance(each, serial)]
-    if len(ports) < 2 or ports[0] != ports[1]:
-        return []
-    return [f"gate and line_permit use serial port {ports[0]} in two ways: use one kind, or two ports"]
-
-
-def _wire_of(output: AnyOutput) -> tuple[object, ...]:
-    if isinstance(output, ModbusOutput):
-        return (output.host, output.port, output.device_id, output.coil)
-    if isinstance(output, SerialBytesOutput):
-        what = output.on_hex if output.board == "custom" else output.channel
-        return (os.path.realpath(output.port), what)
-    if isinstance(output, SerialLineOutput):
-        return (os.path.realpath(output.port), output.line)
-    return ()
+def _half_guarded(name: str, coil: CoilOptions) -> list[str]:
+    """What would look like a guard and be none."""
+    found = []
+    if (coil.watchdog_value is None) != (coil.watchdog_register is None and coil.watchdog_check_register is None):
+        found.append(
+            f"{name}: watchdog_value belongs to a watchdog_register (written and read back) or a "
+            f"watchdog_check_register (only read): set both, or remove them"
+        )
+    if coil.watchdog_value is not None and not coil.external_watchdog:
+        found.append(
+            f"{name}.watchdog_value arms a watchdog that {name}.external_watchdog does not declare: set it to true"
+        )
+    if coil.owner_register is not None and coil.heartbeat_ms is None:
+        found.append(f"{name}.owner_register is looked at with every heartbeat: set {name}.heartbeat_ms")
+    return found

@@ -1,6 +1,6 @@
-"""A serial port that one process owns and its outputs may share, as two relays of one board do.
+"""A serial port that one process owns and its devices may share, as two relays of one board do.
 
-The only file in the line process that knows pyserial.
+The only file in the line process that opens pyserial's ports.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import termios
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 import serial
 
 from edge.clock import MS, SECOND, Clock
-from edge.errors import OutputError
+from edge.errors import DeviceError, OutputError
+from edge.line.turns import Turns
 
 # What pyserial and the ioctls under it raise; termios.error is not an OSError.
 _FAILURES = (OSError, termios.error, ValueError)
@@ -28,24 +30,38 @@ _TAKEN = (errno.EWOULDBLOCK, errno.EBUSY)
 @dataclass(frozen=True, slots=True)
 class PortSettings:
     """How a port is opened. `rts` and `dtr` are the levels of the modem lines from the opening on;
-    `hang_up` lets the kernel drop both when the last owner closes or dies."""
+    `hang_up` lets the kernel drop both when the last owner closes or dies. `parity` is N, E or O."""
 
     baud: int
+    parity: str = "N"
+    stop_bits: int = 1
     rts: bool = True
     dtr: bool = True
     hang_up: bool = True
 
 
 class SerialPort:
-    """An open port. Any failure closes it for all its users: what stands in its queue must not act later."""
+    """An open port. Any failure closes it for all its users: what stands in its queue must not act later.
 
-    def __init__(self, path: str, settings: PortSettings, clock: Clock) -> None:
+    Users in one thread just use it; those in several threads take `turns`, and say in `heard_ns` when the wire was
+    last busy.
+    """
+
+    def __init__(
+        self, path: str, settings: PortSettings, clock: Clock, error: type[DeviceError] = OutputError
+    ) -> None:
         self.path = path
         self.settings = settings
         self.users = 0
+        self.turns = Turns()
+        self.heard_ns = clock.now_ns()
         self._clock = clock
         self._sent_by_ns = 0  # when what was written should have left, at the port's speed
-        self._serial = _opened(path, settings)
+        self._serial: serial.Serial | None = _opened(path, settings, error)
+
+    def lend(self) -> serial.Serial | None:
+        """pyserial's port for a library that speaks on it; None when it was lost."""
+        return self._serial
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """Hand all bytes to the driver within the time. Raises OutputError."""
@@ -92,7 +108,7 @@ class SerialPort:
             with suppress(*_FAILURES):
                 self._drain(port)
                 # not `close`: it would discard what an adapter, or a pseudo-terminal's reader, still holds
-                port.close()
+                _give_up(port)
                 self._serial = None
         self.close()
 
@@ -112,7 +128,7 @@ class SerialPort:
         with suppress(*_FAILURES):
             port.reset_output_buffer()
         with suppress(*_FAILURES):
-            port.close()
+            _give_up(port)
 
     @property
     def is_open(self) -> bool:
@@ -142,50 +158,68 @@ class SerialPort:
 
 # The ports that this process has open, by their real path: an exclusive lock would refuse a second opening.
 _open_ports: dict[str, SerialPort] = {}
+_registry = threading.Lock()
 
 
-def acquire(path: str, settings: PortSettings, clock: Clock) -> SerialPort:
-    """The open port at `path`, shared with this process's other outputs on it; `release` it once per acquire.
+def acquire(path: str, settings: PortSettings, clock: Clock, error: type[DeviceError] = OutputError) -> SerialPort:
+    """The open port at `path`, shared with this process's other devices on it; `release` it once per acquire.
 
-    Raises OutputError when it cannot be opened, another process owns it, or it is open with other settings.
+    Raises `error` when it cannot be opened, another process owns it, or it is open with other settings.
     """
     real = os.path.realpath(path)
-    port = _open_ports.get(real)
-    if port is None or not port.is_open:
-        port = _open_ports[real] = SerialPort(path, settings, clock)
-    elif port.settings != settings:
-        raise OutputError(f"two outputs want serial port {path} with different settings: make them equal")
-    port.users += 1
+    with _registry:
+        port = _open_ports.get(real)
+        if port is None or not port.is_open:
+            port = _open_ports[real] = SerialPort(path, settings, clock, error)
+        elif port.settings != settings:
+            raise error(f"two devices want serial port {path} with different settings: make them equal")
+        port.users += 1
     return port
 
 
 def release(port: SerialPort) -> None:
     """Give back what `acquire` gave; the last user closes the port, a working one when its last command has left."""
-    port.users -= 1
-    if port.users <= 0:
+    with _registry:
+        port.users -= 1
+        unused = port.users <= 0
+        if unused or not port.is_open:
+            for real in [real for real, known in _open_ports.items() if known is port]:
+                del _open_ports[real]
+    if unused:
         port.finish()
-    if not port.is_open:
-        for real in [real for real, known in _open_ports.items() if known is port]:
-            del _open_ports[real]
 
 
-def _opened(path: str, settings: PortSettings) -> serial.Serial | None:
+def _opened(path: str, settings: PortSettings, error: type[DeviceError]) -> serial.Serial:
     port = serial.Serial()
     port.port = path
     port.exclusive = True
     try:
-        port.baudrate = settings.baud
+        port.baudrate, port.parity, port.stopbits = settings.baud, settings.parity, settings.stop_bits
         # Linux raises both lines inside open(); pyserial sets them right after it, as early as can be.
         port.rts, port.dtr = settings.rts, settings.dtr
         port.open()
         # flock above keeps out whoever asks for it; TIOCEXCL keeps out everybody but root.
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         _set_hang_up(port.fileno(), settings.hang_up)
-    except _FAILURES as error:
+    except _FAILURES as cause:
         with suppress(*_FAILURES):
             port.close()
-        raise _refused(path, error) from error
+        raise _refused(path, cause, error) from cause
+    _hurry(port)
     return port
+
+
+def _hurry(port: serial.Serial) -> None:
+    """An adapter forgets this when it is plugged in again: it then holds back what it received for up to 16 ms."""
+    with suppress(*_FAILURES):  # many drivers have no such knob, and wait for nothing
+        port.set_low_latency_mode(True)
+
+
+def _give_up(port: serial.Serial) -> None:
+    """Close; a program that had the port open before us would keep it exclusive otherwise."""
+    with suppress(*_FAILURES):
+        fcntl.ioctl(port.fileno(), termios.TIOCNXCL)
+    port.close()
 
 
 def _set_hang_up(descriptor: int, hang_up: bool) -> None:
@@ -195,12 +229,12 @@ def _set_hang_up(descriptor: int, hang_up: bool) -> None:
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
-def _refused(path: str, error: Exception) -> OutputError:
-    if getattr(error, "errno", None) in _TAKEN:
-        return OutputError(f"serial port {path} is in use by another process: stop that one (try: fuser {path})")
-    if getattr(error, "errno", None) == errno.EACCES:
-        return OutputError(f"no right to open serial port {path}: add the user to its group (ls -l {path})")
-    return OutputError(f"cannot open serial port {path} ({error}): check cable and name{_advice(path)}")
+def _refused(path: str, cause: Exception, error: type[DeviceError]) -> DeviceError:
+    if getattr(cause, "errno", None) in _TAKEN:
+        return error(f"serial port {path} is in use by another process: stop that one (try: fuser {path})")
+    if getattr(cause, "errno", None) == errno.EACCES:
+        return error(f"no right to open serial port {path}: add the user to its group (ls -l {path})")
+    return error(f"cannot open serial port {path} ({cause}): check cable and name{_advice(path)}")
 
 
 def _advice(path: str) -> str:

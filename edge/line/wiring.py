@@ -1,0 +1,85 @@
+"""Which devices of a station would fight for one wire or one serial port, and which ports change their names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import get_args
+
+from edge import options
+from edge.station import Station
+
+# What station.toml calls a device -> its options.
+Devices = Mapping[str, options.AnyInput | options.AnyOutput]
+
+_OF_THE_LINE = get_args(options.AnyInput) + get_args(options.AnyOutput)
+_ON_A_PORT = (
+    options.ModbusRtuInput,
+    options.ModbusRtuOutput,
+    options.SerialBytesOutput,
+    options.SerialLineInput,
+    options.SerialLineOutput,
+)
+_MOVING = ("/dev/ttyUSB", "/dev/ttyACM")
+
+
+def devices(station: Station) -> Devices:
+    """The line's devices of this station."""
+    gate = None if station.gate is None else station.gate.output
+    named = {"trigger": station.trigger, "gate": gate, "line_permit": station.line_permit}
+    return {name: device for name, device in named.items() if isinstance(device, _OF_THE_LINE)}
+
+
+def conflicts(devices: Devices) -> list[str]:
+    """Why these devices cannot work beside each other, as sentences."""
+    found = []
+    for (name, one), (other_name, other) in combinations(devices.items(), 2):
+        if _wire(one) is not None and _wire(one) == _wire(other):
+            found.append(f"{name} and {other_name} are the same wire: give {other_name} one of its own")
+        elif _port(one) is not None and _port(one) == _port(other) and _way(one) != _way(other):
+            found.append(
+                f"{name} and {other_name} use serial port {_port(one)} in two ways: use one kind with the same "
+                f"settings, or two ports"
+            )
+    return found
+
+
+def unsteady(devices: Devices) -> Iterator[str]:
+    """A sentence for each port whose name belongs to whichever adapter was plugged in first."""
+    for name, device in devices.items():
+        if isinstance(device, _ON_A_PORT) and device.port.startswith(_MOVING):
+            yield (
+                f"{name}.port = {device.port!r} may be another adapter after the next start: name it by its path under "
+                f"/dev/serial/by-id"
+            )
+
+
+def _port(device: object) -> str | None:
+    return os.path.realpath(device.port) if isinstance(device, _ON_A_PORT) else None
+
+
+def _way(device: object) -> tuple[object, ...]:
+    """What devices on one port must agree in; an input on a modem line agrees with nobody."""
+    if isinstance(device, options.RtuUnit):
+        return ("modbus_rtu", device.baud, device.parity, device.stop_bits)
+    if isinstance(device, options.SerialBytesOutput):
+        return ("serial_bytes", device.baud)
+    if isinstance(device, options.SerialLineOutput):
+        return ("serial_line",)
+    return (id(device),)
+
+
+def _wire(device: object) -> tuple[object, ...] | None:
+    """What only one device may have; an input that is polled may be read twice."""
+    if isinstance(device, options.ModbusOutput):
+        return (device.host, device.port, device.device_id, device.coil)
+    if isinstance(device, options.ModbusRtuOutput):
+        return (_port(device), device.device_id, device.coil)
+    if isinstance(device, options.GpioLine):
+        return (os.path.realpath(device.chip), device.line)
+    if isinstance(device, options.SerialBytesOutput):
+        return (_port(device), device.on_hex if device.board == "custom" else device.channel)
+    if isinstance(device, options.SerialLineInput | options.SerialLineOutput):
+        return (_port(device), device.line)
+    return None
