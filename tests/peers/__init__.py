@@ -11,6 +11,7 @@ from tests.peers.gpio import GpioChip, gpio_chip
 from tests.peers.modbus import CoilEdge, ModbusServer
 from tests.peers.modem import ModemPort
 from tests.peers.pty_pair import PtyPair
+from tests.peers.raw_slave import RawSlave, sealed
 from tests.peers.waiting import eventually, hurry, punctual
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "ModbusServer",
     "ModemPort",
     "PtyPair",
+    "RawSlave",
     "RelayBoard",
     "RelayEdge",
     "eventually",
     "gpio_chip",
     "hurry",
     "punctual",
+    "sealed",
 ]

@@ -236,7 +236,8 @@ def _opener(chip: StandInChip) -> type[Any]:
         def __init__(self, path: str) -> None:
             if path != chip.path or not Path(path).exists():
                 known = Path(path).exists()
-                raise OSError(errno.ENOTTY if known else errno.ENOENT, os.strerror(errno.ENOENT))
+                number = errno.ENODEV if known else errno.ENOENT
+                raise OSError(number, os.strerror(number))
             self.path = path
 
         def close(self) -> None: ...
