@@ -35,7 +35,6 @@ class Turns:
                 self._taken = True
             finally:
                 self._urgent -= urgent
-                self._changed.notify_all()
 
     def _is_for(self, urgent: bool) -> bool:
         return not self._taken and (urgent or not self._urgent)

@@ -247,6 +247,20 @@ def test_edges_merged_within_the_debounce_time_are_a_bounce(chip: StandInChip) -
     device.close()
 
 
+def test_an_edge_merged_in_a_long_silence_is_lost_whatever_the_debounce(chip: StandInChip) -> None:
+    device = eye(chip, debounce_ms=5)
+    device.open()
+    chip.pull(EYE, True)
+    assert next_edge(device).counter == 1
+    chip.deaf = True
+    chip.pull(EYE, False)
+    chip.deaf = False
+    time.sleep(0.02)
+    chip.pull(EYE, True)
+    assert [next_edge(device).counter for _ in range(2)][-1] > 2
+    device.close()
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [

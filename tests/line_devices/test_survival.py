@@ -24,7 +24,7 @@ mode = "{mode}"
 name = "top"
 kind = "belt"
 [trigger]
-kind = "simulated"
+{trigger}
 [travel]
 trigger_to_gate_ms = 420
 decide_before_ms = 30
@@ -38,13 +38,18 @@ rest = "{rest}"
 """
 COIL = 'kind = "modbus"\nhost = "h"\ncoil = {}\n'
 RELAY = 'kind = "serial_bytes"\nport = "/dev/ttyX"\nchannel = {}\n'
+UNIT = 'kind = "modbus_rtu"\nport = "/dev/ttyX"\ncoil = {}\n'
+PIN = 'kind = "gpio"\nline = {}\n'
+WATCHDOG = "watchdog_register = 5\nwatchdog_value = 300\n"
 GUARDED = "external_watchdog = true\nheartbeat_ms = 100\n"
 MEMORY = 'kind = "memory"\n'
 
 
-def station(gate: str, permit: str = "", rest: str = "reject", mode: str = "inspect") -> Station:
+def station(gate: str, permit: str = "", trigger: str = 'kind = "simulated"', **keys: str) -> Station:
     section = f"[line_permit]\n{permit}" if permit else ""
-    return parse(STATION.format(gate=gate, permit=section, rest=rest, mode=mode).encode(), Path("station.toml"))
+    values = {"rest": "reject", "mode": "inspect"} | keys
+    text = STATION.format(gate=gate, permit=section, trigger=trigger, **values)
+    return parse(text.encode(), Path("station.toml"))
 
 
 def row(kind: str) -> str:
@@ -69,7 +74,7 @@ def test_the_page_has_no_row_for_a_kind_that_is_gone() -> None:
 
 
 def test_an_unknown_kind_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="memory, modbus, serial_bytes, serial_line"):
+    with pytest.raises(ConfigError, match="gpio, memory, modbus, modbus_rtu, serial_bytes, serial_line"):
         survives("relais")
 
 
@@ -87,7 +92,32 @@ def test_a_declared_watchdog_brings_any_output_to_rest() -> None:
         (station(MEMORY, COIL.format(0), rest="pass"), ["parts would run by the open gate uninspected"]),
         (station(MEMORY, RELAY.format(1)), ["the belt would run on"]),
         (station(COIL.format(0) + "external_watchdog = true"), ["set gate.heartbeat_ms"]),
-        (station(COIL.format(0) + GUARDED, COIL.format(0) + GUARDED), ["the same output"]),
+        (station(COIL.format(0) + GUARDED, COIL.format(0) + GUARDED), ["the same wire"]),
+        (station(UNIT.format(0) + GUARDED, UNIT.format(0) + GUARDED), ["the same wire"]),
+        (station(PIN.format(1), PIN.format(2)), ["gate.kind = 'gpio' can stay open", "the belt would run on"]),
+        (station(PIN.format(1) + GUARDED, PIN.format(1) + GUARDED), ["the same wire"]),
+        (
+            station(UNIT.format(0) + GUARDED, UNIT.format(1) + GUARDED + "baud = 19200"),
+            ["in two ways"],
+        ),
+        (
+            station(UNIT.format(0) + GUARDED, trigger='kind = "serial_line"\nport = "/dev/ttyX"'),
+            ["trigger and gate use serial port"],
+        ),
+        (
+            station(PIN.format(1) + GUARDED, trigger='kind = "gpio"\nline = 1'),
+            ["trigger and gate are the same wire"],
+        ),
+        (station(COIL.format(0) + GUARDED + "watchdog_register = 5"), ["watchdog_value belongs to"]),
+        (station(COIL.format(0) + GUARDED + "watchdog_value = 5"), ["watchdog_value belongs to"]),
+        (
+            station(COIL.format(0) + WATCHDOG, COIL.format(1) + GUARDED),
+            ["gate.external_watchdog does not declare"],
+        ),
+        (
+            station(COIL.format(0) + "external_watchdog = true\nowner_register = 5"),
+            ["set gate.heartbeat_ms", "set gate.heartbeat_ms"],
+        ),
         (
             station(
                 RELAY.format(1) + GUARDED,
@@ -110,6 +140,10 @@ def test_an_unsafe_station_is_refused_with_what_to_do(made: Station, words: list
         station(COIL.format(0) + GUARDED),
         station(COIL.format(0), COIL.format(1) + GUARDED),  # the belt stops in front of an open gate
         station(RELAY.format(1), RELAY.format(2) + GUARDED, rest="pass"),
+        station(COIL.format(0), COIL.format(1) + GUARDED + WATCHDOG + "owner_register = 9"),
+        station(
+            UNIT.format(0), UNIT.format(1) + GUARDED, trigger='kind = "modbus_rtu"\nport = "/dev/ttyX"\ninput = 0'
+        ),
         station(COIL.format(0), mode="shadow"),
     ],
 )

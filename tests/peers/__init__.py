@@ -10,6 +10,7 @@ from tests.peers.boards import RelayBoard, RelayEdge
 from tests.peers.gpio import GpioChip, gpio_chip
 from tests.peers.modbus import CoilEdge, ModbusServer
 from tests.peers.modem import ModemPort
+from tests.peers.node import node_peer
 from tests.peers.pty_pair import PtyPair
 from tests.peers.raw_slave import RawSlave, sealed
 from tests.peers.waiting import eventually, hurry, punctual
@@ -26,6 +27,7 @@ __all__ = [
     "eventually",
     "gpio_chip",
     "hurry",
+    "node_peer",
     "punctual",
     "sealed",
 ]

@@ -32,11 +32,12 @@ class CoilEdge(NamedTuple):
 
 class ModbusServer:
     """A Modbus TCP device on 127.0.0.1, or unit 1 on the serial port `bus` (RTU). A stopped one may start again on
-    its port."""
+    its port. `program` is another device that speaks over its standard streams as modbus_server.c does."""
 
-    def __init__(self, bus: str = "") -> None:
+    def __init__(self, bus: str = "", program: tuple[str, ...] = ()) -> None:
         self.port = 0
         self._bus = bus
+        self._program = program or (_binary(),)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._answers: queue.Queue[str] = queue.Queue()
@@ -52,7 +53,11 @@ class ModbusServer:
     def start(self, port: int = 0) -> None:
         """Start listening; all coils and inputs are low. The log of an earlier run is kept."""
         self._process = subprocess.Popen(
-            [_binary(), self._bus or str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [*self._program, self._bus or str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         hurry(self._process.pid)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="modbus-server-log")
