@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -20,9 +20,9 @@ END = "<!-- end of the generated part -->"
 ROOMS = ("training", "compile", "calibration", "benchmarks", "edge")
 
 CAMERAS = (options.FolderCamera, options.BeltCamera, options.CvCamera, options.GstCamera)
-TRIGGERS = (options.SimulatedInput, options.ModbusInput, options.CameraTrigger, options.PresenceTrigger)
+TRIGGERS = (*get_args(options.AnyInput), options.CameraTrigger, options.PresenceTrigger)
 ENCODERS = (options.SimulatedEncoder,)
-OUTPUTS = (options.MemoryOutput, options.ModbusOutput, options.SerialBytesOutput, options.SerialLineOutput)
+OUTPUTS = get_args(options.AnyOutput)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 

@@ -252,23 +252,25 @@ class MemoryOutput(OutputOptions):
 
 
 class CoilOptions(OutputOptions):
-    """One coil of a Modbus device: echo compared, no retries.
+    """One coil of a Modbus device, with its guards.
 
-    `watchdog_value` is written to the holding register `watchdog_register` whenever the device is opened, and must
-    stand in `watchdog_check_register` then (without one: in the same). `owner_register` is a holding register kept
-    free for this station: it holds this process's mark, and another mark is a second master.
+    Whenever the device is opened, the holding register `watchdog_check_register` (without one:
+    `watchdog_register`) must hold `watchdog_value`; where it does not, that is written to `watchdog_register` first.
+    `owner_register` is a holding register kept free for this station: it holds this process's mark, and another
+    mark is a second master.
     """
 
     coil: Register
     timeout_ms: Milliseconds = 100.0
     watchdog_register: Register | None = None
-    watchdog_value: Register | None = None
+    watchdog_value: Annotated[int, Field(ge=1, le=65_535)] | None = None  # 0 would turn most of them off
     watchdog_check_register: Register | None = None
     owner_register: Register | None = None
 
 
 class ModbusOutput(CoilOptions):
-    """One coil over Modbus TCP on a connection of its own: echo compared, no retries."""
+    """One coil over Modbus TCP on a connection of its own: echo compared, no retries. `watchdog_...` and
+    `owner_register` are explained in outputs.md."""
 
     kind: Literal["modbus"]
     host: str
@@ -277,7 +279,8 @@ class ModbusOutput(CoilOptions):
 
 
 class ModbusRtuOutput(CoilOptions, RtuUnit):
-    """One coil over a serial Modbus bus, which several devices of the station may share."""
+    """One coil over a serial Modbus bus, which several devices of the station may share if they agree on its
+    settings. `watchdog_...` and `owner_register` are explained in outputs.md."""
 
     kind: Literal["modbus_rtu"]
 

@@ -84,6 +84,17 @@ def test_the_time_may_show_in_another_register_or_be_set_in_the_device_alone(ser
     set_elsewhere.close()
 
 
+def test_a_watchdog_that_holds_its_time_is_not_told_again_for_it_may_refuse_while_it_runs(
+    server: ModbusServer,
+) -> None:
+    server.set_register(TIME, 600)
+    gate = coil(server, watchdog_register=TIME, watchdog_value=600)
+    before = server.requests()
+    gate.arm()
+    assert server.requests() == before + 4  # two looks at the watchdog, the coil and its reading back
+    gate.close()
+
+
 def test_a_device_that_lost_its_power_gets_its_watchdog_again_before_its_coil(server: ModbusServer) -> None:
     gate = coil(server, watchdog_register=TIME, watchdog_value=600)
     gate.arm()

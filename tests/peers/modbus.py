@@ -62,7 +62,11 @@ class ModbusServer:
         hurry(self._process.pid)
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="modbus-server-log")
         self._reader.start()
-        self.port = int(self._answer())
+        try:
+            self.port = int(self._answer())
+        except BaseException:
+            self.stop()
+            raise
 
     def coil_log(self) -> list[CoilEdge]:
         """Every coil change so far, oldest first; complete up to all requests that were answered, or up to `stop`."""

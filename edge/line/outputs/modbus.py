@@ -79,16 +79,15 @@ class Coil:
         )
 
     def _arm_watchdog(self) -> None:
-        """Raises OutputError for a device that does not hold what its watchdog was told."""
+        """Raises OutputError for a device that does not hold what its watchdog was told. Some keep it for ever and
+        refuse to be told again while the watchdog runs, so it is told only when it holds something else."""
         chosen = self._options
-        if chosen.watchdog_value is None:
-            return
-        if chosen.watchdog_register is not None:
-            self._link.write_register(chosen.watchdog_register, chosen.watchdog_value)
         check = chosen.watchdog_check_register
         check = chosen.watchdog_register if check is None else check
-        if check is None:
+        if chosen.watchdog_value is None or check is None:
             return
+        if chosen.watchdog_register is not None and self._link.read_holding(check)[0] != chosen.watchdog_value:
+            self._link.write_register(chosen.watchdog_register, chosen.watchdog_value)
         held = self._link.read_holding(check)[0]
         if held != chosen.watchdog_value:
             raise OutputError(

@@ -37,7 +37,7 @@ const device = {
 
 const server = serial
     ? new modbus.ServerSerial(device, { path: where, baudRate: 9600, unitID: 1 })
-    : new modbus.ServerTCP(device, { host: "127.0.0.1", port: Number(where), unitID: 1 });
+    : new modbus.ServerTCP(device, { host: "127.0.0.1", port: where, unitID: 1 }); // a number 0 would mean 502
 server.on("socketError", () => {}); // a client that resets its connection is no news
 server.on("serverError", (error) => process.stderr.write(`${error}\n`));
 server.on("error", (error) => process.stderr.write(`${error}\n`));
