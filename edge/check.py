@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from edge.errors import ConfigError
 from edge.line.outputs.survival import refusals
-from edge.line.wiring import devices, unsteady
+from edge.line.wiring import devices, overloads, unsteady
 from edge.options import (
+    AnyInput,
     BeltCamera,
     CameraTrigger,
     CvCamera,
     FolderCamera,
     GstCamera,
-    AnyInput,
     ModbusInput,
     ModbusRtuInput,
     PresenceTrigger,
@@ -98,11 +97,7 @@ def mistakes(station: Station) -> list[str]:
     if not isinstance(station.trigger, CameraTrigger | PresenceTrigger):
         for camera in station.camera:
             found += _over_budget(f"camera {camera.name}", pairing_budget(station, camera), half)
-    if isinstance(station.trigger, ModbusRtuInput) and station.trigger.poll_ms < station.trigger.exchange_ms:
-        found.append(
-            f"trigger.poll_ms = {station.trigger.poll_ms:g} is less than a poll takes at {station.trigger.baud} baud: "
-            f"set it to {math.ceil(station.trigger.exchange_ms)} or more, or use a faster bus"
-        )
+    found += overloads(devices(station))
     if isinstance(station.trigger, CameraTrigger | PresenceTrigger) and len(station.camera) > 1:
         found.append(f"trigger.kind = {station.trigger.kind!r} takes one camera; use a photo-eye for several views")
     return found + refusals(station)

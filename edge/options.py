@@ -30,9 +30,9 @@ class RtuUnit(Options):
 
     @property
     def exchange_ms(self) -> float:
-        """What the bytes and silences of one short request and its answer take on the wire."""
-        bits = (8 + 8 + 7) * 11
-        return bits * 1_000 / self.baud
+        """What one short request and its answer take on the wire: eight bytes each, and a silence before each."""
+        byte_ms = 11 * 1_000 / self.baud
+        return 16 * byte_ms + 2 * max(3.5 * byte_ms, 1.75)
 
 
 class GpioLine(Options):
@@ -145,13 +145,13 @@ class ModbusInput(Options):
 
 class ModbusRtuInput(RtuUnit):
     """A discrete input polled over a serial Modbus bus. Where outputs share the bus they go first, but wait for a
-    poll that is under way: about 20 ms at 9600 baud, 5 ms at 115200."""
+    poll that is under way: about 25 ms at 9600 baud, 5 ms at 115200."""
 
     kind: Literal["modbus_rtu"]
     input: Register
     invert: bool = False
     debounce_ms: float = Field(default=3.0, ge=0)
-    poll_ms: Milliseconds = 20.0
+    poll_ms: Milliseconds = 30.0
     timeout_ms: Milliseconds = 200.0
 
 

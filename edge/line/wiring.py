@@ -14,20 +14,19 @@ from edge.station import Station
 Devices = Mapping[str, options.AnyInput | options.AnyOutput]
 
 _OF_THE_LINE = get_args(options.AnyInput) + get_args(options.AnyOutput)
-_ON_A_PORT = (
-    options.ModbusRtuInput,
-    options.ModbusRtuOutput,
-    options.SerialBytesOutput,
-    options.SerialLineInput,
-    options.SerialLineOutput,
-)
+_ON_A_PORT = (options.RtuUnit, options.SerialBytesOutput, options.SerialLineInput, options.SerialLineOutput)
 _MOVING = ("/dev/ttyUSB", "/dev/ttyACM")
 
 
 def devices(station: Station) -> Devices:
     """The line's devices of this station."""
     gate = None if station.gate is None else station.gate.output
-    named = {"trigger": station.trigger, "gate": gate, "line_permit": station.line_permit}
+    named: dict[str, object] = {"trigger": station.trigger, "gate": gate, "line_permit": station.line_permit}
+    for name in ("second_eye", "confirm", "motor"):
+        section = getattr(station, name)
+        named[name] = None if section is None else section.input
+    for interlock in station.interlock:
+        named[f"interlock {interlock.name}"] = interlock.input
     return {name: device for name, device in named.items() if isinstance(device, _OF_THE_LINE)}
 
 
@@ -45,6 +44,22 @@ def conflicts(devices: Devices) -> list[str]:
     return found
 
 
+def overloads(devices: Devices) -> list[str]:
+    """Buses that are asked for more time than there is, as sentences."""
+    shares: dict[tuple[str, int], float] = {}
+    for device in devices.values():
+        if isinstance(device, options.RtuUnit):
+            every_ms = device.poll_ms if isinstance(device, options.ModbusRtuInput) else device.heartbeat_ms
+            bus = (device.port, device.baud)
+            shares[bus] = shares.get(bus, 0.0) + (device.exchange_ms / every_ms if every_ms else 0.0)
+    return [
+        f"the bus at {port} is asked for {share:.0%} of its time at {baud} baud: poll less often, write fewer "
+        f"heartbeats, or set a higher baud"
+        for (port, baud), share in shares.items()
+        if share > 1
+    ]
+
+
 def unsteady(devices: Devices) -> Iterator[str]:
     """A sentence for each port whose name belongs to whichever adapter was plugged in first."""
     for name, device in devices.items():
@@ -60,14 +75,12 @@ def _port(device: object) -> str | None:
 
 
 def _way(device: object) -> tuple[object, ...]:
-    """What devices on one port must agree in; an input on a modem line agrees with nobody."""
+    """What devices on one port must agree in."""
     if isinstance(device, options.RtuUnit):
         return ("modbus_rtu", device.baud, device.parity, device.stop_bits)
     if isinstance(device, options.SerialBytesOutput):
         return ("serial_bytes", device.baud)
-    if isinstance(device, options.SerialLineOutput):
-        return ("serial_line",)
-    return (id(device),)
+    return (type(device),)
 
 
 def _wire(device: object) -> tuple[object, ...] | None:

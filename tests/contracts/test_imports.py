@@ -35,8 +35,12 @@ CORE = {
     "tomli",
     "typer",
 }
-# The one file that may name the library of an extra.
-EXTRAS = {"gi": {"edge/capture/gst.py"}, "openvino": {"edge/infer/ov.py"}}
+# The one file that may name the library of an extra, and those that cannot be imported without it.
+EXTRAS = {
+    "gi": {"edge/capture/gst.py"},
+    "gpiod": {"edge/line/gpio_line.py", "edge/line/inputs/gpio.py", "edge/line/outputs/gpio.py"},
+    "openvino": {"edge/infer/ov.py"},
+}
 
 WALL_CLOCK_CALLS = {"now", "today", "utcnow"}
 

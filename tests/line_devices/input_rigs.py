@@ -120,7 +120,8 @@ def modbus_rtu() -> Iterator[ModbusRig]:
     with PtyPair() as pty, ModbusServer(pty.peer) as server:
 
         def make(**keys: Any) -> options.ModbusRtuInput:
-            values = {"poll_ms": 20, "debounce_ms": 0, "timeout_ms": 150} | keys
+            # a pseudo-terminal of a busy machine may take long to pass bytes on
+            values = {"poll_ms": 20, "debounce_ms": 0, "timeout_ms": 350} | keys
             return options.ModbusRtuInput(kind="modbus_rtu", port=pty.device, input=ADDRESS, **values)
 
         with ModbusRig(server, pty.device, make) as rig:

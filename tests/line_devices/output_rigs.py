@@ -109,8 +109,9 @@ class RtuRig:
         self.server = server
 
     def output(self, invert: bool = False) -> LevelOutput:
+        # a pseudo-terminal of a busy machine may take long to pass bytes on
         options = ModbusRtuOutput(
-            kind="modbus_rtu", port=self._pty.device, coil=COIL, invert=invert, timeout_ms=250
+            kind="modbus_rtu", port=self._pty.device, coil=COIL, invert=invert, timeout_ms=1_000
         )
         return _built("modbus_rtu", options)
 

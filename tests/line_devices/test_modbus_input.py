@@ -80,7 +80,7 @@ def _answers_wrong(wired: ModbusRig, kind: str) -> None:
     device = wired.input()
     device.open()
     assert device.wait(0.05) is None
-    wired.server.misbehave(kind, 0, 250)
+    wired.server.misbehave(kind, 0, 500)
     began = time.monotonic()
     with pytest.raises(InputError, match=wired.lost_words):
         for _ in range(20):
@@ -97,7 +97,7 @@ def _answers_wrong(wired: ModbusRig, kind: str) -> None:
 
 
 def test_a_device_that_was_not_asked_for_long_is_lost_because_parts_may_have_passed(wired: ModbusRig) -> None:
-    device = wired.input()
+    device = wired.input(poll_ms=20)
     device.open()
     assert device.wait(0.05) is None
     time.sleep(0.5)

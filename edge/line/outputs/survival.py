@@ -58,7 +58,7 @@ _SURVIVAL = {
         line_death="as the chip's driver likes: the pin keeps its level, or floats and follows its pull resistor",
         line_hang="the pin keeps its level",
         cable="a cut wire follows its pull resistor, a chip behind USB or I2C keeps its pins",
-        boot="an input until the line arms it at rest: the pin follows its pull resistor",
+        boot="as the firmware left the pin, mostly an input that follows its pull resistor; the line takes it at rest",
         rests_without_us=False,
     ),
     "serial_bytes": Survival(
