@@ -9,6 +9,7 @@ from edge.line.outputs.survival import refusals
 from edge.line.wiring import devices, overloads, unsteady
 from edge.options import (
     AnyInput,
+    AnyOutput,
     BeltCamera,
     CameraTrigger,
     CvCamera,
@@ -16,6 +17,7 @@ from edge.options import (
     GstCamera,
     ModbusInput,
     ModbusRtuInput,
+    ModbusRtuOutput,
     PresenceTrigger,
     SerialLineInput,
     SimulatedInput,
@@ -97,7 +99,7 @@ def mistakes(station: Station) -> list[str]:
     if not isinstance(station.trigger, CameraTrigger | PresenceTrigger):
         for camera in station.camera:
             found += _over_budget(f"camera {camera.name}", pairing_budget(station, camera), half)
-    found += overloads(devices(station))
+    found += _never_in_time(station.gate.output, time_budget(station)[-1]) + overloads(devices(station))
     if isinstance(station.trigger, CameraTrigger | PresenceTrigger) and len(station.camera) > 1:
         found.append(f"trigger.kind = {station.trigger.kind!r} takes one camera; use a photo-eye for several views")
     return found + refusals(station)
@@ -111,6 +113,17 @@ def _over_budget(name: str, budget: list[TimeError], half_ms: float) -> list[str
     return [
         f"{name}: stated time errors add up to {total:g} ms, over half the part pitch ({half_ms:g} ms), so a "
         f"verdict could meet the neighbour ({listed}); reduce them or set a larger travel.pitch_ms"
+    ]
+
+
+def _never_in_time(output: AnyOutput, tolerance: TimeError) -> list[str]:
+    """A gate on a slow bus is confirmed after its tolerance, however punctual the line is."""
+    if not isinstance(output, ModbusRtuOutput) or output.exchange_ms <= tolerance.error_ms:
+        return []
+    return [
+        f"gate: a write and its echo take {output.exchange_ms:.1f} ms at {output.baud} baud, longer than the "
+        f"{tolerance.what} of {tolerance.error_ms:g} ms, so no action would be on time: set a higher baud or a larger "
+        f"tolerance, and count the bus in travel's lead"
     ]
 
 

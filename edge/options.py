@@ -34,6 +34,11 @@ class RtuUnit(Options):
         byte_ms = 11 * 1_000 / self.baud
         return 16 * byte_ms + 2 * max(3.5 * byte_ms, 1.75)
 
+    @property
+    def asked_every_ms(self) -> float | None:
+        """How often the unit is asked by itself, None where only when something happens."""
+        return None
+
 
 class GpioLine(Options):
     """A line of a GPIO chip, by its number on the chip or by its name. `invert`: the wire is low when active."""
@@ -153,6 +158,10 @@ class ModbusRtuInput(RtuUnit):
     debounce_ms: float = Field(default=3.0, ge=0)
     poll_ms: Milliseconds = 30.0
     timeout_ms: Milliseconds = 200.0
+
+    @property
+    def asked_every_ms(self) -> float | None:
+        return self.poll_ms
 
 
 class GpioInput(GpioLine):
@@ -283,6 +292,10 @@ class ModbusRtuOutput(CoilOptions, RtuUnit):
     settings. `watchdog_...` and `owner_register` are explained in outputs.md."""
 
     kind: Literal["modbus_rtu"]
+
+    @property
+    def asked_every_ms(self) -> float | None:
+        return self.heartbeat_ms
 
 
 class GpioOutput(OutputOptions, GpioLine):

@@ -25,8 +25,7 @@ decide_before_ms = 30
 lead_ms = 12
 pitch_ms = {pitch}
 [gate]
-kind = "modbus"
-host = "192.0.2.10"
+{gate}
 coil = 0
 pulse_ms = 20
 late_tolerance_ms = {tolerance}
@@ -50,6 +49,7 @@ def _station(**changes: object) -> Station:
         "trigger_keys": "",
         "pitch": 90,
         "tolerance": 5,
+        "gate": 'kind = "modbus"\nhost = "192.0.2.10"',
     }
     return parse(STATION.format(**(values | changes)).encode(), Path("station.toml"))
 
@@ -112,3 +112,13 @@ def test_polls_that_a_bus_cannot_keep_up_with_are_refused() -> None:
 )
 def test_each_trigger_states_its_error(kind: str, keys: str, error_ms: float) -> None:
     assert check.trigger_error_ms(_station(trigger=kind, trigger_keys=keys)) == pytest.approx(error_ms)
+
+
+def test_a_gate_on_a_bus_that_confirms_after_the_tolerance_is_refused() -> None:
+    bus = 'kind = "modbus_rtu"\nport = "/dev/a"\nbaud = {}'
+    (slow,) = check.mistakes(_station(gate=bus.format(9_600)))
+    assert (
+        "take 26.4 ms at 9600 baud, longer than the gate write tolerance (gate.late_tolerance_ms) of 5 ms" in slow
+    )
+    assert check.mistakes(_station(gate=bus.format(9_600), tolerance=28)) == []
+    assert check.mistakes(_station(gate=bus.format(250_000))) == []

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pymodbus.client.mixin import ModbusClientMixin
 from pymodbus.exceptions import ModbusException
@@ -43,7 +43,7 @@ class Carrier(Protocol):
         ...
 
     def turn(self) -> AbstractContextManager[None]:
-        """Held for one request with its check. Raises TimeoutError where others hold the wire for too long."""
+        """Held for one request with its check, while open. Raises TimeoutError where others hold it too long."""
         ...
 
     def exchange(self, request: Request) -> Exchange:
@@ -104,23 +104,39 @@ class ModbusLink:
 
     def read_coil(self, address: int) -> bool:
         """The level of one coil as the device reports it."""
-        return self._read_bit(0x01, f"coil {address}", address, ModbusClientMixin.read_coils)
+        what = f"coil {address}"
+        data = self._read(0x01, 1, what, lambda client: client.read_coils(address, device_id=self._device_id))
+        return bool(data[0] & 1)
 
     def read_input(self, address: int) -> bool:
         """The level of one discrete input."""
-        return self._read_bit(0x02, f"input {address}", address, ModbusClientMixin.read_discrete_inputs)
+        what = f"input {address}"
+        data = self._read(
+            0x02, 1, what, lambda client: client.read_discrete_inputs(address, device_id=self._device_id)
+        )
+        return bool(data[0] & 1)
 
     def read_holding(self, address: int, count: int = 1) -> tuple[int, ...]:
         """The values of up to 125 holding registers (0 to 65535 each)."""
-        return self._read_registers(
-            0x03, f"register {address}", address, count, ModbusClientMixin.read_holding_registers
+        what = f"register {address}"
+        data = self._read(
+            0x03,
+            2 * count,
+            what,
+            lambda client: client.read_holding_registers(address, count=count, device_id=self._device_id),
         )
+        return struct.unpack(f">{count}H", data)
 
     def read_input_registers(self, address: int, count: int = 1) -> tuple[int, ...]:
         """The values of up to 125 input registers (0 to 65535 each)."""
-        return self._read_registers(
-            0x04, f"input register {address}", address, count, ModbusClientMixin.read_input_registers
+        what = f"input register {address}"
+        data = self._read(
+            0x04,
+            2 * count,
+            what,
+            lambda client: client.read_input_registers(address, count=count, device_id=self._device_id),
         )
+        return struct.unpack(f">{count}H", data)
 
     def interrupt(self) -> None:
         """Make a call that waits in another thread fail early, where the wire can; `close` still has to follow."""
@@ -144,19 +160,7 @@ class ModbusLink:
                 )
         return confirmed_ns
 
-    def _read_bit(self, function: int, what: str, address: int, ask: Any) -> bool:
-        data = self._read(
-            function, what, 1, lambda client: ask(client, address, count=1, device_id=self._device_id)
-        )
-        return bool(data[0] & 1)
-
-    def _read_registers(self, function: int, what: str, address: int, count: int, ask: Any) -> tuple[int, ...]:
-        data = self._read(
-            function, what, 2 * count, lambda client: ask(client, address, count=count, device_id=self._device_id)
-        )
-        return struct.unpack(f">{count}H", data)
-
-    def _read(self, function: int, what: str, size: int, request: Request) -> bytes:
+    def _read(self, function: int, size: int, what: str, request: Request) -> bytes:
         """The `size` data bytes of a reply that is nothing else: its function, its byte count, its length."""
         with self._turn():
             exchange = self._ask(what, request)
@@ -171,6 +175,8 @@ class ModbusLink:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
+        if not self._open:
+            raise self._error(f"{self} is not connected: connect again before using it")
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._carrier.turn())
@@ -182,8 +188,6 @@ class ModbusLink:
             yield
 
     def _ask(self, what: str, request: Request) -> Exchange:
-        if not self._open:
-            raise self._error(f"{self} is not connected: connect again before using it")
         try:
             exchange = self._carrier.exchange(request)
         except (ModbusException, OSError) as error:

@@ -6,7 +6,7 @@ failure closes the port for all its users with what it holds, and who only reads
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import serial
 from pymodbus.client import ModbusSerialClient
@@ -92,8 +92,7 @@ class RtuCarrier:
         self._port = acquire(self._path, self._settings, self._clock, self._error)
 
     def turn(self) -> AbstractContextManager[None]:
-        if self._port is None:
-            return nullcontext()
+        assert self._port is not None
         return self._port.turns.take(not self._polls, self.timeout_s)
 
     def exchange(self, request: Request) -> Exchange:

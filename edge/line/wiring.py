@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import get_args
 
 from edge import options
+from edge.options import Options
 from edge.station import Station
 
 # What station.toml calls a device -> its options.
-Devices = Mapping[str, options.AnyInput | options.AnyOutput]
+Devices = Mapping[str, Options]
 
-_OF_THE_LINE = get_args(options.AnyInput) + get_args(options.AnyOutput)
 _ON_A_PORT = (options.RtuUnit, options.SerialBytesOutput, options.SerialLineInput, options.SerialLineOutput)
 _MOVING = ("/dev/ttyUSB", "/dev/ttyACM")
 
@@ -21,13 +20,19 @@ _MOVING = ("/dev/ttyUSB", "/dev/ttyACM")
 def devices(station: Station) -> Devices:
     """The line's devices of this station."""
     gate = None if station.gate is None else station.gate.output
-    named: dict[str, object] = {"trigger": station.trigger, "gate": gate, "line_permit": station.line_permit}
+    named: dict[str, Options | None] = {
+        "gate": gate,
+        "line_permit": station.line_permit,
+        "encoder": station.encoder,
+    }
+    if not isinstance(station.trigger, options.CameraTrigger | options.PresenceTrigger):
+        named = {"trigger": station.trigger, **named}
     for name in ("second_eye", "confirm", "motor"):
         section = getattr(station, name)
         named[name] = None if section is None else section.input
     for interlock in station.interlock:
         named[f"interlock {interlock.name}"] = interlock.input
-    return {name: device for name, device in named.items() if isinstance(device, _OF_THE_LINE)}
+    return {name: device for name, device in named.items() if device is not None}
 
 
 def conflicts(devices: Devices) -> list[str]:
@@ -49,8 +54,7 @@ def overloads(devices: Devices) -> list[str]:
     shares: dict[tuple[str, int], float] = {}
     for device in devices.values():
         if isinstance(device, options.RtuUnit):
-            every_ms = device.poll_ms if isinstance(device, options.ModbusRtuInput) else device.heartbeat_ms
-            bus = (device.port, device.baud)
+            bus, every_ms = (device.port, device.baud), device.asked_every_ms
             shares[bus] = shares.get(bus, 0.0) + (device.exchange_ms / every_ms if every_ms else 0.0)
     return [
         f"the bus at {port} is asked for {share:.0%} of its time at {baud} baud: poll less often, write fewer "
@@ -70,11 +74,11 @@ def unsteady(devices: Devices) -> Iterator[str]:
             )
 
 
-def _port(device: object) -> str | None:
+def _port(device: Options) -> str | None:
     return os.path.realpath(device.port) if isinstance(device, _ON_A_PORT) else None
 
 
-def _way(device: object) -> tuple[object, ...]:
+def _way(device: Options) -> tuple[object, ...]:
     """What devices on one port must agree in."""
     if isinstance(device, options.RtuUnit):
         return ("modbus_rtu", device.baud, device.parity, device.stop_bits)
@@ -83,7 +87,7 @@ def _way(device: object) -> tuple[object, ...]:
     return (type(device),)
 
 
-def _wire(device: object) -> tuple[object, ...] | None:
+def _wire(device: Options) -> tuple[object, ...] | None:
     """What only one device may have; an input that is polled may be read twice."""
     if isinstance(device, options.ModbusOutput):
         return (device.host, device.port, device.device_id, device.coil)

@@ -91,7 +91,15 @@ def test_the_line_process_loads_no_arrays_no_vision_and_no_event_loop(device_pyt
     assert heavy.isdisjoint(answer["loaded"])
 
 
-def test_a_kind_without_its_extra_names_what_to_install(device_python):
-    message = _answer(device_python, FIND, "edge.capture", "TABLE", "gst")
+@pytest.mark.parametrize(
+    ("room", "kind", "extra"),
+    [
+        ("edge.capture", "gst", "kenpin[gstreamer]"),
+        ("edge.line.inputs", "gpio", "kenpin[gpio]"),
+        ("edge.line.outputs", "gpio", "kenpin[gpio]"),
+    ],
+)
+def test_a_kind_without_its_extra_names_what_to_install(device_python, room, kind, extra):
+    message = _answer(device_python, FIND, room, "TABLE", kind)
     assert "pip install" in message
-    assert "kenpin[gstreamer]" in message
+    assert extra in message

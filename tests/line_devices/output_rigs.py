@@ -166,6 +166,7 @@ class RelayRig:
                 "board": self._kind,
                 "channel": CHANNEL,
                 "invert": invert,
+                "timeout_ms": 1_000,
             }
         )
         return _built("serial_bytes", options)

@@ -9,7 +9,7 @@ from edge import options
 from edge.clock import MS, SECOND, Clock
 from edge.errors import InputError
 from edge.line.gpio_line import Line, listen
-from edge.line.inputs.edges import Edges
+from edge.line.inputs.noticed import NoticedEdges
 from edge.records import Edge, TimeSource
 
 _SLICE_NS = 20 * MS
@@ -31,7 +31,7 @@ class GpioInput:
         self._clock = clock
         self._shift_ns = round(options.kernel_debounce_ms * MS)
         err_ns = _INTERRUPT_NS + (_KERNEL_TIMER_NS if self._shift_ns else 0)
-        self._edges = Edges(TimeSource.KERNEL, round(options.debounce_ms * MS), err_ns)
+        self._edges = NoticedEdges(TimeSource.KERNEL, round(options.debounce_ms * MS), err_ns)
         self._in_use = threading.Lock()
         self._stopped = True
         self._line: Line | None = None
@@ -43,7 +43,7 @@ class GpioInput:
         return f"GPIO line {self._options.line} of {self._options.chip}"
 
     def open(self) -> None:
-        """Request the line and read its level. Edges that came before are not reported. Raises InputError."""
+        """Request the line and read its level. NoticedEdges that came before are not reported. Raises InputError."""
         self.close()
         with self._in_use:
             line = self._line = listen(self._options, InputError)

@@ -63,15 +63,16 @@ class Waiter:
         self._line = line
         self._clock = clock
         self._news = threading.Condition()
-        self._samples: list[tuple[int, int]] = []
+        self._samples: list[tuple[int, int, int]] = []
         self._stopped = False
         self._left = threading.Event()
         self._may_end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="line-modem")
         self._thread.start()
 
-    def take(self, timeout_s: float) -> list[tuple[int, int]]:
-        """(woken at, changes counted then), oldest first; waits for the first one. Empty after a failure."""
+    def take(self, timeout_s: float) -> list[tuple[int, int, int]]:
+        """(woken at, changes counted, when that was read), oldest first; waits for the first one. Empty after a
+        failure."""
         with self._news:
             self._news.wait_for(lambda: self._samples or self.failure, max(0.0, timeout_s))
             samples, self._samples = self._samples, []
@@ -104,8 +105,9 @@ class Waiter:
             return
         woken_ns = self._clock.now_ns()
         changes = self._line.changes()
+        read_ns = self._clock.now_ns()
         with self._news:
-            self._samples.append((woken_ns, changes))
+            self._samples.append((woken_ns, changes, read_ns))
             self._news.notify_all()
 
 

@@ -7,8 +7,8 @@ import threading
 from edge import options
 from edge.clock import MS, SECOND, Clock
 from edge.errors import InputError
-from edge.line.inputs.edges import Edges
 from edge.line.inputs.modem import COUNTS, ModemLine, Waiter, let_wake
+from edge.line.inputs.noticed import NoticedEdges
 from edge.line.serial_port import PortSettings, SerialPort, acquire, release
 from edge.records import Edge, TimeSource
 
@@ -30,7 +30,7 @@ class SerialLineInput:
         self._name = f"{options.line} of {options.port}"
         self._late_ns = round(options.late_ms * MS)
         self._clock = clock
-        self._edges = Edges(TimeSource.ARRIVAL, round(options.debounce_ms * MS), 0)
+        self._edges = NoticedEdges(TimeSource.ARRIVAL, round(options.debounce_ms * MS), 0)
         self._in_use = threading.Lock()
         self._stopped = True
         self._port: SerialPort | None = None
@@ -42,7 +42,7 @@ class SerialLineInput:
         let_wake()
 
     def open(self) -> None:
-        """Open the port and read the line. Edges that came before are not reported. Raises InputError."""
+        """Open the port and read the line. NoticedEdges that came before are not reported. Raises InputError."""
         self.close()
         with self._in_use:
             port = self._port = acquire(self._options.port, PortSettings(9_600), self._clock, InputError)
@@ -96,9 +96,11 @@ class SerialLineInput:
             edge = self._edges.take()
         return edge
 
-    def _hear(self, samples: list[tuple[int, int]]) -> bool:
-        for woken_ns, changes in samples:
-            self._count(changes, max(self._known_ns, woken_ns - self._late_ns), woken_ns)
+    def _hear(self, samples: list[tuple[int, int, int]]) -> bool:
+        for woken_ns, changes, read_ns in samples:
+            alone = (changes - self._counted) % COUNTS == 1  # the one that woke us
+            from_ns = max(self._known_ns, woken_ns - self._late_ns)
+            self._count(changes, from_ns, woken_ns if alone else read_ns)
         return bool(samples)
 
     def _look(self, line: ModemLine, waiter: Waiter) -> None:

@@ -1,19 +1,19 @@
-"""Edges from what a source noticed: times, bounces, and changes that nobody saw."""
+"""NoticedEdges from what a source noticed: times, bounces, and changes that nobody saw."""
 
 from __future__ import annotations
 
 from edge.clock import MS
-from edge.line.inputs.edges import Edges
+from edge.line.inputs.noticed import NoticedEdges
 from edge.records import Edge, TimeSource
 
 
-def edges_of(debounce_ms: float = 0.0, err_ns: int = 0) -> Edges:
-    edges = Edges(TimeSource.KERNEL, round(debounce_ms * MS), err_ns)
+def edges_of(debounce_ms: float = 0.0, err_ns: int = 0) -> NoticedEdges:
+    edges = NoticedEdges(TimeSource.KERNEL, round(debounce_ms * MS), err_ns)
     edges.start(False, 0)
     return edges
 
 
-def taken(edges: Edges) -> list[Edge]:
+def taken(edges: NoticedEdges) -> list[Edge]:
     found = []
     while (edge := edges.take()) is not None:
         found.append(edge)

@@ -8,7 +8,7 @@ from edge.line.inputs.debounce import Change, Debounce
 from edge.records import Edge, TimeSource
 
 
-class Edges:
+class NoticedEdges:
     """For sources that notice changes, rather than look at levels. The count goes on when they are started again.
 
     A change that was noticed late or not at all hides a part, unless all of it fits into the debounce time: then
