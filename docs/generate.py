@@ -21,7 +21,7 @@ ROOMS = ("training", "compile", "calibration", "benchmarks", "edge")
 
 CAMERAS = (options.FolderCamera, options.BeltCamera, options.CvCamera, options.GstCamera)
 TRIGGERS = (*get_args(options.AnyInput), options.CameraTrigger, options.PresenceTrigger)
-ENCODERS = (options.SimulatedEncoder,)
+ENCODERS = (options.SimulatedEncoder, options.ModbusEncoder)
 OUTPUTS = get_args(options.AnyOutput)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 

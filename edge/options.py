@@ -236,7 +236,21 @@ class SimulatedEncoder(EncoderOptions):
     counts_per_s: int = Field(default=10_000, ge=1, le=10_000_000)
 
 
-Encoder = Annotated[SimulatedEncoder, Field()]
+class ModbusEncoder(EncoderOptions):
+    """A counter of a remote I/O or PLC, polled over Modbus TCP on a connection of its own: one 16 bit register, or two
+    with the more significant word first (`word_order = "big"`) or last."""
+
+    kind: Literal["modbus"]
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    counter: Register
+    counter_kind: Literal["input", "holding"] = "input"
+    word_order: Literal["big", "little"] = "big"
+    timeout_ms: Milliseconds = 50.0
+
+
+Encoder = Annotated[SimulatedEncoder | ModbusEncoder, Field(discriminator="kind")]
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------

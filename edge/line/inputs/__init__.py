@@ -15,6 +15,7 @@ TABLE = {
 
 ENCODERS = {
     "simulated": "edge.line.inputs.encoder_simulated:SimulatedEncoder",
+    "modbus": "edge.line.inputs.encoder_modbus:ModbusEncoder",
 }
 
 
