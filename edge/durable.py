@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 PARTIAL = ".partial"
@@ -23,9 +24,27 @@ def write_whole(path: Path, *parts: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_synced(path: Path, *parts: bytes) -> None:
-    """Write the concatenated `parts` to `path`; the content is on disk when this returns. Raises OSError."""
-    with path.open("wb") as file:
+def write_new(path: Path, *parts: bytes, mode: int = 0o644) -> None:
+    """Make `path` of the concatenated `parts`, on disk when this returns; a file that is there already stays as it is.
+
+    Of several processes that make it at once, one file stands, whole. Raises OSError.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        write_synced(partial, *parts, mode=mode)
+        with suppress(FileExistsError):
+            os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_synced(path: Path, *parts: bytes, mode: int = 0o666) -> None:
+    """Write the concatenated `parts` to `path`; the content is on disk when this returns. Raises OSError.
+
+    A new file has `mode`, less what the umask takes.
+    """
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         for part in parts:
             file.write(part)
         file.flush()
