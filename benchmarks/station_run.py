@@ -41,6 +41,7 @@ def run_station(station: Path, parts: int) -> Report:
             str(station),
             "--parts",
             str(parts),
+            "--exit-on-stop",
             "--report",
             str(file),
         ]

@@ -17,6 +17,7 @@ from edge import __version__
 from edge.clock import SystemClock
 from edge.durations import parse_ns
 from edge.errors import ConfigError, KenpinError
+from edge.operate import COMMANDS, StationFile
 from edge.station import load
 
 app = typer.Typer(
@@ -26,7 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StationFile = Annotated[Path, typer.Argument(help="the station file", metavar="STATION.TOML", show_default=False)]
 For = Annotated[str | None, typer.Option("--for", help="stop after this time: 30s, 5m, 2h", metavar="TIME")]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="write the report as JSON", metavar="FILE")]
 
@@ -105,6 +105,9 @@ def run(
     parts: Annotated[int | None, typer.Option(help="stop after so many parts")] = None,
     report: ReportFile = None,
     own_line: Annotated[bool, typer.Option("--own-line/--no-own-line", help="start the line process")] = True,
+    exit_on_stop: Annotated[
+        bool, typer.Option("--exit-on-stop", help="end with 75 when a limit stops the line; else wait for edge ack")
+    ] = False,
 ) -> None:
     """Inspect: judge every part and drive the gate. SIGTERM finishes the parts in the zone, then stops."""
     from edge.eye.run import Until
@@ -112,7 +115,7 @@ def run(
     from edge.screen import print_report
 
     _one_core_pictures()
-    until = Until(_duration_ns(for_), _count(parts, "--parts"))
+    until = Until(_duration_ns(for_), _count(parts, "--parts"), exit_on_stop)
     station = load(station_file)
     _writable(report)
     if station.station.mode == "collect":
@@ -229,6 +232,10 @@ def demo(
     code, values = run_demo(duration_ns, _count(parts, "--parts"), rate, _stop_signals())
     write_report(report, values)
     raise typer.Exit(code)
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
     KenpinError
     |-- ConfigError     fix station.toml, labels.csv or the command line      exit 78
     |-- BundleError     rebuild or re-sign the bundle                         exit 65
+    |-- SealError       a signed report was changed, or is another device's   exit 65
     |-- DeviceError     check hardware, cables, power                         exit 69
     |   |-- CameraError
     |   |-- InputError
     |   |-- OutputError
     |   |-- EngineError
     |   `-- PlcError
+    |-- ControlError    the running station cannot be asked, or refuses         exit 69
+    |   `-- RefusedError
+    |-- ChallengeError  the guided reject test was not passed                 exit 69
     |-- JournalError    disk full, read-only or failing                       exit 74
     `-- StationStop     a limit stopped the station; acknowledge to go on     exit 75
 
@@ -30,6 +34,12 @@ class ConfigError(KenpinError):
 
 class BundleError(KenpinError):
     """The bundle is unsigned, damaged, expired or unfit: rebuild or re-sign it."""
+
+    exit_code = 65
+
+
+class SealError(KenpinError):
+    """A signed report cannot be trusted: ask for the original, and for the device's own public key."""
 
     exit_code = 65
 
@@ -58,6 +68,22 @@ class EngineError(DeviceError):
 
 class PlcError(DeviceError):
     """A PLC link refused, answered wrong or went silent."""
+
+
+class ControlError(KenpinError):
+    """The running station cannot be asked: is it up, and may you?"""
+
+    exit_code = 69
+
+
+class RefusedError(ControlError):
+    """The running station did not do what was asked, and says why."""
+
+
+class ChallengeError(KenpinError):
+    """The guided reject test was not passed: mend the station before it produces."""
+
+    exit_code = 69
 
 
 class JournalError(KenpinError):

@@ -17,10 +17,11 @@ class Level(IntEnum):
     """The states of the eye; the larger one wins when several causes stand."""
 
     READY = 0
-    NOT_READY = 1  # a device is away and is tried again
-    STOPPED = 2  # a limit holds the line until a person acknowledges
-    FAULT = 3  # something failed that does not come back by itself
-    STOPPING = 4
+    BYPASSED = 1  # a person lets parts pass uninspected for a limited time
+    NOT_READY = 2  # a device is away and is tried again
+    STOPPED = 3  # a limit holds the line until a person acknowledges
+    FAULT = 4  # something failed that does not come back by itself
+    STOPPING = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,10 @@ class LineLink:
         """Outcomes up to this one are in the journal."""
         return self._send(Ack(ring_seq, AckStatus.ACCEPTED, self._clock.now_ns()))
 
+    def hold(self, cause: str) -> bool:
+        """Stop until a person acknowledges, as by a limit of the line's own."""
+        return self._send(Limit(LimitAction.STOP, 0, cause.encode()[:56]))
+
     def clear_stop(self) -> bool:
         """A person acknowledged the stop."""
         return self._send(Limit(LimitAction.CLEAR, 0, b""))

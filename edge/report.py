@@ -29,6 +29,7 @@ class Counts:
         self.outcomes: Counter[GateOutcome] = Counter()
         self.frames: Counter[str] = Counter()
         self.unconfirmed = 0
+        self.bypassed = 0
         self.met = 0
         self.missed = 0
         self.committed = 0
@@ -57,6 +58,7 @@ class Counts:
                 self.reasons[reason] += 1
             self.outcomes[event.outcome] += 1
             self.unconfirmed += event.reason is Reason.OUTPUT_ERROR or event.sensed is Sensed.MISSED
+            self.bypassed += event.reason is Reason.BYPASS
             self.met += in_time
             self.missed += not in_time
             if event.written_ns:
@@ -106,6 +108,7 @@ def report(counts: Counts, timing: Timing, startup_ns: int | None, state: str, c
             "released": released,
             "late": late,
             "unconfirmed": counts.unconfirmed,
+            "bypassed": counts.bypassed,
             "edge_error_us": _edge_errors(counts.edge_errors),
         },
         latency_ms=timing.summary(),

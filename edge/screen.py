@@ -14,6 +14,7 @@ from rich.text import Text
 
 from edge import check
 from edge.clock import SECOND
+from edge.health import Level
 from edge.line.outputs.survival import goes_to_rest, survives
 from edge.manifest import Evidence, Manifest, ModelEntry
 from edge.options import Output
@@ -22,6 +23,7 @@ from edge.report import Report
 from edge.station import Station
 
 if TYPE_CHECKING:
+    from edge.control import Status
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
@@ -117,7 +119,7 @@ def print_report(report: Report) -> None:
 
 def report_tables(report: Report) -> Group:
     """Parts, gate and latency of a run."""
-    verdicts = ", ".join(f"{count} {name}" for name, count in report.verdicts.items())
+    verdicts = _listed(report.verdicts)
     reasons = ", ".join(f"{name} {count}" for name, count in report.unknown_reasons.items())
     gate = report.gate
     errors = gate["edge_error_us"]
@@ -125,13 +127,15 @@ def report_tables(report: Report) -> Group:
     facts.add_row("parts", f"{report.parts}: {verdicts}")
     if reasons:
         facts.add_row("unknown because", reasons)
-    facts.add_row("frames", ", ".join(f"{count} {name}" for name, count in report.frames.items()))
+    facts.add_row("frames", _listed(report.frames))
     facts.add_row("deadlines", f"{report.deadline['met']} met, {report.deadline['missed']} missed")
     facts.add_row(
         "gate",
         f"{gate['orders']} orders: {gate['fired']} fired, {gate['released']} released, {gate['late']} late, "
         f"{gate['unconfirmed']} unconfirmed",
     )
+    if gate["bypassed"]:
+        facts.add_row("bypass", f"{gate['bypassed']} parts passed uninspected")
     if errors["n"]:
         facts.add_row(
             "gate edge, written - planned",
@@ -174,7 +178,8 @@ def live_view(title: str) -> Iterator[Callable[[Live], None]]:
 def _live_table(title: str, live: Live) -> Table:
     counts, standing = live.counts, live.standing
     table = Table(title=f"{title}  {live.elapsed_ns / SECOND:.0f} s", show_header=False, min_width=72)
-    table.add_row("state", f"{standing.level.name} {standing.cause}")
+    style = "bold red" if standing.level is Level.BYPASSED else ""
+    table.add_row("state", Text(f"{standing.level.name} {standing.cause}", style))
     table.add_row("line permit", "on" if live.permit else "off")
     table.add_row("parts", str(counts.parts))
     verdicts = Text()
@@ -196,6 +201,30 @@ def _last_part(last: tuple[int, Kind, object, float] | None) -> Text:
         return Text("none yet")
     part_id, kind, _, score = last
     return Text(f"{part_id & 0xFFFF_FFFF}  {kind.name}  score {score:.3f}", _COLOURS[kind])
+
+
+# --- edge status ---
+
+
+def print_status(status: Status) -> None:
+    """A running station, as a table."""
+    table = Table(title=f"station {status.station}, mode {status.mode}", show_header=False)
+    calm = "" if status.level == "READY" else "bold red"
+    table.add_row("state", Text(f"{status.level} {status.cause}", calm))
+    table.add_row("line", status.line or "away")
+    table.add_row("line permit", "on" if status.permit else "off")
+    table.add_row("product", f"{status.product} (recipe {status.recipe})")
+    if status.bypass_left_s:
+        table.add_row("bypass", Text(f"{status.bypass_left_s:.0f} s more", "bold red"))
+    if status.can_acknowledge:
+        table.add_row("next", 'look at the line, then: edge ack STATION.TOML --why "..."')
+    table.add_row("parts", f"{status.parts}: {_listed(status.verdicts)}")
+    table.add_row("gate", f"{_listed(status.outcomes)}, {status.bypassed} in a bypass")
+    Console().print(table)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 # --- edge collect ---

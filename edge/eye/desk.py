@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from edge.clock import Clock
-from edge.errors import StationStop
+from edge.clock import SECOND, Clock
+from edge.eye.held import UNNAMED, Held
 from edge.eye.parts import Parts, Settled
 from edge.eye.recorder import Recorder
 from edge.eye.slots import Slots
@@ -31,7 +32,9 @@ _LEVELS = {
     LineState.READY: Level.READY,
     LineState.STOPPED: Level.STOPPED,
     LineState.STOPPING: Level.STOPPING,
+    LineState.BYPASSED: Level.BYPASSED,
 }
+_NOTHING_TO_HOLD = (LineState.STARTING, LineState.STOPPED, LineState.STOPPING)
 
 
 class Desk:
@@ -54,6 +57,7 @@ class Desk:
         health: Health,
         progress: Progress,
         disk_stops: bool,
+        held: Held,
         left_open: Sequence[Part] = (),
     ) -> None:
         self._link = link
@@ -63,11 +67,15 @@ class Desk:
         self._timing = timing
         self._health = health
         self._progress = progress
+        self._held = held
         self._captured: dict[int, int] = {}
         self._left_open = {part.part_id: part for part in left_open}
         self._started_wall_ns = clock.wall_ns()
         self._line: State | None = None
         self._line_words = "the line process is looked for"
+        self._bypass_until_ns = 0
+        self._bypass_ends = ""
+        self._then: dict[int, tuple[Note, Callable[[], None]]] = {}
         self.may_start = threading.Event()
         self.ready_ns: int | None = None
         self.has_finished = False  # the line was told to stop, and its zone is empty
@@ -121,11 +129,29 @@ class Desk:
         before, self._line = self._line, state
         if before is not None and before.state is LineState.STOPPING is not state.state:
             self.has_finished = True
+        self._watch_bypass(state.bypass_until_ns)
         if before is None or before.state is not state.state:
-            self.note("line", f"{state.state.name}: {state.words() or 'no fault'}")
+            self._line_became(state)
+        if self._held.cause and state.state not in _NOTHING_TO_HOLD:
+            self._link.hold(self._held.cause)  # it was stopped before a crash or restart, and nobody has looked
         if state.state is LineState.READY and self._health.is_ready:
             self.ready_ns = self.ready_ns or self._clock.now_ns()
             self.may_start.set()
+
+    def _line_became(self, state: State) -> None:
+        then = None
+        if state.state is LineState.STOPPED:
+            self._held.stopped(state.words())
+            then = self._held.keep
+        self.note("line", f"{state.state.name}: {state.words() or 'no fault'}", then)
+
+    def _watch_bypass(self, until_ns: int) -> None:
+        if self._bypass_until_ns and not until_ns:
+            self.note("bypass", "over")
+        if until_ns and until_ns != self._bypass_until_ns:
+            ends_wall_ns = self._clock.wall_ns() + until_ns - self._clock.now_ns()
+            self._bypass_ends = datetime.fromtimestamp(ends_wall_ns // SECOND).strftime("%H:%M:%S")
+        self._bypass_until_ns = until_ns
 
     def line_inputs(self, inputs: Inputs) -> None:
         """Nothing depends on the levels of the inputs here."""
@@ -137,6 +163,7 @@ class Desk:
         """No line is connected."""
         if self._line is not None:
             self.note("line", f"away: {words}")
+            self._watch_bypass(0)
         self._line = None
         self._line_words = words
 
@@ -196,6 +223,8 @@ class Desk:
             self._release(record)
         elif isinstance(record, GateEvent) and record.ring_seq:
             self._link.acknowledge_outcomes(record.ring_seq)
+        elif isinstance(record, Note):
+            self._recorded(record)
 
     def _release(self, record: Decided) -> None:
         """The line refuses a release after the deadline; telling it is still worth the reason it records."""
@@ -204,12 +233,28 @@ class Desk:
         if sent and captured_ns:
             self._timing.released(captured_ns, self._clock.now_ns())
 
-    def note(self, kind: str, words: str) -> None:
-        """Put a change of the station's state into the journal and the log."""
+    def note(self, kind: str, words: str, then: Callable[[], None] | None = None) -> None:
+        """Put an act or a change of the station's state into the journal and the log.
+
+        `then` is called by the journal's thread when the note is on the disk, which may never be.
+        """
         log.info("%s: %s", kind, words)
-        self.recorder.put(Note(self._clock.wall_ns(), kind, words))
+        note = Note(self._clock.wall_ns(), kind, words)
+        if then is not None:
+            self._then[id(note)] = note, then  # the note too: while it lives, its id is no other's
+        self.recorder.put(note)
+
+    def _recorded(self, note: Note) -> None:
+        waiting = self._then.pop(id(note), None)
+        if waiting is not None:
+            waiting[1]()
 
     # --- what the station is doing ---
+
+    @property
+    def line(self) -> State | None:
+        """What the line said last; None while none is connected."""
+        return self._line
 
     @property
     def permit(self) -> bool:
@@ -217,23 +262,29 @@ class Desk:
         line = self._line  # its thread may set it to None at any time
         return line is not None and line.permit
 
+    @property
+    def stopped_by(self) -> str:
+        """The limit that holds the line until a person acknowledges; empty when none does."""
+        line = self._line
+        return line.words() or UNNAMED if line is not None and line.state is LineState.STOPPED else ""
+
     def standing(self) -> Standing:
-        """The state of the whole station with its first cause: the eye's own first, then the line's."""
-        own = self._health.standing
+        """The state of the whole station with its first cause: the eye's own first, then the line's.
+
+        A bypass is shown before all that it makes no matter.
+        """
+        own, line = self._health.standing, self._line
+        if line is not None and line.state is LineState.BYPASSED:
+            more = own.cause or line.words()
+            ends = f"parts pass uninspected until {self._bypass_ends}"
+            return Standing(Level.BYPASSED, f"{ends}; {more}" if more else ends)
         if own.level is not Level.READY:
             return own
-        line = self._line
         if line is None:
             return Standing(Level.NOT_READY, self._line_words)
         level = _LEVELS.get(line.state, Level.NOT_READY)
         words = line.words() or f"the line is {line.state.name.lower()}"
         return Standing(level, "" if level is Level.READY else words)
-
-    def refuse_stopped(self) -> None:
-        """Raises StationStop when a limit has stopped the line."""
-        line = self._line
-        if line is not None and line.state is LineState.STOPPED:
-            raise StationStop(f"a limit stopped the station: {line.words()}; look at the line, then start it again")
 
 
 def _final(event: GateEvent) -> tuple[Kind, Reason]:

@@ -16,14 +16,18 @@ from edge.capture import TABLE as CAMERAS
 from edge.capture import Camera
 from edge.capture.presence import PresenceLine
 from edge.clock import MS, SECOND, Clock, process_started_ns
+from edge.device_key import load_or_create
 from edge.errors import ConfigError, DeviceError, JournalError, StationStop
-from edge.eye import camera_watch, inference, recorder
+from edge.eye import camera_watch, inference, reception, recorder
+from edge.eye.acts import Acts
 from edge.eye.archive import Archive
 from edge.eye.camera_watch import Births, CameraWatch
 from edge.eye.crew import Crew
 from edge.eye.desk import SOURCE as LINE
 from edge.eye.desk import Desk
+from edge.eye.held import Held
 from edge.eye.inference import Inference
+from edge.eye.reception import Reception
 from edge.eye.slots import Slots
 from edge.eye.student import Student, load
 from edge.health import Health, Level, Notifier, Progress, Standing
@@ -50,10 +54,14 @@ _LINE_KILLED = "the line process hung at the end and was killed: look at what it
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """When a run ends by itself; None: only when asked, or when a finite camera has no more pictures."""
+    """When a run ends by itself; None: only when asked, or when a finite camera has no more pictures.
+
+    A limit that stops the line ends the run with `stop_ends` only; else it waits for an acknowledgement.
+    """
 
     duration_ns: int | None = None
     parts: int | None = None
+    stop_ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class Eye:
     inference: Inference
     archive: Archive
     watches: tuple[CameraWatch, ...]
+    reception: Reception
 
 
 def students_of(station: Station, clock: Clock) -> dict[int, Student]:
@@ -118,7 +127,7 @@ def run(
     watch: Callable[[Live], None] | None = None,
     starts_line: bool = True,
 ) -> Report:
-    """Inspect (or shadow) until told to stop by `asked`, by `until`, by a limit or by the end of the pictures.
+    """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures.
 
     Devices that are away are tried again for ever. Raises KenpinError for what a person must mend first.
     """
@@ -131,8 +140,10 @@ def run(
         students = students_of(station, clock)
         for student in students.values():
             stack.callback(student.engine.close)
-        eye = _build(station, clock, journal, students, starts_line)
+        held = Held(None if until.stop_ends else station.station.state_dir)
+        eye = _build(station, clock, journal, students, held, starts_line)
         stack.callback(eye.link.close)
+        stack.callback(eye.reception.close)
         crew = _start(eye, clock)
         gc.collect()
         gc.freeze()
@@ -150,11 +161,17 @@ def run(
 
 
 def _build(
-    station: Station, clock: Clock, journal: Journal, students: dict[int, Student], starts_line: bool
+    station: Station,
+    clock: Clock,
+    journal: Journal,
+    students: dict[int, Student],
+    held: Held,
+    starts_line: bool,
 ) -> Eye:
     counts, timing, health = Counts(), Timing(), Health()
     slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
-    bounds = {LINE: _WATCHED_NS, recorder.SOURCE: _WATCHED_NS, inference.SOURCE: inference.BOUND_NS}
+    bounds = dict.fromkeys((LINE, recorder.SOURCE, reception.SOURCE), _WATCHED_NS)
+    bounds[inference.SOURCE] = inference.BOUND_NS
     bounds |= {camera_watch.source_of(camera): camera_watch.BOUND_NS for camera in station.camera}
     progress = Progress(clock, bounds)
     link = LineLink(station, clock, journal.newest_outcome, starts_line)
@@ -170,6 +187,7 @@ def _build(
         health,
         progress,
         station.journal.on_disk_full == "stop",
+        held,
         left_open(station.journal.dir),
     )
     archive = Archive(station, slots)
@@ -192,7 +210,11 @@ def _build(
         )
         for index, camera in enumerate(station.camera)
     )
-    return Eye(station, clock, counts, timing, health, progress, link, desk, judging, archive, watches)
+    key = load_or_create(station.station.state_dir)
+    acts = Acts(station, clock, link, desk, counts, held, key)
+    door = Reception(station.station.run_dir, clock, progress, acts.ask, lambda words: desk.note("control", words))
+    acts.door = door
+    return Eye(station, clock, counts, timing, health, progress, link, desk, judging, archive, watches, door)
 
 
 def _camera(options: CameraOptions, clock: Clock) -> Camera:
@@ -226,6 +248,7 @@ def _start(eye: Eye, clock: Clock) -> Crew:
     crew = Crew(clock)
     crew.start(recorder.SOURCE, eye.desk.recorder.run)
     crew.start("pictures", eye.archive.run)
+    crew.start(reception.SOURCE, eye.reception.run)
     crew.start(inference.SOURCE, eye.inference.run)
     for watch, camera in zip(eye.watches, eye.station.camera, strict=True):
         crew.start(camera_watch.source_of(camera), watch.run)
@@ -242,7 +265,7 @@ def _watch_over(
     notifier: Notifier,
     watch: Callable[[Live], None] | None,
 ) -> str:
-    """Until there is a reason to end; returns the words of a limit that stopped the station, "" otherwise."""
+    """Until there is a reason to end; returns the words of a limit that holds the line then, "" otherwise."""
     began_ns = eye.clock.now_ns()
     shown: Standing | None = None
     while not asked.wait(_TICK_S) and not crew.stop.is_set():
@@ -250,22 +273,25 @@ def _watch_over(
         standing = eye.desk.standing()
         if standing != shown:
             shown = standing
-            log.info("%s%s", standing.level.name, f": {standing.cause}" if standing.cause else "")
+            hint = '; look at the line, then: edge ack STATION.TOML --why "..."' if eye.desk.stopped_by else ""
+            log.info("%s%s%s", standing.level.name, f": {standing.cause}" if standing.cause else "", hint)
             notifier.status(f"{standing.level.name} {standing.cause}")
         _feed_watchdog(eye, notifier)
         if watch is not None:
             watch(Live(standing, eye.desk.permit, eye.counts, eye.timing, elapsed_ns))
-        try:
-            eye.desk.refuse_stopped()
-        except StationStop as stop:
-            eye.desk.note("stopped", str(stop))
-            return str(stop)
         if _is_over(eye, until, elapsed_ns):
             break
-    return ""
+    stopped_by = eye.desk.stopped_by
+    if not stopped_by:
+        return ""
+    words = f"a limit stopped the station: {stopped_by}; look at the line, start it again, then: edge ack"
+    eye.desk.note("stopped", words)
+    return words
 
 
 def _is_over(eye: Eye, until: Until, elapsed_ns: int) -> bool:
+    if until.stop_ends and eye.desk.stopped_by:
+        return True
     if until.duration_ns is not None and elapsed_ns >= until.duration_ns:
         return True
     if until.parts is not None and eye.counts.parts >= until.parts:
@@ -297,6 +323,7 @@ def _finish(eye: Eye, crew: Crew) -> bool:
         eye.desk.note("line", _LINE_KILLED)
     for words in crew.join(_THREADS_END_NS):
         log.error("%s", words)
+    eye.reception.close()
     eye.desk.parts.close()
     eye.desk.note("stop", f"{eye.counts.parts} parts")
     eye.desk.recorder.finish()

@@ -217,12 +217,28 @@ def read_parts(folder: Path) -> list[PartRow]:
 
     Raises JournalError.
     """
+    return _parts(_existing_days(folder), -1)
+
+
+def parts_after(folder: Path, part_id: int) -> list[PartRow]:
+    """The parts with a greater id, as `read_parts` gives them, of the newest two days. Raises JournalError."""
+    return _parts(_existing_days(folder)[-2:], part_id)
+
+
+def newest_part(folder: Path) -> int:
+    """The greatest id on record in the newest two days, 0 when there is none. Raises JournalError."""
+    asked = [f"SELECT MAX(part_id) FROM {table}" for table in ("decided", "outcomes")]  # noqa: S608 - literals
+    rows = [row for path in _existing_days(folder)[-2:] for text in asked for row in _query(path, text)]
+    return max((row[0] or 0 for row in rows), default=0)
+
+
+def _parts(days: Sequence[Path], after: int) -> list[PartRow]:
     decided: dict[int, Decided] = {}
     outcomes: dict[int, GateEvent] = {}
-    for path in _existing_days(folder):
-        for row in _query(path, "SELECT * FROM decided ORDER BY row"):
+    for path in days:
+        for row in _query(path, "SELECT * FROM decided WHERE part_id > ? ORDER BY row", after):
             decided.setdefault(row["part_id"], _decided(row))
-        for row in _query(path, "SELECT * FROM outcomes ORDER BY row"):
+        for row in _query(path, "SELECT * FROM outcomes WHERE part_id > ? ORDER BY row", after):
             outcomes.setdefault(row["part_id"], _outcome(row))
     ids = sorted(decided.keys() | outcomes.keys())
     return [PartRow(part_id, decided.get(part_id), outcomes.get(part_id)) for part_id in ids]
@@ -404,13 +420,13 @@ def _seal(connection: sqlite3.Connection) -> None:
         connection.close()
 
 
-def _query(path: Path, statement: str) -> list[sqlite3.Row]:
+def _query(path: Path, statement: str, *values: int) -> list[sqlite3.Row]:
     def ask() -> list[sqlite3.Row]:
         with closing(_connect(path, "ro")) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 return []  # its writer was killed before the tables were there
             _check_version(connection)
-            return connection.execute(statement).fetchall()
+            return connection.execute(statement, values).fetchall()
 
     return _translated(path, ask)
 

@@ -63,9 +63,10 @@ rest = "{rest}"
 dir = "journal"
 pictures_max_mb = 5
 [limits]
-consecutive_rejects = 0
+consecutive_rejects = {consecutive_rejects}
 unknown_in_a_row = {unknown_in_a_row}
 missed_deadlines = 0
+bypass_max_min = {bypass_max_min}
 """
 
 REPLAY = '[[camera]]\nname = "top"\nkind = "folder"\ndir = "pictures"\nrate_hz = {rate}\nloop = {loop}'
@@ -84,6 +85,7 @@ class Bench:
     folder: Path
     gate: Any
     permit: Any
+    modbus: ModbusServer | None = None
 
     @property
     def file(self) -> Path:
@@ -129,6 +131,8 @@ def lay_out(
     rate: float = 10.0,
     loop: bool = False,
     unknown_in_a_row: int = 0,
+    consecutive_rejects: int = 0,
+    bypass_max_min: float = 0,
 ) -> None:
     """Write the station file, trust the test key and install a bundle."""
     pitch = 1_000 / rate
@@ -143,6 +147,8 @@ def lay_out(
         pitch=pitch * 0.96,
         pulse=round(pitch * 0.6),
         unknown_in_a_row=unknown_in_a_row,
+        consecutive_rejects=consecutive_rejects,
+        bypass_max_min=bypass_max_min,
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "station.toml").write_text(text)
@@ -174,6 +180,16 @@ def draw(folder: Path, levels: Sequence[int]) -> None:
     (folder / "pictures" / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
+def show(folder: Path, level: int) -> None:
+    """From now on a looping camera sees pictures of this brightness only; those it has read already still come."""
+    noise = np.random.default_rng(level)
+    for path in (folder / "pictures" / "images").glob("*.png"):
+        picture = np.clip(noise.normal(level, 12 if level else 0, (96, 128, 3)), 0, 255).astype(np.uint8)
+        fresh = path.with_suffix(".fresh.png")
+        cv2.imwrite(str(fresh), picture)
+        fresh.replace(path)
+
+
 @contextmanager
 def modbus_bench(folder: Path, **keys: Any) -> Iterator[Bench]:
     """Gate and permit are coils 0 and 1 of a libmodbus device."""
@@ -189,7 +205,7 @@ def modbus_bench(folder: Path, **keys: Any) -> Iterator[Bench]:
             return [(edge.at_ns, edge.level) for edge in server.coil_log() if edge.address == coil]
 
         lay_out(folder, gate=output(0), permit=output(1), **keys)
-        bench = Bench(folder, lambda: levels(0), lambda: levels(1))
+        bench = Bench(folder, lambda: levels(0), lambda: levels(1), server)
         try:
             yield bench
         finally:

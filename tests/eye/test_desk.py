@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.clock import MS, ManualClock
-from edge.errors import JournalError, StationStop
+from edge.errors import JournalError
 from edge.eye.desk import Desk
+from edge.eye.held import Held
 from edge.eye.parts import Settled
 from edge.eye.slots import Slots
-from edge.health import Health, Level, Progress
-from edge.journal.events import Decided, Journal, Note, left_open, read_parts
+from edge.health import Health, Level, Progress, Standing
+from edge.journal.events import Decided, Journal, Note, left_open, read_notes, read_parts
 from edge.line.messages import LineState, State
 from edge.pairing import View
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
@@ -36,6 +38,10 @@ class Link:
 
     def reject(self, verdict: Verdict) -> bool:
         self.said.append((f"{verdict.kind.name} {verdict.reason.name}", verdict.part_id))
+        return True
+
+    def hold(self, cause: str) -> bool:
+        self.said.append(("hold " + cause, 0))
         return True
 
     def acknowledge_outcomes(self, ring_seq: int) -> bool:
@@ -67,6 +73,7 @@ class Office:
         self.link = Link()
         self.journal = FailingJournal(Journal(folder, self.clock))
         self.counts, self.health = Counts(), Health()
+        self.held = Held(folder)
         progress = Progress(self.clock, {"line": MS, "journal": MS})
         slots = [Slots(4)]
         self.desk = Desk(
@@ -81,6 +88,7 @@ class Office:
             self.health,
             progress,
             stops,
+            self.held,
             left_open(folder),
         )
 
@@ -234,13 +242,72 @@ def test_what_an_earlier_run_left_open_is_closed_unless_the_ring_knows_better(tm
     office.journal.journal.close()
 
 
-def test_a_stopped_line_stops_the_station_with_its_cause(office: Office) -> None:
+def test_a_stopped_line_is_the_stations_state_with_its_cause(office: Office) -> None:
     office.desk.line_state(state(LineState.READY))
-    office.desk.refuse_stopped()
+    assert office.desk.stopped_by == ""
     office.desk.line_state(state(LineState.STOPPED, cause=b"10 rejects in a row"))
-    assert office.desk.standing().level is Level.STOPPED
-    with pytest.raises(StationStop, match="10 rejects in a row"):
-        office.desk.refuse_stopped()
+    assert office.desk.standing() == Standing(Level.STOPPED, "10 rejects in a row")
+    assert office.desk.stopped_by == "10 rejects in a row"
+
+
+def test_a_stop_outlives_crashes_of_line_and_eye_until_it_is_acknowledged(office: Office) -> None:
+    office.desk.line_state(state(LineState.STOPPED, cause=b"10 rejects in a row"))
+    office.commit()
+    assert Held(office.folder).cause == "10 rejects in a row", "on the disk"
+    office.desk.line_away("the line process ended")
+    office.desk.line_state(state(LineState.STARTING, session=2))
+    assert said(office) == []
+    office.desk.line_state(state(LineState.PURGING, session=2))
+    assert said(office) == ["hold 10 rejects in a row"]
+    office.desk.line_state(state(LineState.STOPPED, session=2, cause=b"10 rejects in a row"))
+    office.held.acknowledge()
+    office.desk.line_state(
+        state(LineState.STOPPED, session=2, cause=b"10 rejects in a row")
+    )  # said before it heard
+    office.desk.line_state(state(LineState.PURGING, session=2))
+    office.commit()
+    assert said(office) == ["hold 10 rejects in a row"] and Held(office.folder).cause == ""
+
+
+def test_a_stop_is_kept_in_memory_where_it_ends_the_run(tmp_path: Path) -> None:
+    held = Held(None)
+    held.stopped("")
+    held.keep()
+    assert held.cause == "a limit"
+    held.acknowledge()
+    assert held.cause == "" and list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_does_not_keep_the_stop_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = Held(tmp_path / "nowhere")
+    held.stopped("10 rejects in a row")
+    held.keep()
+    assert "check the disk" in caplog.text and held.cause == "10 rejects in a row"
+
+
+def test_a_bypass_is_shown_before_what_it_makes_no_matter_and_its_end_is_on_record(office: Office) -> None:
+    office.health.report("camera top", Level.NOT_READY, "camera top is away")
+    bypassed = replace(state(LineState.BYPASSED), bypass_until_ns=NOW_NS + 90_000 * MS)
+    office.desk.line_state(bypassed)
+    standing = office.desk.standing()
+    assert standing.level is Level.BYPASSED
+    assert "uninspected until " in standing.cause and standing.cause.endswith("camera top is away")
+    office.desk.line_state(state(LineState.READY))
+    assert office.desk.standing().level is Level.NOT_READY
+    office.commit()
+    assert ("bypass", "over") in [(note.kind, note.words) for note in read_notes(office.folder)]
+
+
+def test_what_waits_for_a_note_comes_after_its_commit(office: Office) -> None:
+    done: list[str] = []
+    office.journal.broken = True
+    office.desk.note("acknowledge", "because", lambda: done.append("first"))
+    office.desk.note("acknowledge", "because", lambda: done.append("second"))
+    office.commit()
+    assert done == []
+    office.journal.broken = False
+    office.commit()
+    assert done == ["first", "second"]
 
 
 def test_a_replay_may_start_once_the_line_is_ready(office: Office) -> None:

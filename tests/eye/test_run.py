@@ -137,7 +137,7 @@ def test_without_an_eye_every_part_is_rejected_and_the_journal_is_complete_after
             dropped_ns = bench.permit()[-1][0]
             edge.process.kill()
             edge.ends()
-        with EdgeProcess("run", bench.file) as edge:
+        with EdgeProcess("run", bench.file, "--exit-on-stop") as edge:
             assert edge.ends() == 75, edge.output  # the line was stopped by its limit; it ends with this eye
         rows = bench.rows()
         assert before <= {row.part_id for row in rows}

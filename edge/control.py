@@ -1,0 +1,274 @@
+"""What a person may ask of a running station: typed requests and answers on its control socket, and their client.
+
+One connection carries one request and one answer, each a JSON object in one packet; the kernel tells the station who
+asks. No request names a part: whatever is asked here, parts are released by their verdicts, or pass in a bypass that
+the station file allows and the line itself ends.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from edge.errors import ConfigError, ControlError, RefusedError
+from edge.station import Station
+
+SOCKET = "control.sock"
+MAX_BYTES = 4_096  # of a request; an answer fits as well
+_PATIENCE_S = 6.0  # longer than the station waits for its journal
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return text.strip()
+
+
+Why = Annotated[str, Field(max_length=200), AfterValidator(_printable), Field(min_length=1)]
+Name = Annotated[str, Field(max_length=60), AfterValidator(_printable)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class _Packet(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+
+class AskStatus(_Packet):
+    """How is the station?"""
+
+    ask: Literal["status"] = "status"
+
+
+class Acknowledge(_Packet):
+    """Somebody looked at the line: end the stop of a limit, or the fault of an output that stands at rest again.
+
+    `who` is the name a person gives; the kernel's name for the asking user is recorded beside it in every act.
+    """
+
+    ask: Literal["acknowledge"] = "acknowledge"
+    why: Why
+    who: Name = ""
+
+
+class AskBypass(_Packet):
+    """Let parts pass uninspected for `for_s` seconds from now on; asked again, the time begins again."""
+
+    ask: Literal["bypass"] = "bypass"
+    for_s: Seconds
+    why: Why
+    who: Name = ""
+
+
+class EndBypass(_Packet):
+    """Inspect again."""
+
+    ask: Literal["end_bypass"] = "end_bypass"
+    why: Why
+    who: Name = ""
+
+
+class BeginChallenge(_Packet):
+    """A guided reject test begins: the parts from now on may be test pieces."""
+
+    ask: Literal["begin_challenge"] = "begin_challenge"
+    who: Name = ""
+
+
+class SealChallenge(_Packet):
+    """A guided reject test is over: record its result, and sign the SHA-256 of its report with the device's key."""
+
+    ask: Literal["seal_challenge"] = "seal_challenge"
+    result: Literal["passed", "failed", "incomplete"]
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    who: Name = ""
+
+
+Request: TypeAlias = AskStatus | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
+
+
+# --- answers ----------------------------------------------------------------------------------------------------
+
+
+class Status(_Packet):
+    """The station as it stands.
+
+    `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
+    is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
+    bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request.
+    """
+
+    answer: Literal["status"] = "status"
+    station: str
+    mode: str
+    level: str
+    cause: str
+    line: str
+    permit: bool
+    can_acknowledge: bool
+    product: str
+    recipe: int
+    bypass_left_s: float
+    parts: int
+    verdicts: dict[str, int]
+    outcomes: dict[str, int]
+    bypassed: int
+    turned_away: int
+    malformed: int
+    pid: int
+
+
+class Done(_Packet):
+    """It is in the journal and was done; `by` is what was recorded of who asked."""
+
+    answer: Literal["done"] = "done"
+    words: str
+    by: str
+
+
+class Statement(_Packet):
+    """What the device signs of a report: its hash, what the journal holds of it, and when that was written."""
+
+    station: str
+    result: str
+    report_sha256: str
+    by: str
+    wall_ns: int
+
+    def signed_bytes(self) -> bytes:
+        """What the key signs; nothing else that it signs begins like this."""
+        return b"kenpin challenge report\n" + packed(self)
+
+
+class Sealed(_Packet):
+    """The journal holds the result; the device's key (`public_key`) signed the statement. Both in hex."""
+
+    answer: Literal["sealed"] = "sealed"
+    statement: Statement
+    public_key: str
+    signature: str
+
+
+class Refused(_Packet):
+    """Nothing was done, for this reason."""
+
+    answer: Literal["refused"] = "refused"
+    words: str
+
+
+Answer: TypeAlias = Status | Done | Sealed | Refused
+_ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
+
+
+def read_request(data: bytes) -> Request:
+    """The request in a packet. Raises ValueError for anything else."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    return _REQUESTS.validate_json(data)
+
+
+def packed(packet: Request | Answer | Statement) -> bytes:
+    """The packet as JSON."""
+    return packet.model_dump_json().encode()
+
+
+# --- the client -------------------------------------------------------------------------------------------------
+
+_Wanted = TypeVar("_Wanted", Status, Done, Sealed)
+
+
+class Control:
+    """Asks the running eye of a station; each call is one connection and waits up to 6 s.
+
+    Every call raises ControlError when no eye answers and RefusedError, with the eye's words, when it refuses. What
+    changes something is in the journal when the call returns.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self._path = station.station.run_dir / SOCKET
+
+    def status(self) -> Status:
+        """How the station is."""
+        return self._ask(AskStatus(), Status)
+
+    def acknowledge(self, why: str, who: str = "") -> Done:
+        """End a stop or the fault of an output; the line purges its zone, then it is READY again."""
+        return self._ask(_checked(Acknowledge, why=why, who=who), Done)
+
+    def bypass(self, for_s: float, why: str, who: str = "") -> Done:
+        """Let parts pass uninspected for so many seconds."""
+        return self._ask(_checked(AskBypass, for_s=for_s, why=why, who=who), Done)
+
+    def end_bypass(self, why: str, who: str = "") -> Done:
+        """Inspect again."""
+        return self._ask(_checked(EndBypass, why=why, who=who), Done)
+
+    def begin_challenge(self, who: str = "") -> Done:
+        """Record that a reject test begins."""
+        return self._ask(_checked(BeginChallenge, who=who), Done)
+
+    def seal_challenge(self, result: str, sha256: str, who: str = "") -> Sealed:
+        """Record a reject test's result and get its report's hash signed."""
+        return self._ask(_checked(SealChallenge, result=result, sha256=sha256, who=who), Sealed)
+
+    def _ask(self, request: Request, wanted: type[_Wanted]) -> _Wanted:
+        answer = self._answer(request)
+        if isinstance(answer, Refused):
+            raise RefusedError(answer.words)
+        if not isinstance(answer, wanted):
+            raise ControlError(f"the station answered {answer.answer!r}: restart it, its version is another")
+        return answer
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as eye:
+                eye.settimeout(_PATIENCE_S)
+                eye.connect(str(self._path))
+                data = _exchange(eye, packed(request))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise ControlError(f"no station answers at {self._path}: is edge run up with this file?") from error
+        except PermissionError as error:
+            raise ControlError(
+                f"you may not ask at {self._path}: be root, the station's user or a member of that folder's group"
+            ) from error
+        except OSError as error:
+            raise ControlError(f"the station at {self._path} does not answer: {error}; see its log") from error
+        if not data:
+            raise ControlError(
+                f"the station at {self._path} turned you away: be root, its user or a member of that folder's group"
+            )
+        try:
+            return _ANSWERS.validate_json(data)
+        except ValidationError as error:
+            raise ControlError(
+                "the station's answer is not understood: restart it, its version is another"
+            ) from error
+
+
+def _exchange(eye: socket.socket, request: bytes) -> bytes:
+    """The answer; empty when the eye hung up instead."""
+    try:
+        eye.send(request)
+        return eye.recv(2 * MAX_BYTES)
+    except (BrokenPipeError, ConnectionResetError):
+        return b""
+
+
+_Made = TypeVar("_Made", bound=_Packet)
+
+
+def _checked(kind: type[_Made], **values: object) -> _Made:
+    """A request of these values. Raises ConfigError that names what is wrong in one."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{first['loc'][0]}: {message[0].lower()}{message[1:]}; got {first['input']!r}"
+        ) from error

@@ -1,0 +1,251 @@
+"""What people may do to the running station: recorded first, then done, and not done when it cannot be recorded."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.clock import MS, SECOND, Clock
+from edge.control import (
+    Acknowledge,
+    Answer,
+    AskBypass,
+    AskStatus,
+    BeginChallenge,
+    Done,
+    EndBypass,
+    Refused,
+    Request,
+    SealChallenge,
+    Sealed,
+    Statement,
+    Status,
+)
+from edge.eye.desk import Desk
+from edge.eye.held import Held
+from edge.eye.reception import Peer
+from edge.line.messages import LineState
+from edge.line_link import LineLink
+from edge.records import GateOutcome, Kind
+from edge.report import Counts
+from edge.station import Station
+
+ACTS_A_MINUTE = 30
+_MINUTE_NS = 60 * SECOND
+_MOST_WORDS = 500
+ACKNOWLEDGED = (LineState.STOPPED, LineState.FAULT)
+_CAN_BYPASS = (LineState.READY, LineState.PURGING, LineState.BYPASSED)
+
+
+class RecordedAct:
+    """Done by the journal's thread once the record is on the disk, or given up: whoever comes first decides."""
+
+    def __init__(self, do: Callable[[], Answer], given_up: Callable[[str], None]) -> None:
+        self._do = do
+        self._given_up = given_up
+        self._lock = threading.Lock()
+        self.answer: Answer | None = None
+
+    def recorded(self) -> None:
+        """The record is on the disk."""
+        with self._lock:
+            if self.answer is None:
+                self.answer = self._do()
+
+    def give_up(self, words: str) -> Answer:
+        """Never do it; where it is done already, that is the answer."""
+        with self._lock:
+            if self.answer is not None:
+                return self.answer
+            self.answer = Refused(words=words)
+        self._given_up(words)
+        return self.answer
+
+
+class Door(Protocol):
+    """Who is kept out of the control socket; told in the status."""
+
+    turned_away: int
+    malformed: int
+
+
+class Acts:
+    """Answers the requests of the control socket; its thread calls `ask`, which never blocks.
+
+    At most 30 acts a minute are taken, so that nobody fills the journal.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        clock: Clock,
+        link: LineLink,
+        desk: Desk,
+        counts: Counts,
+        held: Held,
+        key: Ed25519PrivateKey,
+    ) -> None:
+        self._station = station
+        self._clock = clock
+        self._link = link
+        self._desk = desk
+        self._counts = counts
+        self._held = held
+        self._key = key
+        self._acted_ns: deque[int] = deque(maxlen=ACTS_A_MINUTE)
+        self.door: Door | None = None
+
+    def ask(self, request: Request, peer: Peer) -> Answer | RecordedAct:
+        """The answer, or the act that has it once its record is on the disk."""
+        if isinstance(request, AskStatus):
+            return self._status()
+        now_ns = self._clock.now_ns()
+        if len(self._acted_ns) == ACTS_A_MINUTE and now_ns - self._acted_ns[0] < _MINUTE_NS:
+            return Refused(words=f"more than {ACTS_A_MINUTE} acts in a minute: wait, then ask again")
+        self._acted_ns.append(now_ns)
+        return self._HANDLERS[type(request)](self, request, _by(peer, request.who))
+
+    # --- status ---
+
+    def _status(self) -> Status:
+        line, standing, counts = self._desk.line, self._desk.standing(), self._counts
+        products = self._station.products()
+        recipe = min(products)
+        left_ns = 0 if line is None or not line.bypass_until_ns else line.bypass_until_ns - self._clock.now_ns()
+        return Status(
+            station=self._station.station.name,
+            mode=self._station.station.mode,
+            level=standing.level.name,
+            cause=_plain(standing.cause),
+            line="" if line is None else line.state.name,
+            permit=line is not None and line.permit,
+            can_acknowledge=line is not None and line.state in ACKNOWLEDGED,
+            product=products[recipe],
+            recipe=recipe,
+            bypass_left_s=round(max(0, left_ns) / SECOND, 1),
+            parts=counts.parts,
+            verdicts={kind.name.lower(): counts.verdicts[kind] for kind in Kind},
+            outcomes={outcome.name.lower(): counts.outcomes[outcome] for outcome in GateOutcome},
+            bypassed=counts.bypassed,
+            turned_away=0 if self.door is None else self.door.turned_away,
+            malformed=0 if self.door is None else self.door.malformed,
+            pid=os.getpid(),
+        )
+
+    # --- acts ---
+
+    def _acknowledge(self, request: Acknowledge, by: str) -> Answer | RecordedAct:
+        line = self._desk.line
+        if line is None:
+            return Refused(words=self._no_line())
+        if line.state not in ACKNOWLEDGED:
+            return Refused(words=f"there is nothing to acknowledge: the line is {line.state.name}")
+        cause = line.words()
+        done = Done(words=f"acknowledged: {cause}", by=by)
+        return self._recorded("acknowledge", f"{cause!r} by {by}: {request.why}", self._clear_stop, done)
+
+    def _no_line(self) -> str:
+        return _plain(f"no line is connected: {self._desk.standing().cause}")
+
+    def _clear_stop(self) -> bool:
+        """No longer held first, or the desk would stop a line that has just begun again."""
+        self._held.acknowledge()
+        return self._link.clear_stop()
+
+    def _bypass(self, request: AskBypass, by: str) -> Answer | RecordedAct:
+        refusal = self._why_no_bypass(request.for_s)
+        if refusal:
+            return Refused(words=refusal)
+        for_ns = round(request.for_s * SECOND)
+        done = Done(words=f"parts pass uninspected for {_length(for_ns)}", by=by)
+        words = f"for {_length(for_ns)} by {by}: {request.why}"
+        return self._recorded("bypass", words, lambda: self._link.bypass(for_ns), done)
+
+    def _why_no_bypass(self, for_s: float) -> str:
+        longest_min, line = self._station.limits.bypass_max_min, self._desk.line
+        if longest_min == 0:
+            return "this station allows no bypass: its [limits] bypass_max_min is 0"
+        if for_s > longest_min * 60:
+            return f"this station allows a bypass of {longest_min:g} min at most: its [limits] bypass_max_min"
+        if self._station.station.mode == "shadow":
+            return "a station in shadow mode lets every part pass already"
+        if line is None:
+            return self._no_line()
+        if line.state in ACKNOWLEDGED:
+            return f"the line is {line.state.name}: {line.words()}; acknowledge that first"
+        return "" if line.state in _CAN_BYPASS else f"the line is {line.state.name}: wait, then ask again"
+
+    def _end_bypass(self, request: EndBypass, by: str) -> Answer | RecordedAct:
+        line = self._desk.line
+        if line is None or not line.bypass_until_ns:
+            return Refused(words="there is no bypass to end")
+        done = Done(words="the bypass is over", by=by)
+        return self._recorded("bypass", f"ended by {by}: {request.why}", lambda: self._link.bypass(0), done)
+
+    def _begin_challenge(self, _request: BeginChallenge, by: str) -> Answer | RecordedAct:
+        return self._recorded(
+            "challenge", f"begun by {by}", _nothing, Done(words="the challenge test begins", by=by)
+        )
+
+    def _seal_challenge(self, request: SealChallenge, by: str) -> Answer | RecordedAct:
+        statement = Statement(
+            station=self._station.station.name,
+            result=request.result,
+            report_sha256=request.sha256,
+            by=by,
+            wall_ns=self._clock.wall_ns(),
+        )
+        sealed = Sealed(
+            statement=statement,
+            public_key=self._key.public_key().public_bytes_raw().hex(),
+            signature=self._key.sign(statement.signed_bytes()).hex(),
+        )
+        words = f"{request.result} by {by}, report sha256 {request.sha256}"
+        return self._recorded("challenge", words, _nothing, sealed)
+
+    def _recorded(self, kind: str, words: str, do: Callable[[], bool], done: Answer) -> RecordedAct:
+        def act() -> Answer:
+            if do():
+                return done
+            self._desk.note(kind, "not done: the line could not be told")
+            return Refused(words="the line could not be told: it has just gone away; ask again when it is back")
+
+        recorded = RecordedAct(act, lambda why: self._desk.note(kind, f"not done: {why}"))
+        self._desk.note(kind, words, recorded.recorded)
+        return recorded
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[Acts, Any, str], Answer | RecordedAct]]] = {
+        Acknowledge: _acknowledge,
+        AskBypass: _bypass,
+        EndBypass: _end_bypass,
+        BeginChallenge: _begin_challenge,
+        SealChallenge: _seal_challenge,
+    }
+
+
+def _nothing() -> bool:
+    """The record is all that is asked for."""
+    return True
+
+
+def _by(peer: Peer, who: str) -> str:
+    """The name that the kernel knows, and after it the one that the person gave, if any."""
+    return f"{peer.name} as {who!r}" if who else peer.name
+
+
+def _plain(words: str) -> str:
+    """Words that every packet can carry: a file name in them may hold what is no text."""
+    return words.encode(errors="replace").decode()[:_MOST_WORDS]
+
+
+def _length(for_ns: int) -> str:
+    minutes, rest_ns = divmod(for_ns, 60 * SECOND)
+    seconds = f"{rest_ns / SECOND:g} s"
+    if not minutes:
+        return seconds
+    return f"{minutes} min {seconds}" if rest_ns >= MS else f"{minutes} min"
