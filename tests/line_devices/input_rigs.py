@@ -61,6 +61,7 @@ class DrivenRig:
     def __init__(self, drive: Callable[[bool], None], make: Callable[..., Any]) -> None:
         self.drive = drive
         self._make = make
+        self.left = threading.Event()
         self._belts: list[threading.Thread] = []
         self._made: list[Input] = []
 
@@ -69,18 +70,19 @@ class DrivenRig:
         return self._made[-1]
 
     def part_passes(self) -> None:
-        def pass_by() -> None:
-            for level in (True, False):
-                time.sleep(0.05)
-                self.drive(level)
-
-        self._belts.append(threading.Thread(target=pass_by))
+        self._belts.append(threading.Thread(target=self._pass_by))
         self._belts[-1].start()
+
+    def _pass_by(self) -> None:
+        for level in (True, False):
+            time.sleep(0.05)
+            self.drive(level)
 
     def __enter__(self) -> DrivenRig:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.left.set()
         for belt in self._belts:
             belt.join()
         for device in self._made:
@@ -95,6 +97,14 @@ class ModbusRig(DrivenRig):
         self.server = server
         self.lost_words = lost_words
 
+    def _pass_by(self) -> None:
+        """The part is there until it must have been seen, however slow this machine is."""
+        for level in (True, False):
+            self.drive(level)
+            polls = self.server.requests()
+            while self.server.requests() < polls + 2 and not self.left.wait(0.01):
+                pass
+
 
 @contextmanager
 def _simulated() -> Iterator[Rig]:
@@ -107,7 +117,7 @@ def modbus() -> Iterator[ModbusRig]:
     with ModbusServer() as server:
 
         def make(**keys: Any) -> options.ModbusInput:
-            values = {"poll_ms": 20, "debounce_ms": 0, "timeout_ms": 150} | keys
+            values = {"poll_ms": 40, "debounce_ms": 0, "timeout_ms": 150} | keys
             return options.ModbusInput(kind="modbus", host="127.0.0.1", port=server.port, input=ADDRESS, **values)
 
         with ModbusRig(server, r"127\.0\.0\.1", make) as rig:
@@ -121,7 +131,7 @@ def modbus_rtu() -> Iterator[ModbusRig]:
 
         def make(**keys: Any) -> options.ModbusRtuInput:
             # a pseudo-terminal of a busy machine may take long to pass bytes on
-            values = {"poll_ms": 20, "debounce_ms": 0, "timeout_ms": 350} | keys
+            values = {"poll_ms": 50, "debounce_ms": 0, "timeout_ms": 350} | keys
             return options.ModbusRtuInput(kind="modbus_rtu", port=pty.device, input=ADDRESS, **values)
 
         with ModbusRig(server, pty.device, make) as rig:
