@@ -27,7 +27,7 @@ from edge.options import (
     SerialBytesOutput,
     SerialLineOutput,
 )
-from tests.peers import GpioChip, ModbusServer, PtyPair, RelayBoard, RelayEdge, gpio_chip
+from tests.peers import GpioChip, ModbusServer, PtyPair, RelayBoard, RelayEdge, eventually, gpio_chip
 
 COIL = 7
 CHANNEL = 2
@@ -157,6 +157,18 @@ class RelayRig:
         self._pty = pty
         self._kind = board
         self._board: RelayBoard | None = None
+        self._sent = 0
+
+    def count_writes(self, patch: pytest.MonkeyPatch) -> None:
+        """Know how many bytes are under way: a mute board confirms nothing, and a busy machine is slow."""
+        write = serial.serialposix.Serial.write
+
+        def counted(port: serial.serialposix.Serial, data: Any) -> int | None:
+            written = write(port, data)
+            self._sent += written or 0
+            return written
+
+        patch.setattr(serial.serialposix.Serial, "write", counted)
 
     def output(self, invert: bool = False) -> LevelOutput:
         options = SerialBytesOutput.model_validate(
@@ -172,9 +184,10 @@ class RelayRig:
         return _built("serial_bytes", options)
 
     def level(self) -> bool:
-        assert self._board is not None
-        self._board.settle()
-        return self._board.level(CHANNEL)
+        board = self._board
+        assert board is not None
+        eventually(lambda: board.heard_bytes >= self._sent, "the board has heard all that was sent")
+        return board.level(CHANNEL)
 
     def unplug(self) -> None:
         if self._board is not None:
@@ -187,6 +200,7 @@ class RelayRig:
         self.attach().commands.append(RelayEdge(0, CHANNEL, True))
 
     def attach(self) -> RelayBoard:
+        self._sent = 0
         self._board = RelayBoard(self._pty.peer, self._kind)
         return self._board.__enter__()
 
@@ -264,9 +278,10 @@ def _gpio(_: pytest.MonkeyPatch) -> Iterator[Rig]:
 
 def _relay(board: str) -> Callable[[pytest.MonkeyPatch], Any]:
     @contextmanager
-    def wired(_: pytest.MonkeyPatch) -> Iterator[Rig]:
+    def wired(patch: pytest.MonkeyPatch) -> Iterator[Rig]:
         with PtyPair() as pty:
             rig = RelayRig(pty, board)
+            rig.count_writes(patch)
             rig.attach()
             try:
                 yield rig

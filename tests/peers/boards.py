@@ -32,6 +32,7 @@ class RelayBoard:
     def __init__(self, port: str, board: str = "lcus") -> None:
         self.commands: list[RelayEdge] = []
         self.bad_bytes = 0
+        self.heard_bytes = 0
         self.mute = False
         self.hears = True
         self.answer_late_s = 0.0
@@ -80,6 +81,7 @@ class RelayBoard:
             self._pending += data if self.hears else b""
             while self._decode():
                 pass
+            self.heard_bytes += len(data)
 
     def _obey(self, channel: int, on: bool) -> None:
         self.commands.append(RelayEdge(self._heard_ns, channel, on))
