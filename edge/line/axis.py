@@ -43,6 +43,10 @@ class Axis(Protocol):
         """Whether the belt was seen to move a moment ago; False where nothing measures it."""
         ...
 
+    def is_blind(self, now_ns: int) -> bool:
+        """Whether what measures the belt is silent, so that it may move or not; False where nothing measures it."""
+        ...
+
 
 class TimeAxis:
     """A belt of constant speed: its places are instants."""
@@ -62,6 +66,9 @@ class TimeAxis:
         return place
 
     def moves(self, now_ns: int) -> bool:  # noqa: ARG002
+        return False
+
+    def is_blind(self, now_ns: int) -> bool:  # noqa: ARG002
         return False
 
 
@@ -145,6 +152,10 @@ class EncoderAxis:
     def moves(self, now_ns: int) -> bool:
         """Whether the belt was seen to move a moment ago."""
         return now_ns - self.moved_ns < _STANDS_NS
+
+    def is_blind(self, now_ns: int) -> bool:
+        """Whether no sample tells if the belt moves."""
+        return self._counter is None or now_ns >= self.stale_ns
 
     def _begin_anew(self, at_ns: int) -> Seen:
         """What is planned lies ahead of the new beginning, so that nothing comes twice."""

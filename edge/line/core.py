@@ -296,8 +296,8 @@ class LineCore:
         self._say(f"refused a {type(message).__name__} of another connection; restart the eye if this goes on")
 
     def _release(self, part_id: int, now_ns: int) -> AckStatus:
-        runs = self.state in (LineState.READY, LineState.BYPASSED) and self._readiness.zone_known
-        open_for_release = runs or self._finishing()
+        runs = self.state in (LineState.READY, LineState.BYPASSED) or self._finishing()
+        open_for_release = runs and self._readiness.zone_known
         place = self._axis.place(now_ns)
         return self._tracker.release(part_id, place, open_for_release and self._readiness.eye.live)
 
@@ -310,6 +310,7 @@ class LineCore:
         self._limits.clear()
         self._readiness.clear()
         self._drive.acknowledged(now_ns)
+        self._senses.acknowledged(now_ns)
 
     def _bypass(self, message: Bypass, now_ns: int) -> None:
         for_ns = min(message.for_ns, self._settings.bypass_max_ns)

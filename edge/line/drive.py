@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from edge.clock import MS, SECOND
 from edge.line.axis import Axis
 from edge.line.events import (
+    ENCODER_DEAD,
     Action,
     Arm,
     Armed,
@@ -33,6 +34,7 @@ from edge.records import Reason
 
 _CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat this near before a gate edge
 _BEAT_SLACK_NS = 10 * MS
+_VALVE_NS = 10 * MS  # by so much valve and wire may be slower than the stated lead, where the belt waits for them
 _HELD_STATES = (LineState.FAULT, LineState.STOPPED, LineState.SUSPENDED, LineState.HELD)
 
 
@@ -83,7 +85,10 @@ class Drive:
         self._arm.failed(now_ns)
         self._rest = {Which.GATE: Retry(), Which.PERMIT: Retry()}
         self._beat_ns = {Which.GATE: now_ns, Which.PERMIT: now_ns}
-        self._coast_until_ns = now_ns
+        self._fed_ns = dict(self._beat_ns)  # when a write was last done; a beat may be on its way for long
+        self._coast_until_ns = self._gate_settled_ns = now_ns
+        lead_ns = settings.zone.lead if settings.encoder is None else settings.encoder.lead_ns
+        self._settle_ns = lead_ns + _VALVE_NS
         self._ended = False
 
     @property
@@ -98,7 +103,7 @@ class Drive:
             self._arm.at_ns,
             *(retry.at_ns for retry in self._rest.values()),
             *(self._next_beat_ns(which, now_ns) for which in Which),
-            self._coast_until_ns if self._coast_until_ns > now_ns else None,
+            *(at_ns for at_ns in (self._coast_until_ns, self._gate_settled_ns) if at_ns > now_ns),
         ]
         return [at_ns for at_ns in times if at_ns is not None]
 
@@ -145,14 +150,21 @@ class Drive:
         """Whether everything is rejected, known or not: while the belt empties the zone, and while it coasts."""
         if self._zone.rest_rejects:
             return False
-        if self.coasts(now_ns):
-            return True
         readiness = self._readiness
+        if self.coasts(now_ns) or self._rest[Which.PERMIT].at_ns is not None:
+            return True  # a permit that fails may drop at any time
+        if not readiness.permit and self._may_still_run(now_ns):
+            return True
         if readiness.permit:
             return not readiness.zone_known or readiness.state in _HELD_STATES
         if readiness.state is not LineState.PURGING:
             return False
         return not self._settings.permits or readiness.wants_permit(False)
+
+    def _may_still_run(self, now_ns: int) -> bool:
+        """Whether the belt may run down through a zone that is not known, and nothing tells when it stands."""
+        blind = self._axis.is_blind(now_ns) or self._readiness.has_fault(ENCODER_DEAD)
+        return blind and not self._readiness.zone_known
 
     def take_edge(self, now_ns: int) -> bool:
         """Hand out the gate edge when it is due; refuse the parts for which it would be a late kick."""
@@ -179,17 +191,25 @@ class Drive:
 
     def _gate_written(self, event: GateWritten, _now_ns: int) -> None:
         self._writing = False
-        self._beat_ns[Which.GATE] = event.issued_ns
-        if event.confirmed_ns and event.edge.active is not self.levels.active:
-            # the device acted at some time until it confirmed
+        done_ns = event.confirmed_ns or event.returned_ns or event.issued_ns
+        self._beat_ns[Which.GATE], self._fed_ns[Which.GATE] = event.issued_ns, done_ns
+        if event.edge.active is not self.levels.active:
+            # the device acted at some time until it was done
             self.levels.changed(self._axis.here(event.issued_ns), None)
-        self.levels.changed(self._axis.here(event.confirmed_ns or event.issued_ns), event.edge.active)
+        self._gate_is(self._axis.here(done_ns), event.edge.active, done_ns)
         self._tracker.served(event.edge, self._planned_ns, event.issued_ns, event.confirmed_ns)
+
+    def _gate_is(self, at: int, active: bool, now_ns: int) -> None:
+        if active is not self.levels.active:
+            self._gate_settled_ns = now_ns + self._settle_ns
+        self.levels.changed(at, active)
 
     def permit(self, now_ns: int, finishing: bool) -> None:
         """Let the belt run or stop it, where that has changed."""
         wanted = self._readiness.wants_permit(finishing)
         if wanted and not self._readiness.permit and not self._gate_stands_ready(now_ns):
+            if not self._readiness.zone_known:
+                self._tracker.withdraw(Reason.PURGE)  # or the gate would stay open for a part that stands before it
             return
         if wanted is not self._readiness.permit and self._usable(Which.PERMIT):
             self._beat_ns[Which.PERMIT] = now_ns
@@ -198,19 +218,26 @@ class Drive:
     def _gate_stands_ready(self, now_ns: int) -> bool:
         """A belt with an unknown zone starts only in front of a gate that already rejects; a measured one that stopped
         with a known part before the gate goes on as it stood."""
-        goes_on = self._axis.measured and self._readiness.zone_known
-        return goes_on or self.levels.active is self._holds(now_ns)
+        if self._axis.measured and self._readiness.zone_known:
+            return True
+        return self.levels.active is self._holds(now_ns) and now_ns >= self._gate_settled_ns
 
     def _permit_written(self, event: PermitWritten, now_ns: int) -> None:
-        self._beat_ns[Which.PERMIT] = now_ns
+        if self._rest[Which.PERMIT].at_ns is not None:
+            return  # it came too late to count, and is taken back
+        self._beat_ns[Which.PERMIT] = self._fed_ns[Which.PERMIT] = now_ns
         self._permit_is(event.on, now_ns)
 
     def _permit_is(self, on: bool, now_ns: int) -> None:
         if self._readiness.permit and not on and not self._axis.measured:
-            # the belt coasts to a stand: gate times computed from a constant speed no longer hold
-            self._coast_until_ns = now_ns + self._zone.transit
+            self._runs_down(now_ns)
             self._tracker.withdraw(Reason.STATION_STOPPED)
         self._readiness.permit_is(on, now_ns)
+
+    def _runs_down(self, now_ns: int) -> None:
+        """From now on the belt coasts to a stand: gate times computed from a constant speed no longer hold."""
+        if not self._axis.measured:
+            self._coast_until_ns = now_ns + self._zone.transit
 
     def _output_failed(self, event: OutputFailed, now_ns: int) -> None:
         if event.which is Which.GATE:
@@ -224,16 +251,21 @@ class Drive:
 
     def _output_rested(self, event: OutputRested, now_ns: int) -> None:
         self._rest[event.which].succeeded()
-        self._beat_ns[event.which] = now_ns
+        self._beat_ns[event.which] = self._fed_ns[event.which] = now_ns
         if event.which is Which.GATE:
-            self.levels.changed(self._axis.here(now_ns), False)
+            self._gate_is(self._axis.here(now_ns), False, now_ns)
+        else:
+            self._runs_down(now_ns)
         self._say(f"the {event.which.value} is at rest again")
 
     def _armed(self, _event: Armed, now_ns: int) -> None:
         self._arm.succeeded()
         self._is_armed = True
         self._beat_ns = dict.fromkeys(Which, now_ns)
-        self.levels.changed(self._axis.here(now_ns), False)
+        self._fed_ns = dict.fromkeys(Which, now_ns)
+        self._gate_is(self._axis.here(now_ns), False, now_ns)
+        if self._settings.permits:
+            self._runs_down(now_ns)  # an earlier process may have let the belt run until now
         self._readiness.armed(now_ns)
 
     def _arm_failed(self, event: ArmFailed, now_ns: int) -> None:
@@ -295,24 +327,24 @@ class Drive:
         starved = [which for which in Which if self._starved(which, now_ns)]
         if not starved:
             return
-        fed_ns = min(self._beat_ns[which] for which in starved)
+        fed_ns = min(self._fed_ns[which] for which in starved)
         self._say(f"stood still for {(now_ns - fed_ns) // MS} ms: a watchdog may have tripped; purging the zone")
         self._edge = self._due_ns = None
         for which in starved:
             if which is Which.PERMIT:
                 self._permit_is(False, now_ns)
             elif self.levels.active:
-                self.levels.changed(self._axis.here(self._beat_ns[which] + 1), None)
-            self._beat_ns[which] = self._rest[which].at_ns = now_ns
+                self.levels.changed(self._axis.here(self._fed_ns[which] + 1), None)
+            self._beat_ns[which] = self._fed_ns[which] = self._rest[which].at_ns = now_ns
         self._tracker.withdraw(Reason.STATION_STOPPED)
         self._readiness.forget_zone(now_ns)
 
     def _starved(self, which: Which, now_ns: int) -> bool:
         """A watchdog waits for three heartbeats: after two without one it may trip before the next is out."""
         every_ns = self._beat_every(which)
-        if every_ns is None or not self._usable(which) or self._writing or self._ended:
+        if every_ns is None or not self._usable(which) or self._ended:
             return False
-        return now_ns - self._beat_ns[which] > 2 * every_ns + _BEAT_SLACK_NS
+        return now_ns - self._fed_ns[which] > 2 * every_ns + _BEAT_SLACK_NS
 
     def happened(self, event: Event, now_ns: int) -> None:
         """Take in the result of an action."""

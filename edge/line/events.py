@@ -25,6 +25,7 @@ CONFIRM = "confirm"
 MOTOR = "motor"
 ENCODER = "encoder"
 INTERLOCK = "interlock "
+ENCODER_DEAD = "encoder dead"  # it is read, and stands while the motor runs
 
 
 # --- what happens ------------------------------------------------------------------------------------------------
@@ -104,11 +105,13 @@ class ArmFailed:
 
 @dataclass(frozen=True, slots=True)
 class GateWritten:
-    """The write of an edge was issued at `issued_ns` and succeeded; `confirmed_ns` is 0 where the wire is mute."""
+    """The write of an edge was issued at `issued_ns` and succeeded; `confirmed_ns` is 0 where the wire is mute.
+    `returned_ns` is when the device's driver let go of it, 0 for at once."""
 
     edge: GateEdge
     issued_ns: int
     confirmed_ns: int
+    returned_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

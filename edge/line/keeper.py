@@ -144,7 +144,7 @@ class Keeper:
             confirmed_ns = self._gate.write(action.edge.active)
         except OutputError as error:
             return [OutputFailed(Which.GATE, issued_ns, str(error))]
-        return [GateWritten(action.edge, issued_ns, confirmed_ns)]
+        return [GateWritten(action.edge, issued_ns, confirmed_ns, self._clock.now_ns())]
 
     def _write_permit(self, action: WritePermit) -> list[Event]:
         if self._permit is None:

@@ -48,7 +48,7 @@ class LevelRecord:
             until = span.since
         if all(level is active for level in seen):
             return Kept.YES
-        return Kept.UNKNOWN if None in seen else Kept.NO
+        return Kept.NO if (not active) in seen else Kept.UNKNOWN
 
     def forget_before(self, at: int) -> None:
         """Drop what no slot can ask for any more."""

@@ -67,6 +67,11 @@ class Readiness:
             return LineState.BYPASSED
         return LineState.READY if self.zone_known else LineState.PURGING
 
+    @property
+    def belt_runs(self) -> bool:
+        """Whether nothing stops the belt, as far as the line is told."""
+        return (self.permit or not self._permits) and not self._stands
+
     def armed(self, now_ns: int) -> None:
         """The outputs stand at rest; the purge may begin."""
         self._armed = True
@@ -88,8 +93,8 @@ class Readiness:
     def forget_zone(self, now_ns: int) -> None:
         """Something unseen may lie between trigger and gate: purge it."""
         self.zone_known = False
-        runs = (self.permit or not self._permits) and not self._stands
-        self._known_from = self._axis.here(now_ns) if runs or self._axis.measured else None
+        counts = self.belt_runs or self._axis.measured
+        self._known_from = self._axis.here(now_ns) if counts else None
 
     def fault(self, source: str, words: str, now_ns: int) -> bool:
         """A device failed; returns whether this is news."""

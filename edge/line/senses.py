@@ -12,6 +12,7 @@ from edge.line.confirm import Confirm
 from edge.line.events import (
     CONFIRM,
     ENCODER,
+    ENCODER_DEAD,
     INTERLOCK,
     MOTOR,
     SECOND_EYE,
@@ -28,7 +29,6 @@ from edge.line.tracker import Flight, Tracker
 from edge.line.zone import Zone
 from edge.records import Edge, Reason, TimeSource
 
-_DEAD = "encoder dead"
 _NO_ONE_PART = (Reason.TOUCHING, Reason.LENGTH)  # more or less than one part at the confirm sensor
 
 
@@ -132,6 +132,10 @@ class Senses:
         if self._confirm is not None:
             self._expect(self._confirm, now_ns)
 
+    def acknowledged(self, now_ns: int) -> None:
+        """A person looked at the line: an encoder that stood may count again once the belt runs."""
+        self._readiness.repaired(ENCODER_DEAD, now_ns)
+
     # --- events ---
 
     def edge_seen(self, event: EdgeSeen, now_ns: int) -> None:
@@ -154,7 +158,7 @@ class Senses:
             self._last_counter, self._under_eye = None, 0
             self._tracker.distrust(Reason.PURGE)
         elif source == ENCODER:
-            self._forget_travel()
+            self._forget_travel(now_ns)
         if self._readiness.fault(source, f"{source} lost: {event.words}", now_ns):
             self._say(f"{source} lost: {event.words}; it is opened again, then the zone is purged")
 
@@ -180,10 +184,10 @@ class Senses:
         if seen is not Seen.FINE:
             words = {Seen.RESET: "the encoder's counter began anew", Seen.REVERSED: "the belt ran back"}[seen]
             self._say(f"{words}: the zone is purged")
-            self._tracker.withdraw(Reason.PURGE)
+            self._tracker.lose(axis.here(now_ns), Reason.PURGE)
             self._readiness.forget_zone(now_ns)
         if axis.moved_ns == event.at_ns:
-            self._readiness.repaired(_DEAD, now_ns)
+            self._readiness.repaired(ENCODER_DEAD, now_ns)
 
     # --- the trigger ---
 
@@ -224,6 +228,8 @@ class Senses:
         """Where what the trigger still sees is longer than a part, None while it sees nothing."""
         if not self._under_eye or not self._sensors.length_max:
             return None
+        if not self._axis.measured and not self._readiness.belt_runs:
+            return None  # a part under the eye of a standing belt grows no longer
         return self._under_eye_from + self._sensors.length_max + 1
 
     def _hold_long(self, part_id: int, length: int) -> None:
@@ -238,18 +244,18 @@ class Senses:
     def _look_at_encoder(self, now_ns: int) -> None:
         stale_ns, dead_ns = self._stale_ns(), self._dead_ns()
         if stale_ns is not None and now_ns >= stale_ns:
-            self._forget_travel()
+            self._forget_travel(now_ns)
             if self._readiness.fault(ENCODER, "the encoder gives no counts", now_ns):
                 self._say("the encoder gives no counts: everything is rejected; check its connection")
         elif dead_ns is not None and now_ns >= dead_ns:
-            self._tracker.withdraw(Reason.PURGE)
-            if self._readiness.fault(_DEAD, "the motor runs and the encoder stands", now_ns):
+            self._tracker.lose(self._axis.here(now_ns), Reason.PURGE)
+            if self._readiness.fault(ENCODER_DEAD, "the motor runs and the encoder stands", now_ns):
                 self._say("the motor runs and the encoder does not count: check shaft, coupling and wire")
 
-    def _forget_travel(self) -> None:
+    def _forget_travel(self, now_ns: int) -> None:
         if isinstance(self._axis, EncoderAxis):
             self._axis.forget()
-        self._tracker.withdraw(Reason.PURGE)
+        self._tracker.lose(self._axis.here(now_ns), Reason.PURGE)
 
     def _stale_ns(self) -> int | None:
         if not isinstance(self._axis, EncoderAxis) or ENCODER not in self._open:
@@ -260,7 +266,11 @@ class Senses:
         axis, since_ns = self._axis, self._motor_since_ns
         if not isinstance(axis, EncoderAxis) or since_ns is None or not self._sensors.dead_ns:
             return None
-        return None if self._readiness.has_fault(_DEAD) else max(axis.moved_ns, since_ns) + self._sensors.dead_ns
+        return (
+            None
+            if self._readiness.has_fault(ENCODER_DEAD)
+            else max(axis.moved_ns, since_ns) + self._sensors.dead_ns
+        )
 
     def _motor(self, runs: bool, now_ns: int) -> None:
         self._motor_since_ns = now_ns if runs else None

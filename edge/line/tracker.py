@@ -17,7 +17,8 @@ from edge.records import GateEvent, GateOutcome, Kind, Part, Reason
 class Flight:
     """One part between trigger and gate, with the first word said for it and the write that served it.
 
-    `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part.
+    `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part. `lost` is
+    where the belt's travel was lost, so that nobody knows where the part was when.
     """
 
     part: Part
@@ -33,6 +34,7 @@ class Flight:
     seen_again: bool = False
     shift: int = 0
     tail: int = 0
+    lost: int | None = None
     planned_ns: int = 0
     written_ns: int = 0
     confirmed_ns: int = 0
@@ -196,6 +198,14 @@ class Tracker:
         for flight in self._flights.values():
             self._hold_back(flight, reason)
 
+    def lose(self, here: int, reason: Reason) -> None:
+        """The belt's travel was lost here: nothing that the gate has yet to serve is let pass, and nobody knows when it
+        comes there."""
+        for flight in self._flights.values():
+            if self._slot(flight, False).end > here:
+                self._hold_back(flight, reason)
+                flight.lost = here if flight.lost is None else flight.lost
+
     def distrust(self, reason: Reason) -> None:
         """Nothing in flight can be released from now on; releases that were accepted stand."""
         for flight in self._flights.values():
@@ -266,6 +276,8 @@ class Tracker:
 
     def _judge(self, flight: Flight, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
         """By what the gate did: a reject needs its level all through, a release in the middle of its slot."""
+        if flight.lost is not None:
+            return self._judge_lost(flight, flight.lost, levels)
         slot = self._slot(flight, flight.released)
         middle = (slot.start + slot.end) // 2
         active = self._energises(flight)
@@ -276,6 +288,12 @@ class Tracker:
         if kept is Kept.YES:
             return (GateOutcome.RELEASED if flight.released else GateOutcome.FIRED), flight.reason
         return GateOutcome.LATE, Reason.OUTPUT_ERROR if kept is Kept.UNKNOWN else Reason.LATE_WRITE
+
+    def _judge_lost(self, flight: Flight, lost: int, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
+        """Rejected when the gate was at reject from before the travel was lost until the part must have gone."""
+        end = self._slot(flight, False).end
+        kept = levels.kept(not self._zone.rest_rejects, lost - 1, end)
+        return (GateOutcome.FIRED if kept is Kept.YES else GateOutcome.LATE), flight.reason
 
     # --- what the sensors say of a part ---
 
