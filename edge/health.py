@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from types import TracebackType
 
@@ -26,10 +26,11 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A state with the words of its first cause (empty when READY)."""
+    """A state with the words of its first cause (empty when READY), and who reported it to Health, if anybody did."""
 
     level: Level
     cause: str
+    source: str = field(default="", compare=False)
 
 
 class Health:
@@ -53,12 +54,13 @@ class Health:
     def is_ready(self) -> bool:
         return self._standing.level is Level.READY
 
-    def report(self, source: str, level: Level, cause: str) -> None:
-        """`source` has this cause from now on; its first words stay while the level does."""
+    def report(self, source: str, level: Level, cause: str, anew: bool = False) -> None:
+        """`source` has this cause from now on; its first words stay while the level does, unless it is another cause
+        `anew`."""
         with self._lock:
             known = self._causes.get(source)
-            if known is None or known.level is not level:
-                self._causes[source] = Standing(level, cause)
+            if known is None or known.level is not level or anew:
+                self._causes[source] = Standing(level, cause, source)
         self._settle()
 
     def clear(self, source: str) -> None:

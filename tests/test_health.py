@@ -23,6 +23,15 @@ def test_the_first_cause_is_kept_while_others_follow() -> None:
     assert health.is_ready
 
 
+def test_another_cause_of_the_same_source_is_told_anew_without_being_well_in_between() -> None:
+    told: list[Standing] = []
+    health = Health(told.append)
+    health.report("plc", Level.NOT_READY, "no handshake", anew=True)
+    health.report("plc", Level.NOT_READY, "unknown recipe", anew=True)
+    assert told == [Standing(Level.NOT_READY, "no handshake"), Standing(Level.NOT_READY, "unknown recipe")]
+    assert health.standing.source == "plc"
+
+
 def test_the_gravest_cause_is_the_state() -> None:
     health = Health()
     health.report("line", Level.STOPPED, "10 rejects in a row")
