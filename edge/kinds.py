@@ -10,8 +10,11 @@ from edge.errors import ConfigError
 EXTRAS = {
     "openvino": "pip install 'kenpin[openvino]'",
     "gpiod": "pip install 'kenpin[gpio]'",
+    "asyncua": "pip install 'kenpin[plc]'",
     "gi": "pip install 'kenpin[gstreamer]' (and the system packages gstreamer1.0-plugins-good, "
     "gir1.2-gst-plugins-base-1.0)",
+    "pycomm3": "pip install 'kenpin[plc]'",
+    "snap7": "pip install 'kenpin[plc]'",
 }
 
 

@@ -1,9 +1,10 @@
 """The settings of every device kind as station.toml writes them: frozen, units in names, unknown key = error."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 Milliseconds = Annotated[float, Field(gt=0, le=3_600_000)]
 Register = Annotated[int, Field(ge=0, le=65_535)]
@@ -341,6 +342,97 @@ class SerialLineOutput(OutputOptions):
 
 AnyOutput = MemoryOutput | ModbusOutput | ModbusRtuOutput | SerialBytesOutput | SerialLineOutput | GpioOutput
 Output = Annotated[AnyOutput, Field(discriminator="kind")]
+
+
+# --- PLC links --------------------------------------------------------------------------------------------------
+
+
+class PlcOptions(Options):
+    """What every PLC link states; docs/plc.md has the words that are exchanged.
+
+    Every `poll_ms` the station writes its status and reads what the PLC wrote; each request may take `timeout_ms`. The
+    station is ready only while the PLC's heartbeat changes within `heartbeat_timeout_ms`. A result that the PLC does
+    not acknowledge within `result_timeout_ms` of the part's end is withdrawn and counted as lost, and so is the oldest
+    waiting one when more than `queue` wait.
+    """
+
+    heartbeat_timeout_ms: Milliseconds | None = 1_000.0
+    result_timeout_ms: Milliseconds = 5_000.0
+    poll_ms: Milliseconds = 50.0
+    timeout_ms: Milliseconds = 300.0
+    queue: int = Field(default=16, ge=1, le=1_000)
+
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+class ModbusServerPlc(PlcOptions):
+    """The station is a Modbus TCP server that the PLC polls: status and results in input registers, the PLC's words in
+    holding registers 64 to 68. It answers `peers` only, and lets one address at a time write."""
+
+    kind: Literal["modbus_server"]
+    listen: str = "127.0.0.1"
+    port: Port = 502
+    peers: tuple[IPvAnyNetwork, ...] = LOOPBACK
+    max_connections: int = Field(default=4, ge=1, le=64)
+
+
+class ModbusClientPlc(PlcOptions):
+    """The station writes into the holding registers of a PLC that is a Modbus TCP server, from `address` on."""
+
+    kind: Literal["modbus_client"]
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    address: int = Field(default=0, ge=0, le=65_456)
+
+
+class S7Plc(PlcOptions):
+    """Siemens S7: the station writes into data block `db` from byte `start` on. S7-1200 and S7-1500 must allow PUT/GET,
+    which knows no password, and the block must not be optimized."""
+
+    kind: Literal["s7"]
+    host: str
+    port: Port = 102
+    rack: int = Field(default=0, ge=0, le=7)
+    slot: int = Field(default=1, ge=0, le=31)
+    db: int = Field(ge=1, le=65_535)
+    start: int = Field(default=0, ge=0, le=65_000)
+
+
+class EnipPlc(PlcOptions):
+    """EtherNet/IP with Logix controllers: the station writes the tags `PREFIX_Status` and `PREFIX_Result` and reads
+    `PREFIX_Orders`, arrays of DINT with one element for each word."""
+
+    kind: Literal["enip"]
+    host: str
+    port: int = Field(default=44_818, ge=1, le=65_534)
+    slot: int = Field(default=0, ge=0, le=31)
+    prefix: str = Field(default="Kenpin", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,30}$")
+
+
+class OpcUaPlc(PlcOptions):
+    """The station is an OPC UA server for results and states, by Basic256Sha256 Sign & Encrypt only: clients whose
+    certificate lies in `trusted_dir` and whose user is in `users`. Without `heartbeat_timeout_ms` nothing can be
+    written, no PLC is waited for, and a result counts as taken when its event went out."""
+
+    kind: Literal["opcua"]
+    listen: str = "127.0.0.1"
+    port: Port = 4_840
+    certificate: Path
+    private_key: Path
+    trusted_dir: Path
+    users: Path
+    peers: tuple[IPvAnyNetwork, ...] = LOOPBACK
+    max_connections: int = Field(default=8, ge=1, le=64)
+    heartbeat_timeout_ms: Milliseconds | None = None
+    timeout_ms: Milliseconds = 2_000.0
+
+
+Plc = Annotated[
+    ModbusServerPlc | ModbusClientPlc | S7Plc | EnipPlc | OpcUaPlc,
+    Field(discriminator="kind"),
+]
 
 
 # --- engines ----------------------------------------------------------------------------------------------------

@@ -37,9 +37,12 @@ CORE = {
 }
 # The one file that may name the library of an extra, and those that cannot be imported without it.
 EXTRAS = {
+    "asyncua": {"edge/plc/opcua.py", "edge/plc/opcua_space.py"},
     "gi": {"edge/capture/gst.py"},
     "gpiod": {"edge/line/gpio_line.py", "edge/line/inputs/gpio.py", "edge/line/outputs/gpio.py"},
     "openvino": {"edge/infer/ov.py"},
+    "pycomm3": {"edge/plc/enip.py"},
+    "snap7": {"edge/plc/s7.py"},
 }
 
 WALL_CLOCK_CALLS = {"now", "today", "utcnow"}
