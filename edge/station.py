@@ -18,9 +18,11 @@ from edge.options import (
     Engine,
     LineInput,
     Milliseconds,
+    OpcUaPlc,
     Options,
     OrtEngine,
     Output,
+    Plc,
     PresenceTrigger,
     Trigger,
 )
@@ -198,6 +200,7 @@ class Station(Options):
     recipes: dict[int, str] = Field(default={})
     gate: Gate | None = None
     line_permit: Output | None = None
+    plc: Plc | None = None
     journal: Journal = Journal()
     limits: Limits = Limits()
     source: Path
@@ -346,6 +349,22 @@ def cross_checks(station: Station) -> list[str]:
         mistakes.append("station.product: remove it, or remove [recipes]; not both")
     if station.station.mode != "collect":
         mistakes += _needs_of_inspection(station)
+    return mistakes + _recipes(station)
+
+
+def _recipes(station: Station) -> list[str]:
+    """Recipes are selected by a PLC, which has words of 16 bits for their numbers; 0 is its "none"."""
+    mistakes = [f"recipes.{number}: must be 1 to 65535" for number in station.recipes if not 1 <= number <= 65_535]
+    if station.recipes and station.plc is None:
+        mistakes.append("plc: missing; a PLC selects one of [recipes]. Without a PLC name one station.product")
+    elif station.recipes and station.plc and station.plc.heartbeat_timeout_ms is None:
+        mistakes.append("plc.heartbeat_timeout_ms: missing; without it the PLC cannot select one of [recipes]")
+    if (
+        station.plc
+        and station.plc.heartbeat_timeout_ms
+        and station.plc.heartbeat_timeout_ms < 2 * station.plc.poll_ms
+    ):
+        mistakes.append("plc.heartbeat_timeout_ms: must be at least twice plc.poll_ms")
     return mistakes
 
 
@@ -441,4 +460,8 @@ def _with_paths(station: Station, folder: Path) -> Station:
         camera.model_copy(update={"dir": folder / camera.dir}) if camera.kind == "folder" else camera
         for camera in station.camera
     )
-    return station.model_copy(update={"station": identity, "journal": journal, "camera": cameras})
+    plc = station.plc
+    if isinstance(plc, OpcUaPlc):
+        files = ("certificate", "private_key", "trusted_dir", "users")
+        plc = plc.model_copy(update={name: folder / getattr(plc, name) for name in files})
+    return station.model_copy(update={"station": identity, "journal": journal, "camera": cameras, "plc": plc})

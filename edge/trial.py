@@ -8,7 +8,8 @@ from edge.capture import TABLE as CAMERAS
 from edge.capture import Camera, EndOfPictures
 from edge.capture.quality import FrameCheck
 from edge.clock import MS, SECOND, Clock
-from edge.errors import CameraError, ConfigError, EngineError, KenpinError
+from edge.errors import CameraError, ConfigError, EngineError, KenpinError, PlcError
+from edge.eye.plc_trial import plc_answers
 from edge.eye.student import Student, load
 from edge.install import open_active
 from edge.kinds import find
@@ -44,6 +45,12 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
     finally:
         for student in students:
             student.engine.close()
+    if station.plc is not None:
+        try:
+            yield plc_answers(station.plc, clock)
+        except PlcError as error:
+            failed.append(error)
+            yield str(error)
     if station.station.mode == "inspect":
         for words, failure in read_back(station, clock):
             failed += [failure] if failure else []

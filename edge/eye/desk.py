@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 SOURCE = "line"
 _POLL_NS = 50_000_000
+# How a part ended, with the verdict that counted and its score (NaN without one); called by the line's thread.
+Told = Callable[[GateEvent, Kind, Reason, float], None]
 _MISSED = (Reason.LATE, Reason.NO_VERDICT)
 _LEVELS = {
     LineState.READY: Level.READY,
@@ -80,8 +82,13 @@ class Desk:
         self.ready_ns: int | None = None
         self.has_finished = False  # the line was told to stop, and its zone is empty
         self.outcomes_gone = 0
+        self._told: list[Told] = []
         self.parts = Parts(views, slots, self.settled, counts.frame)
         self.recorder = Recorder(journal, clock, health, progress, self.committed, disk_stops)
+
+    def tell(self, listener: Told) -> None:
+        """Call this for every part that ends in this run, before the threads start."""
+        self._told.append(listener)
 
     # --- the line's thread ---
 
@@ -112,7 +119,12 @@ class Desk:
         self.recorder.put(event)
         if event.ended_wall_ns >= self._started_wall_ns:
             kind, reason = _final(event)
-            self._counts.part(event, kind, reason, score, in_time=event.reason not in _MISSED)
+            self._end(event, kind, reason, score, in_time=event.reason not in _MISSED)
+
+    def _end(self, event: GateEvent, kind: Kind, reason: Reason, score: float, in_time: bool) -> None:
+        self._counts.part(event, kind, reason, score, in_time)
+        for listener in self._told:
+            listener(event, kind, reason, score)
 
     def outcomes_lost(self, count: int) -> None:
         """Outcomes were overwritten in the ring, or damaged, before they could be read."""
@@ -122,7 +134,8 @@ class Desk:
     def line_state(self, state: State) -> None:
         """The line's state; a new line process takes over the parts of an earlier one as lost."""
         for part in self.parts.lost(state.session):
-            self._count_lost(self._line_lost(part))
+            lost = self._line_lost(part)
+            self._end(lost, lost.verdict, lost.reason, math.nan, in_time=True)
         for part in [part for part in self._left_open.values() if part.part_id >> 32 != state.session]:
             del self._left_open[part.part_id]
             self._line_lost(part)
@@ -187,9 +200,6 @@ class Desk:
         self._captured.pop(part.part_id, None)
         self.recorder.put(lost)
         return lost
-
-    def _count_lost(self, lost: GateEvent) -> None:
-        self._counts.part(lost, lost.verdict, lost.reason, math.nan, in_time=True)
 
     # --- verdicts ---
 
@@ -267,6 +277,12 @@ class Desk:
         """The limit that holds the line until a person acknowledges; empty when none does."""
         line = self._line
         return line.words() or UNNAMED if line is not None and line.state is LineState.STOPPED else ""
+
+    @property
+    def line_now(self) -> LineState | None:
+        """What the line is doing, None while none is connected."""
+        line = self._line
+        return None if line is None else line.state
 
     def standing(self) -> Standing:
         """The state of the whole station with its first cause: the eye's own first, then the line's.

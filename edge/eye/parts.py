@@ -120,6 +120,11 @@ class Parts:
         """Nothing comes any more: what still waits for its other half stays without it."""
         self.expire(_NEVER_NS)
 
+    @property
+    def open_parts(self) -> int:
+        """Parts that have been born and have not ended."""
+        return len(self._open)
+
     def next_limit_ns(self) -> int | None:
         """When `expire` has to be called next, None while nothing waits."""
         with self._lock:

@@ -17,8 +17,8 @@ from edge.capture import Camera
 from edge.capture.presence import PresenceLine
 from edge.clock import MS, SECOND, Clock, process_started_ns
 from edge.device_key import load_or_create
-from edge.errors import ConfigError, DeviceError, JournalError, StationStop
-from edge.eye import camera_watch, inference, reception, recorder
+from edge.errors import DeviceError, JournalError, StationStop
+from edge.eye import camera_watch, inference, plc_watch, reception, recorder
 from edge.eye.acts import Acts
 from edge.eye.archive import Archive
 from edge.eye.camera_watch import Births, CameraWatch
@@ -27,6 +27,7 @@ from edge.eye.desk import SOURCE as LINE
 from edge.eye.desk import Desk
 from edge.eye.held import Held
 from edge.eye.inference import Inference
+from edge.eye.plc_watch import PlcWatch, plc_of
 from edge.eye.reception import Reception
 from edge.eye.slots import Slots
 from edge.eye.student import Student, load
@@ -91,15 +92,11 @@ class Eye:
     archive: Archive
     watches: tuple[CameraWatch, ...]
     reception: Reception
+    plc: PlcWatch | None
 
 
 def students_of(station: Station, clock: Clock) -> dict[int, Student]:
     """The station's students by recipe number, loaded and warm. Raises ConfigError, BundleError, EngineError."""
-    if station.recipes:
-        raise ConfigError(
-            f"{station.source}: [recipes] are selected by a PLC, and this station has no link to one; "
-            "name one product in station.product"
-        )
     return {
         recipe: load(open_active(station, product), station.engine, clock)
         for recipe, product in station.products().items()
@@ -173,6 +170,7 @@ def _build(
     bounds = dict.fromkeys((LINE, recorder.SOURCE, reception.SOURCE), _WATCHED_NS)
     bounds[inference.SOURCE] = inference.BOUND_NS
     bounds |= {camera_watch.source_of(camera): camera_watch.BOUND_NS for camera in station.camera}
+    bounds |= {plc_watch.SOURCE: plc_watch.BOUND_NS} if station.plc else {}
     progress = Progress(clock, bounds)
     link = LineLink(station, clock, journal.newest_outcome, starts_line)
     desk = Desk(
@@ -190,6 +188,7 @@ def _build(
         held,
         left_open(station.journal.dir),
     )
+    plc = plc_of(station, desk, link, clock, counts, health, progress)
     archive = Archive(station, slots)
     judging = Inference(students, desk.parts, slots, clock, timing, health, progress, archive.offer)
     numbers = itertools.count(1)
@@ -205,7 +204,7 @@ def _build(
             counts,
             health,
             progress,
-            _births(station, camera, link),
+            _births(station, camera, link, plc),
             _start_signal(station, camera, desk),
         )
         for index, camera in enumerate(station.camera)
@@ -214,7 +213,7 @@ def _build(
     acts = Acts(station, clock, link, desk, counts, held, key)
     door = Reception(station.station.run_dir, clock, progress, acts.ask, lambda words: desk.note("control", words))
     acts.door = door
-    return Eye(station, clock, counts, timing, health, progress, link, desk, judging, archive, watches, door)
+    return Eye(station, clock, counts, timing, health, progress, link, desk, judging, archive, watches, door, plc)
 
 
 def _camera(options: CameraOptions, clock: Clock) -> Camera:
@@ -222,13 +221,14 @@ def _camera(options: CameraOptions, clock: Clock) -> Camera:
     return camera
 
 
-def _births(station: Station, camera: CameraOptions, link: LineLink) -> Births | None:
+def _births(station: Station, camera: CameraOptions, link: LineLink, plc: PlcWatch | None) -> Births | None:
     trigger = station.trigger
     if not isinstance(trigger, CameraTrigger | PresenceTrigger) or trigger.camera != camera.name:
         return None
+    first = min(station.products())
 
     def ask(token: int, born_ns: int, born_err_ns: int) -> object:
-        return link.ask_birth(token, born_ns, born_err_ns, min(station.products()))
+        return link.ask_birth(token, born_ns, born_err_ns, plc.recipe or first if plc else first)
 
     if isinstance(trigger, CameraTrigger):
         return Births(ask)
@@ -252,6 +252,8 @@ def _start(eye: Eye, clock: Clock) -> Crew:
     crew.start(inference.SOURCE, eye.inference.run)
     for watch, camera in zip(eye.watches, eye.station.camera, strict=True):
         crew.start(camera_watch.source_of(camera), watch.run)
+    if eye.plc is not None:
+        crew.start(plc_watch.SOURCE, eye.plc.run)
     eye.desk.note("start", f"station {eye.station.station.name}, mode {eye.station.station.mode}")
     crew.start(LINE, eye.desk.run)
     return crew

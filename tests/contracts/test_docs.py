@@ -7,6 +7,7 @@ import re
 import pytest
 
 from docs import generate
+from edge.plc import table, vision
 from edge.records import Reason
 from tests.contracts.source_tree import ROOT
 
@@ -30,7 +31,7 @@ def test_links_lead_to_files(page):
 def test_every_key_of_the_station_file_is_documented():
     """A kind that nobody added to docs/generate.py would be missing from the reference."""
     page = (ROOT / "docs" / "station.md").read_text(encoding="utf-8")
-    for kinds in (generate.options.Camera, generate.options.Trigger, generate.options.Output):
+    for kinds in (generate.options.Camera, generate.options.Trigger, generate.options.Output, generate.options.Plc):
         for model in kinds.__origin__.__args__:
             kind = model.model_fields["kind"].annotation.__args__[0]
             assert f'`kind = "{kind}"`' in page
@@ -40,3 +41,22 @@ def test_every_reason_is_explained():
     page = (ROOT / "docs" / "part-life.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| ([A-Z_]+) \|", page, re.MULTILINE)
     assert explained == [reason.name for reason in Reason if reason is not Reason.NONE]
+
+
+def test_every_number_that_a_plc_sees_is_explained():
+    page = (ROOT / "docs" / "plc.md").read_text(encoding="utf-8")
+    rows = [(int(number), name) for number, name in re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", page, re.MULTILINE)]
+    flags = [(flag.bit_length() - 1, flag.name) for flag in table.Flag]
+    states, errors = ([(item.value, item.name) for item in kind] for kind in (table.Packml, table.ErrorCode))
+    assert rows == [*flags, *states, *errors]
+    for item in (*table.Mode, *table.Command):
+        assert re.search(rf"\b{item.value} {item.name}\b", page)
+    assert [reason.value for reason in Reason] == list(range(len(Reason))), "their order is their number"
+
+
+def test_the_plc_page_says_which_states_are_which_in_the_vision_specification():
+    page = (ROOT / "docs" / "plc.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| \d+ \| ([A-Z]+) \| [^|]+ \| ([A-Za-z, ]+) \|$", page, re.MULTILINE))
+    for state in table.Packml:
+        names = [vision.browse_name(part) for part in vision.states(state) if part is not None]
+        assert told[state.name] == ", ".join(names)
