@@ -16,6 +16,7 @@ from edge.line_link import LineLink
 from edge.options import Plc as PlcOptions
 from edge.plc import TABLE, PlcLink, packml
 from edge.plc.handshake import Cause, Handshake, Scene, Terms
+from edge.plc.seldom import Seldom
 from edge.plc.table import Ended
 from edge.records import GateEvent, Kind, Reason
 from edge.report import Counts
@@ -56,6 +57,7 @@ class PlcWatch:
         self._lock = threading.Lock()
         self._recipe = handshake.recipe
         self._told: Cause | None = None
+        self._seldom = Seldom(quiet_ns=SECOND)  # a PLC that comes and goes all the time
         self._retry_s = _FIRST_RETRY_S
         self._tell()  # nothing is released before the PLC has shaken hands
 
@@ -91,6 +93,8 @@ class PlcWatch:
         finally:
             with self._lock:
                 self._handshake.lost("the station has ended")
+            if self.results_lost:
+                self._note(SOURCE, f"{self.results_lost} results did not reach the PLC")
             with suppress(PlcError):
                 self._say()  # the last word that stays in a PLC's memory: not ready
             self._link.close()
@@ -143,7 +147,7 @@ class PlcWatch:
     def _change_recipe(self, recipe: int) -> None:
         self._recipe = recipe
         self._select_recipe(recipe)
-        self._note(SOURCE, f"recipe {recipe} selected by the PLC")
+        self._record("selected a recipe", f": {recipe}")
 
     def _tell(self) -> None:
         """The station's health and journal hear of a change."""
@@ -153,11 +157,16 @@ class PlcWatch:
         self._told = cause
         if cause is None:
             self._health.clear(SOURCE)
-            self._note(SOURCE, "the PLC has shaken hands")
+            self._record("READY", ": the PLC has no objection")
             return
         self._health.report(SOURCE, Level.NOT_READY, cause.words, anew=True)
         if told is None or told.code is not cause.code:
-            self._note(SOURCE, f"{cause.code.name}: {cause.words}")
+            self._record(cause.code.name, f": {cause.words}")
+
+    def _record(self, what: str, detail: str) -> None:
+        words = self._seldom.words("PLC", what, self._clock.now_ns(), detail)
+        if words:
+            self._note(SOURCE, words)
 
 
 def plc_of(

@@ -22,8 +22,11 @@ from edge.errors import PlcError
 from edge.options import ModbusServerPlc
 from edge.plc import Refused
 from edge.plc.loop_thread import LoopThread
-from edge.plc.owner import Owner, Refusals, is_peer
+from edge.plc.owner import Owner, is_peer
+from edge.plc.seldom import Seldom
 from edge.plc.table import BASES, SPAN, Orders, Result, Status, from_registers, size, to_registers
+
+log = logging.getLogger(__name__)
 
 _READ_HOLDING, _READ_INPUT, _WRITE_ONE, _WRITE_MANY = 3, 4, 6, 16
 _SERVED = (_READ_HOLDING, _READ_INPUT, _WRITE_ONE, _WRITE_MANY)
@@ -32,7 +35,6 @@ _IDLE_S = 10.0  # a connection without a whole request for so long is closed
 _REQUESTS_PER_S = 200  # of one connection; a faster one has to wait
 _PEER: ContextVar[str] = ContextVar("modbus_peer", default="")
 _ORDERS = BASES[Orders]
-_WRITABLE = range(_ORDERS, _ORDERS + size(Orders))
 
 # The library's lines about peers would fill the log; what matters is told to the journal.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -45,7 +47,7 @@ class ModbusServerLink:
         self._options = options
         self._clock = clock
         self._tell = refused
-        self._refusals = Refusals()
+        self._seldom = Seldom()
         patience_ms = options.heartbeat_timeout_ms
         assert patience_ms is not None, "a PLC is always expected here"
         self._owner = Owner(round(patience_ms * MS))
@@ -109,8 +111,8 @@ class ModbusServerLink:
         try:
             if server is not None:
                 loop.run(server.shutdown, self._options.timeout_ms / 1_000)
-        except PlcError:
-            pass  # the loop's end closes what is left
+        except PlcError as error:
+            log.warning("%s did not end in order: %s", self, error)
         finally:
             loop.close()
 
@@ -164,7 +166,7 @@ class ModbusServerLink:
             self._refuse(host, "tried a Modbus function that is not served", f": {request.function_code}")
 
     def _refuse(self, host: str, tried: str, detail: str = "") -> None:
-        words = self._refusals.words(host, tried, self._clock.now_ns(), detail)
+        words = self._seldom.words(host, tried, self._clock.now_ns(), detail)
         if words:
             self._tell(words)
 

@@ -24,9 +24,12 @@ from edge.options import OpcUaPlc
 from edge.plc import Refused
 from edge.plc.loop_thread import LoopThread
 from edge.plc.opcua_space import Space
-from edge.plc.owner import Refusals, is_peer
+from edge.plc.owner import is_peer
+from edge.plc.seldom import Seldom
 from edge.plc.table import Orders, Result, Status
 from edge.plc.users import Users
+
+log = logging.getLogger(__name__)
 
 _Value = TypeVar("_Value")
 
@@ -47,7 +50,7 @@ class OpcUaLink:
         self._options = options
         self._clock = clock
         self._tell = refused
-        self._refusals = Refusals()
+        self._seldom = Seldom()
         self._trusted = _certificates(options.trusted_dir)
         self._users = Users(options.users)
         certificate = _certificate(options.certificate)
@@ -125,7 +128,7 @@ class OpcUaLink:
             if server is not None:
                 loop.run(server.end, self._options.timeout_ms / 1_000)
         except (PlcError, OSError, ua.UaError) as error:
-            logging.getLogger(__name__).warning("%s did not end in order: %s", self, error)
+            log.warning("%s did not end in order: %s", self, error)
         finally:
             loop.close()
 
@@ -189,7 +192,7 @@ class OpcUaLink:
 
     def refuse(self, who: str, tried: str, detail: str = "") -> None:
         """Somebody was refused; the journal hears of it, not too often."""
-        words = self._refusals.words(who, tried, self._clock.now_ns(), detail)
+        words = self._seldom.words(who, tried, self._clock.now_ns(), detail)
         if words:
             self._tell(words)
 

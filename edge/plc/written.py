@@ -26,5 +26,5 @@ class Written:
             if written is not None and found != written:
                 raise PlcError(
                     f"{where} holds other words than this station wrote ({found}, not {written}): look for a second "
-                    "station or a program that writes there, and for swapped bytes or words"
+                    "station, a program that writes there, a PLC that forgot its memory, swapped bytes"
                 )

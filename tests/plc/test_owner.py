@@ -1,4 +1,4 @@
-"""Who may connect, who may write, and how often a refusal is told."""
+"""Who may connect, and who may write."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from edge.clock import MS, SECOND
-from edge.plc.owner import Owner, Refusals, is_peer
+from edge.clock import MS
+from edge.plc.owner import Owner, is_peer
 
 PEERS = [ip_network("192.0.2.0/28"), ip_network("2001:db8::5/128")]
 
@@ -35,20 +35,3 @@ def test_the_first_writer_owns_the_points_until_it_is_silent() -> None:
     assert not owner.admits("b", 998 * MS)
     assert owner.admits("b", 999 * MS) and owner.host == "b"
     assert not owner.admits("a", 1_000 * MS)
-
-
-def test_the_same_refusal_is_told_once_in_ten_seconds_with_a_count() -> None:
-    refusals = Refusals()
-    assert refusals.words("a", "tried", 0, ": 1") == "a tried: 1"
-    assert [refusals.words("a", "tried", at * SECOND) for at in range(1, 10)] == [""] * 9
-    assert refusals.words("b", "tried", 5 * SECOND) == "b tried"
-    assert refusals.words("a", "tried something else", 5 * SECOND) == "a tried something else"
-    assert refusals.words("a", "tried", 10 * SECOND) == "a tried (9 more like this since the last word about it)"
-    assert refusals.count == 13
-
-
-def test_many_peers_at_once_share_one_word() -> None:
-    refusals = Refusals(max_kinds=3)
-    told = [refusals.words(f"peer {number}", "tried", 0) for number in range(10)]
-    assert [bool(words) for words in told] == [True] * 4 + [False] * 6
-    assert refusals.words("peer 9", "tried", 20 * SECOND) == "peer 9 tried", "the old ones are forgotten"
