@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from edge.clock import MS, SECOND, Clock
 from edge.errors import PlcError
@@ -17,7 +18,7 @@ from edge.options import Plc as PlcOptions
 from edge.plc import TABLE, PlcLink, packml
 from edge.plc.handshake import Cause, Handshake, Scene, Terms
 from edge.plc.seldom import Seldom
-from edge.plc.table import Ended
+from edge.plc.table import Ended, Packml
 from edge.records import GateEvent, Kind, Reason
 from edge.report import Counts
 from edge.station import Station
@@ -91,13 +92,7 @@ class PlcWatch:
                     stop.wait(self._retry_s)
                     self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
         finally:
-            with self._lock:
-                self._handshake.lost("the station has ended")
-            if self.results_lost:
-                self._note(SOURCE, f"{self.results_lost} results did not reach the PLC")
-            with suppress(PlcError):
-                self._say()  # the last word that stays in a PLC's memory: not ready
-            self._link.close()
+            self._end()
 
     def _keep_up(self, stop: threading.Event) -> None:
         self._link.connect()
@@ -137,6 +132,18 @@ class PlcWatch:
         with self._lock:
             status = self._handshake.status(scene)
         self._link.heartbeat(status)
+
+    def _end(self) -> None:
+        """The last word, which stays in a PLC's memory: stopped, not ready."""
+        if self.results_lost:
+            self._note(SOURCE, f"{self.results_lost} results did not reach the PLC")
+        scene = self._scene()
+        with self._lock:
+            self._handshake.lost("the station has ended")
+            status = self._handshake.status(scene)
+        with suppress(PlcError):
+            self._link.heartbeat(replace(status, state=Packml.STOPPED))
+        self._link.close()
 
     def _lost(self, error: PlcError) -> None:
         self._link.close()

@@ -57,6 +57,7 @@ class Mode(IntEnum):
 class Packml(IntEnum):
     """States of ISA-TR88.00.02 that this station shows, with their numbers there."""
 
+    STOPPED = 2
     STARTING = 3
     SUSPENDED = 5
     EXECUTE = 6
@@ -77,7 +78,7 @@ class ErrorCode(IntEnum):
     BAD_COMMAND = 6  # the PLC sent a command that is none
     RESULTS_LOST = 7  # the PLC did not take results in time; it stands until the next one is acknowledged
     WRONG_ACK = 8  # the PLC acknowledged what it was not shown; it stands until the next right one
-    NOT_READY = 20  # a device of the station is away, or the belt is being purged
+    NOT_READY = 20  # a device of the station is away, the belt is being purged, or parts pass uninspected
     LIMIT = 21  # a limit stopped the station: a person must look
     FAULT = 22  # something failed that does not come back by itself
 

@@ -47,6 +47,7 @@ def browse_name(state: VisionState | AutomaticState) -> str:
 
 
 _STATES: dict[Packml, tuple[VisionState, AutomaticState | None]] = {
+    Packml.STOPPED: (VisionState.HALTED, None),
     Packml.STARTING: (VisionState.OPERATIONAL, AutomaticState.INITIALIZED),
     Packml.SUSPENDED: (VisionState.OPERATIONAL, AutomaticState.READY),
     Packml.EXECUTE: (VisionState.OPERATIONAL, AutomaticState.CONTINUOUS_EXECUTION),

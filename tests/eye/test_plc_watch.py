@@ -15,7 +15,7 @@ from edge.health import Health, Level, Progress, Standing
 from edge.line.messages import LineState
 from edge.options import ModbusServerPlc
 from edge.plc.handshake import Handshake, Scene, Terms
-from edge.plc.table import Flag, Orders, Result, Status
+from edge.plc.table import Flag, Orders, Packml, Result, Status
 from edge.records import GateEvent, GateOutcome, Kind, Reason
 from tests.peers import eventually
 from tests.plc.stand_in import PlcProgram
@@ -147,4 +147,5 @@ def test_the_last_word_to_the_plc_is_said_before_the_link_is_closed(bench: Bench
     closed = bench.link.closed
     bench.stop.set()
     bench.thread.join()
+    assert bench.link.status.state == Packml.STOPPED
     assert not bench.link.status.flags & Flag.READY and bench.link.closed == closed + 1

@@ -59,7 +59,11 @@ def _install(source: Path, folder: Path, compiles: bool) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(source / name, made)
         done = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", *scripts], cwd=made, env=environment, capture_output=True, text=True
+            ["npm", "ci", "--no-audit", "--no-fund", *scripts],
+            cwd=made,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             missing(f"npm cannot install {source.name}: {done.stderr.strip()[-500:]}")

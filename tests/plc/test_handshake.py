@@ -317,7 +317,7 @@ LEVELS = [
     (Standing(Level.NOT_READY, "gate"), LineState.FAULT, Packml.ABORTED, ErrorCode.FAULT),
     (Standing(Level.FAULT, "engine", "inference"), LineState.READY, Packml.ABORTED, ErrorCode.FAULT),
     (Standing(Level.STOPPING, "asked"), LineState.STOPPING, Packml.STOPPING, ErrorCode.NOT_READY),
-    (Standing(Level.NOT_READY, "bypass"), LineState.BYPASSED, Packml.EXECUTE, ErrorCode.NOT_READY),
+    (Standing(Level.BYPASSED, "bypass"), LineState.BYPASSED, Packml.EXECUTE, ErrorCode.NOT_READY),
 ]
 
 
@@ -337,7 +337,7 @@ def test_a_bypass_and_shadow_mode_show_themselves() -> None:
     bench = Bench()
     bench.shake()
     assert bench.exchange().mode == Mode.PRODUCTION and not bench.status.flags & Flag.NOT_INSPECTING
-    bench.scene = replace(READY, standing=Standing(Level.NOT_READY, "bypass"), line=LineState.BYPASSED)
+    bench.scene = replace(READY, standing=Standing(Level.BYPASSED, "bypass"), line=LineState.BYPASSED)
     assert bench.exchange().mode == Mode.BYPASS and bench.status.flags & Flag.NOT_INSPECTING
     assert not bench.status.flags & Flag.READY
     bench.scene = replace(READY, shadow=True)

@@ -19,7 +19,7 @@ from edge.errors import ConfigError
 from edge.options import OpcUaPlc
 from edge.plc.table import Orders, Packml, Result
 from edge.plc.vision import AutomaticState, ReadyResult, VisionState, browse_name, ready_result, states
-from tests.peers.node import npm_peer
+from tests.peers.node import node_folder
 from tests.plc.golden import RESULT, STATUS
 from tests.plc.opcua_client import PASSWORD, USER, OpcUaClient, write_certificate
 
@@ -245,7 +245,7 @@ def test_a_part_is_named_by_its_session_and_number() -> None:
 
 def test_the_words_are_those_of_the_companion_specification() -> None:
     """The official node set, as it comes with a client of another make."""
-    folder = npm_peer("plc-opcua") / "node_modules" / "node-opcua-nodesets" / "nodesets"
+    folder = node_folder("plc-opcua") / "node_modules" / "node-opcua-nodesets" / "nodesets"
     root = ElementTree.parse(folder / "Opc.Ua.MachineVision.NodeSet2.xml").getroot()
     space = {"ua": "http://opcfoundation.org/UA/2011/03/UANodeSet.xsd"}
     names = {node.get("NodeId"): (node.get("BrowseName") or "").partition(":")[2] for node in root}
