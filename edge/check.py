@@ -10,10 +10,10 @@ from edge.line.wiring import devices, overloads, unsteady
 from edge.options import (
     AnyInput,
     AnyOutput,
-    BeltCamera,
+    Camera,
     CameraTrigger,
     CvCamera,
-    FolderCamera,
+    GigeCamera,
     GstCamera,
     ModbusInput,
     ModbusRtuInput,
@@ -33,9 +33,9 @@ class TimeError:
     error_ms: float
 
 
-def camera_error_ms(camera: FolderCamera | BeltCamera | CvCamera | GstCamera) -> float:
+def camera_error_ms(camera: Camera) -> float:
     """The stated error of a camera's capture time; simulated and replayed frames are exact."""
-    return camera.captured_err_ms if isinstance(camera, CvCamera | GstCamera) else 0.0
+    return camera.captured_err_ms if isinstance(camera, CvCamera | GstCamera | GigeCamera) else 0.0
 
 
 def input_error_ms(device: AnyInput) -> float:
@@ -81,7 +81,7 @@ def time_budget(station: Station) -> list[TimeError]:
     ]
 
 
-def pairing_budget(station: Station, camera: FolderCamera | BeltCamera | CvCamera | GstCamera) -> list[TimeError]:
+def pairing_budget(station: Station, camera: Camera) -> list[TimeError]:
     """Every stated time error between a part's birth and its frame."""
     return [
         TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station)),

@@ -16,6 +16,8 @@ EXTRAS = {
     "pycomm3": "pip install 'kenpin[plc]'",
     "snap7": "pip install 'kenpin[plc]'",
 }
+# Where a kind needs more of its library than the others do.
+EXTRAS_OF_KINDS = {"gige": "pip install 'kenpin[gige]' (and the system package gir1.2-aravis-0.8)"}
 
 
 def find(table: Mapping[str, str], kind: str, room: str) -> Any:
@@ -32,4 +34,6 @@ def find(table: Mapping[str, str], kind: str, room: str) -> Any:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        raise ConfigError(f"{room} kind {kind!r} needs {library}: {EXTRAS[library]}") from error
+        raise ConfigError(
+            f"{room} kind {kind!r} needs {library}: {EXTRAS_OF_KINDS.get(kind, EXTRAS[library])}"
+        ) from error

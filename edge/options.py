@@ -4,11 +4,13 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 Milliseconds = Annotated[float, Field(gt=0, le=3_600_000)]
 Register = Annotated[int, Field(ge=0, le=65_535)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+# those of edge.capture.pixel_formats
+PIXEL_FORMAT = r"^((Mono|Bayer(RG|GR|GB|BG))(8|(10|12)(p|Packed)?|16)|RGB8|BGR8)$"
 
 
 class Options(BaseModel):
@@ -119,7 +121,50 @@ class GstCamera(CameraOptions):
     triggered: bool = False
 
 
-Camera = Annotated[FolderCamera | BeltCamera | CvCamera | GstCamera, Field(discriminator="kind")]
+class GigeCamera(CameraOptions):
+    """A GigE Vision or USB3 Vision camera through Aravis, chosen by exactly one of `address` (an IP address: opened
+    without a search), `serial` and `id` (as Aravis lists it, or the hardware address).
+
+    What is not given stays as the camera has it, which after a power cut is what its power-up settings say. A
+    `triggered` camera exposes at an edge of `trigger_source`, after `trigger_delay_us`; with the source "Software" it
+    is fired by Kenpin every `trigger_every_ms`. Frames are stamped by the camera's clock: where it can be latched, the
+    error is measured; elsewhere `captured_err_ms` is stated. `gain` is in the camera's own unit, mostly dB.
+    """
+
+    kind: Literal["gige"]
+    address: str = ""
+    serial: str = ""
+    id: str = ""
+    pixel_format: str = Field(default="Mono8", pattern=PIXEL_FORMAT)
+    width: int | None = Field(default=None, ge=16)
+    height: int | None = Field(default=None, ge=16)
+    offset_x: int = Field(default=0, ge=0)
+    offset_y: int = Field(default=0, ge=0)
+    exposure_us: float | None = Field(default=None, gt=0)
+    gain: float | None = None
+    fps: float | None = Field(default=None, gt=0)
+    trigger_source: str = "Line1"
+    trigger_edge: Literal["rising", "falling"] = "rising"
+    trigger_delay_us: float = Field(default=0.0, ge=0)
+    trigger_debounce_us: float = Field(default=0.0, ge=0)
+    trigger_every_ms: Milliseconds | None = None
+    packet_bytes: int | None = Field(default=None, ge=220, le=16_404)
+    packet_delay_ns: int | None = Field(default=None, ge=0)
+    packet_resend: bool = True
+    captured_err_ms: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "GigeCamera":
+        if sum(map(bool, (self.address, self.serial, self.id))) != 1:
+            raise ValueError("give exactly one of address, serial and id")
+        if self.triggered and (self.trigger_source == "Software") != (self.trigger_every_ms is not None):
+            raise ValueError('trigger_source = "Software" needs trigger_every_ms, and no other source has it')
+        if self.trigger_source == "Software" and self.trigger_debounce_us:
+            raise ValueError("trigger_debounce_us is for an input line; remove it")
+        return self
+
+
+Camera = Annotated[FolderCamera | BeltCamera | CvCamera | GstCamera | GigeCamera, Field(discriminator="kind")]
 
 
 # --- triggers ---------------------------------------------------------------------------------------------------

@@ -113,7 +113,8 @@ class Frame:
     """One picture: `image` is uint8 H x W x 3 (BGR) or H x W (mono), valid until the camera's next read.
 
     `frame_id` is the camera's own count, `trigger_counter` the trigger it answers (-1 when it does not
-    say), `lost` the frames the camera lost since it opened. `name` is the file a replayed picture came from.
+    say), `lost` the frames the camera lost since it opened. `copies`: how often the pixels were copied or converted
+    between the driver's buffer and `image`. `name` is the file a replayed picture came from.
     """
 
     image: NDArray[np.uint8]
@@ -125,6 +126,7 @@ class Frame:
     trigger_counter: int = -1
     lost: int = 0
     name: str = ""
+    copies: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

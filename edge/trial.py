@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge.capture import TABLE as CAMERAS
-from edge.capture import Camera, EndOfPictures
+from edge.capture import About, Camera, EndOfPictures
 from edge.capture.quality import FrameCheck
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError, ConfigError, EngineError, KenpinError, PlcError
@@ -38,7 +38,7 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
     try:
         for camera in station.camera:
             try:
-                yield _camera_answers(camera, students, clock)
+                yield _camera_answers(camera, students, clock, _parts_per_s(station))
             except (CameraError, EngineError) as error:
                 failed.append(error)
                 yield str(error)
@@ -59,19 +59,35 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
         raise failed[0]
 
 
-def _camera_answers(options: CameraOptions, students: list[Student], clock: Clock) -> str:
+def _parts_per_s(station: Station) -> float:
+    """The most parts that can come in a second; 0 where the station does not say."""
+    return 0.0 if station.travel is None else 1_000.0 / station.travel.shortest_pitch_ms
+
+
+def _camera_answers(options: CameraOptions, students: list[Student], clock: Clock, parts_per_s: float) -> str:
     camera: Camera = find(CAMERAS, options.kind, "camera")(options, clock)
     try:
         camera.open()
         frame = _first_frame(camera, options, clock)
+        about = camera.about()
+        if options.triggered:
+            _refuse_slow(options.name, about, parts_per_s)
         if frame is None:
-            return (
-                f"camera {options.name}: open; no frame within {options.timeout_ms:g} ms (it waits for a trigger)"
-            )
+            words = f"open; no frame within {options.timeout_ms:g} ms (it waits for a trigger)"
+            return f"camera {options.name}: {'; '.join([words, *about.words])}"
         words = f"camera {options.name}: {frame.image.shape[1]} x {frame.image.shape[0]}, {_quality(frame)}"
-        return "; ".join([words, *(_judged(student, frame, clock) for student in students)])
+        return "; ".join([words, *about.words, *(_judged(student, frame, clock) for student in students)])
     finally:
         camera.close()
+
+
+def _refuse_slow(name: str, about: About, parts_per_s: float) -> None:
+    if about.triggers_per_s is not None and about.triggers_per_s < parts_per_s:
+        raise CameraError(
+            f"camera {name} can be triggered {about.triggers_per_s:.1f} times a second and parts may come "
+            f"{parts_per_s:.1f} times ({'; '.join(about.words)}): shorten its exposure, reduce its height, or use a "
+            "camera with a global shutter"
+        )
 
 
 def _first_frame(camera: Camera, options: CameraOptions, clock: Clock) -> Frame | None:

@@ -1,5 +1,6 @@
 """Cameras, chosen by kind."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge.records import Frame
@@ -14,7 +15,17 @@ TABLE = {
     "belt": "edge.capture.belt:BeltCamera",
     "cv": "edge.capture.cv:CvCamera",
     "gst": "edge.capture.gst:GstCamera",
+    "gige": "edge.capture.gige:GigeCamera",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an opened camera says of itself, in words for a person; `triggers_per_s` is how often it can be triggered,
+    None where it does not say."""
+
+    words: tuple[str, ...] = ()
+    triggers_per_s: float | None = None
 
 
 class Camera(Protocol):
@@ -30,6 +41,10 @@ class Camera(Protocol):
         The frame's image is only valid until the next `read`. Raises CameraError when the camera is lost and
         EndOfPictures when a finite source has delivered all it has.
         """
+        ...
+
+    def about(self) -> About:
+        """What there is to say of it; nothing before `open`. Raises CameraError when the camera does not answer."""
         ...
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import options
+from edge.capture import About
 from edge.capture.belt_drawing import Image, Look, draw, draw_mask, draw_part, scenery
 from edge.clock import MS, SECOND, Clock
 from edge.conveyor import defect_of, first_after, passes_ns
@@ -73,6 +74,9 @@ class BeltCamera:
         self._draw(self._next, due_ns)
         self._clock.sleep_until(due_ns)
         return self._deliver(due_ns)
+
+    def about(self) -> About:
+        return About(("a simulated conveyor",) if self._open else ())
 
     def close(self) -> None:
         """Stop delivering; may be called twice."""

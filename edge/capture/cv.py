@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import options
-from edge.capture import EndOfPictures
+from edge.capture import About, EndOfPictures
 from edge.capture.newest import Grabbed, NewestFrames
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError
@@ -169,6 +169,10 @@ class CvCamera:
         except CameraError as error:
             raise self._error(error) from error
         return None if grabbed is None else self._frame(grabbed)
+
+    def about(self) -> About:
+        words = f"frames are stamped when they arrive, stated to {self._options.captured_err_ms:g} ms"
+        return About((words,) if self._source is not None else ())
 
     def close(self) -> None:
         """Let the source go; waits 1 s at most for a driver that hangs. May be called twice."""

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from edge import options
-from edge.capture import EndOfPictures
+from edge.capture import About, EndOfPictures
 from edge.clock import SECOND, Clock
 from edge.errors import CameraError, ConfigError
 from edge.picture_set import Image, Picture, read_image, read_set, select
@@ -64,6 +64,9 @@ class FolderCamera:
             return None
         self._clock.sleep_until(self._due_ns)
         return self._deliver(picture, self._ready)
+
+    def about(self) -> About:
+        return About((f"replays {len(self._pictures)} pictures of {self._options.dir}",) if self._pictures else ())
 
     def close(self) -> None:
         """Forget the pictures; may be called twice."""

@@ -11,12 +11,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from edge import options
 from edge.capture import TABLE, Camera
 from edge.clock import Clock
 from edge.kinds import find
 from tests.capture.mjpeg import MjpegServer
+from tests.peers.gige_vision import GvCamera
 from tests.peers.waiting import missing
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 6
@@ -93,6 +95,20 @@ def _gst_file(folder: Path, fps: float) -> dict[str, Any]:
     return _gst(f"videotestsrc num-buffers={FRAMES} pattern=snow", fps)
 
 
+def _gige(folder: Path, fps: float) -> dict[str, Any]:
+    size = {"width": WIDTH, "height": HEIGHT, "pixel_format": "BGR8"}
+    return {"kind": "gige", "triggered": False, "fps": fps, **size}
+
+
+def _gige_triggered(folder: Path, fps: float) -> dict[str, Any]:
+    trigger = {"triggered": True, "fps": None, "trigger_source": "Software", "trigger_every_ms": 1_000 / fps}
+    return {**_gige(folder, fps), **trigger, "queue": 2}
+
+
+def _gige_fake(folder: Path, fps: float) -> dict[str, Any]:
+    return {**_gige(folder, fps), "id": "Fake_1", "pixel_format": "RGB8"}
+
+
 RIGS = {
     "folder": Rig(_folder, ends=True, drops=False, steppable=True),
     "belt": Rig(_belt, ends=False, drops=True, steppable=True),
@@ -102,6 +118,9 @@ RIGS = {
     "gst live": Rig(_gst_live, ends=False, drops=True, steppable=False),
     "gst triggered": Rig(_gst_triggered, ends=False, drops=True, steppable=False),
     "gst file": Rig(_gst_file, ends=True, drops=False, steppable=False),
+    "gige": Rig(_gige, ends=False, drops=True, steppable=False),
+    "gige triggered": Rig(_gige_triggered, ends=False, drops=False, steppable=False),
+    "gige fake": Rig(_gige_fake, ends=False, drops=False, steppable=False),
 }
 
 
@@ -119,11 +138,33 @@ def camera_of(name: str, folder: Path, fps: float, clock: Clock) -> Iterator[Cam
 
 @contextmanager
 def _source(settings: dict[str, Any], fps: float) -> Iterator[dict[str, Any]]:
-    if settings["kind"] != "cv" or "source" in settings:
+    if settings["kind"] == "cv" and "source" not in settings:
+        with MjpegServer(fps) as server:
+            yield {**settings, "source": server.url}
+    elif settings["kind"] == "gige" and "id" not in settings:
+        with GvCamera() as peer:
+            yield {**settings, "address": peer.address}
+    elif settings["kind"] == "gige":
+        with only_the_fake_interface():
+            yield settings
+    else:
         yield settings
-        return
-    with MjpegServer(fps) as server:
-        yield {**settings, "source": server.url}
+
+
+@contextmanager
+def only_the_fake_interface() -> Iterator[None]:
+    """Aravis' camera inside this process, without a search of the network."""
+    link = pytest.importorskip("edge.capture.gige_link", reason="install kenpin[gige]", exc_type=ImportError)
+    others = ("GigEVision", "USB3Vision")
+    link.Aravis.enable_interface("Fake")
+    for name in others:
+        link.Aravis.disable_interface(name)
+    try:
+        yield
+    finally:
+        link.Aravis.disable_interface("Fake")
+        for name in others:
+            link.Aravis.enable_interface(name)
 
 
 OPTIONS = {
@@ -131,12 +172,13 @@ OPTIONS = {
     "belt": options.BeltCamera,
     "cv": options.CvCamera,
     "gst": options.GstCamera,
+    "gige": options.GigeCamera,
 }
 
 
 def build(settings: dict[str, Any], clock: Clock) -> Any:
     """A camera from its settings, by its kind."""
-    if settings["kind"] == "gst" and find_spec("gi") is None:
+    if settings["kind"] in ("gst", "gige") and find_spec("gi") is None:
         missing("install kenpin[gstreamer]")
     chosen = OPTIONS[settings["kind"]](name="top", **settings)
     return find(TABLE, settings["kind"], "camera")(chosen, clock)

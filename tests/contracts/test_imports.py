@@ -38,7 +38,7 @@ CORE = {
 # The one file that may name the library of an extra, and those that cannot be imported without it.
 EXTRAS = {
     "asyncua": {"edge/plc/opcua.py", "edge/plc/opcua_space.py"},
-    "gi": {"edge/capture/gst.py"},
+    "gi": {"edge/capture/gige.py", "edge/capture/gige_link.py", "edge/capture/gst.py"},
     "gpiod": {"edge/line/gpio_line.py", "edge/line/inputs/gpio.py", "edge/line/outputs/gpio.py"},
     "openvino": {"edge/infer/ov.py"},
     "pycomm3": {"edge/plc/enip.py"},
@@ -115,6 +115,10 @@ def test_the_core_list_is_what_pyproject_declares():
 
 
 def test_every_extra_that_a_message_names_exists():
-    named = {extra for words in kinds.EXTRAS.values() for extra in re.findall(r"kenpin\[(\w+)\]", words)}
+    named = {
+        extra
+        for words in (*kinds.EXTRAS.values(), *kinds.EXTRAS_OF_KINDS.values())
+        for extra in re.findall(r"kenpin\[(\w+)\]", words)
+    }
     assert set(kinds.EXTRAS) == set(EXTRAS)
     assert named <= set(project()["optional-dependencies"])
