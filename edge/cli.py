@@ -142,6 +142,8 @@ def check(
     station = load(station_file)
     checks.refuse(station)
     print_check(station, trial.bundles_of(station))
+    for words in trial.pipelines(station):
+        print(words)
     if devices:
         for words in trial.try_devices(station, SystemClock()):
             print(words)

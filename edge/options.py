@@ -1,5 +1,6 @@
 """The settings of every device kind as station.toml writes them: frozen, units in names, unknown key = error."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,13 +113,48 @@ class CvCamera(CameraOptions):
     triggered: bool = False
 
 
+_URIS = "v4l2:///dev/..., csi://0, rtsp://..., file:///... or gige://..."
+
+
 class GstCamera(CameraOptions):
-    """A GStreamer pipeline that ends in an appsink named `frames` with video/x-raw in BGR or GRAY8."""
+    """A GStreamer `pipeline` that ends in an appsink named `frames` with video/x-raw in BGR or GRAY8; or a `uri` whose
+    pipeline is written for this machine, and shown by `edge check`: "v4l2:///dev/video0", "csi://0" (Jetson),
+    "rtsp://...", "file:///...", "gige://...".
+
+    The keys from `width` to `latency_ms` are for a URI. `encoding` is how the pictures come, by default raw from v4l2
+    and h264 from rtsp. A live frame is captured at its time stamp; rtsp stamps when a picture arrives, so its
+    `captured_err_ms` must be stated.
+    """
 
     kind: Literal["gst"]
-    pipeline: str = Field(min_length=1)
+    pipeline: str = ""
+    uri: str = ""
+    width: int | None = Field(default=None, ge=16)
+    height: int | None = Field(default=None, ge=16)
+    fps: float | None = Field(default=None, gt=0, le=1_000)
+    pixel_format: Literal["BGR", "GRAY8"] = "BGR"
+    encoding: Literal["raw", "jpeg", "h264", "h265"] | None = None
+    transport: Literal["tcp", "udp"] = "tcp"
+    latency_ms: float = Field(default=50.0, ge=0, le=10_000)
     captured_err_ms: float = Field(default=5.0, ge=0)
     triggered: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "GstCamera":
+        if bool(self.pipeline) == bool(self.uri):
+            raise ValueError("give either pipeline or uri")
+        if self.uri and not re.match(r"(v4l2|file):///.|csi://\d+$|(rtsps?|gige)://.", self.uri):
+            raise ValueError(f"uri must be {_URIS}")
+        of_a_uri = ("width", "height", "fps", "pixel_format", "encoding", "transport", "latency_ms")
+        given = [key for key in of_a_uri if key in self.model_fields_set]
+        if self.pipeline and given:
+            raise ValueError(f"{', '.join(given)}: remove it, or give a uri; a pipeline says all by itself")
+        scheme = self.uri.partition("://")[0]
+        if scheme.startswith("rtsp") and "captured_err_ms" not in self.model_fields_set:
+            raise ValueError("state captured_err_ms: rtsp stamps a picture when it arrives")
+        if scheme.startswith("rtsp") and self.encoding == "raw":
+            raise ValueError("rtsp sends no raw pictures: set encoding to jpeg, h264 or h265")
+        return self
 
 
 class GigeCamera(CameraOptions):

@@ -38,7 +38,7 @@ class Counts:
         self.last_part: tuple[int, Kind, Reason, float] | None = None
 
     def frame(self, what: str, count: int = 1) -> None:
-        """`what` is captured, paired, unpaired or lost."""
+        """`what` is captured, paired, unpaired or lost; or copies, of pixels before they lay in the eye's memory."""
         with self._lock:
             self.frames[what] += count
 
@@ -100,7 +100,7 @@ def report(counts: Counts, timing: Timing, startup_ns: int | None, state: str, c
         parts=counts.parts,
         verdicts={kind.name.lower(): counts.verdicts[kind] for kind in Kind},
         unknown_reasons={reason.name: count for reason, count in sorted(counts.reasons.items())},
-        frames={what: counts.frames[what] for what in ("captured", "paired", "unpaired", "lost")},
+        frames={what: counts.frames[what] for what in ("captured", "paired", "unpaired", "lost", "copies")},
         deadline={"met": counts.met, "missed": counts.missed},
         gate={
             "orders": fired + released + late,

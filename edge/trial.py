@@ -16,6 +16,7 @@ from edge.kinds import find
 from edge.line.outputs.trial import read_back
 from edge.manifest import Manifest
 from edge.options import Camera as CameraOptions
+from edge.options import GstCamera
 from edge.records import Frame, Kind, Reason
 from edge.station import Station
 from edge.timing import Stamps
@@ -24,6 +25,18 @@ from edge.timing import Stamps
 def bundles_of(station: Station) -> dict[int, Manifest]:
     """The manifests of the station's installed products by recipe number. Raises BundleError."""
     return {recipe: open_active(station, product).manifest for recipe, product in station.products().items()}
+
+
+def pipelines(station: Station) -> Iterator[str]:
+    """The pipelines that are written for cameras given by a URI, as sentences."""
+    for camera in station.camera:
+        if not isinstance(camera, GstCamera) or not camera.uri:
+            continue
+        try:
+            text = find({"gst": "edge.capture.gst:pipeline_of"}, "gst", "camera")(camera)
+        except ConfigError as error:
+            text = f"cannot be written on this machine: {error}"
+        yield f"camera {camera.name}, pipeline: {text}"
 
 
 def try_devices(station: Station, clock: Clock) -> Iterator[str]:

@@ -38,8 +38,8 @@ class Camera(Protocol):
     def read(self, timeout_s: float) -> Frame | None:
         """The next frame, or None when none came within `timeout_s`.
 
-        The frame's image is only valid until the next `read`. Raises CameraError when the camera is lost and
-        EndOfPictures when a finite source has delivered all it has.
+        The frame's image is only valid until the next `read`. Raises CameraError when the camera is lost, or when a
+        free-running one has sent nothing for its `timeout_ms`; EndOfPictures when a finite source has delivered all.
         """
         ...
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge import options
 from edge.capture import About, EndOfPictures
 from edge.capture.newest import Grabbed, NewestFrames
+from edge.capture.silence import Silence
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError
 from edge.records import Frame, TimeSource
@@ -34,6 +35,7 @@ class Stream:
         self._options = options
         self._clock = clock
         self._frames = NewestFrames(options.queue if options.triggered else 1)
+        self._silence = Silence(options, clock)
         self._stop = threading.Event()
         self._opened = threading.Event()
         self._refused = ""
@@ -46,17 +48,23 @@ class Stream:
             raise CameraError(f"{self._options.source!r} did not open within {OPEN_S:g} s")
         if self._refused:
             raise CameraError(self._refused)
+        self._silence = Silence(self._options, self._clock)
 
     def take(self, timeout_s: float) -> Grabbed | None:
-        return self._frames.take(timeout_s)
+        grabbed = self._frames.take(timeout_s)
+        if grabbed is None:
+            self._silence.check()
+        else:
+            self._silence.heard()
+        return grabbed
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Whether it has ended; a driver that hangs is left to its thread."""
         self._stop.set()
         self._frames.end("it was closed")
         if self._thread.ident is not None:
             self._thread.join(CLOSE_S)
-        if self._thread.is_alive():
-            log.warning("camera %r still hangs in its driver; it is let go when that returns", self._options.name)
+        return not self._thread.is_alive()
 
     def _grab(self) -> None:
         """The thread: open, grab until told to stop, release."""
@@ -116,9 +124,10 @@ class VideoFile:
         self._ready = None
         return grabbed
 
-    def close(self) -> None:
+    def close(self) -> bool:
         if self._capture is not None:
             self._capture.release()
+        return True
 
     def _decode(self) -> Image:
         assert self._capture is not None
@@ -143,6 +152,7 @@ class CvCamera:
         self._clock = clock
         self._err_ns = round(options.captured_err_ms * MS)
         self._source: Stream | VideoFile | None = None
+        self._hanging: Stream | VideoFile | None = None
         self._first_id = 0
         self._seen = 0
         self._delivered = 0
@@ -152,11 +162,15 @@ class CvCamera:
         self.close()
         self._first_id += self._seen
         self._seen = self._delivered = 0
+        if self._hanging is not None:
+            self._let_go(self._hanging)
+        if self._hanging is not None:  # each try would cost another thread
+            raise self._error(CameraError("its driver hangs since it was closed; restart the station"))
         source = (VideoFile if _is_file(self._options.source) else Stream)(self._options, self._clock)
         try:
             source.open()
         except CameraError as error:
-            source.close()
+            self._let_go(source)
             raise self._error(error) from error
         self._source = source
 
@@ -178,7 +192,12 @@ class CvCamera:
         """Let the source go; waits 1 s at most for a driver that hangs. May be called twice."""
         source, self._source = self._source, None
         if source is not None:
-            source.close()
+            self._let_go(source)
+
+    def _let_go(self, source: Stream | VideoFile) -> None:
+        self._hanging = None if source.close() else source
+        if self._hanging is not None:
+            log.warning("camera %r hangs in its driver; it is opened again when that returns", self._options.name)
 
     def _frame(self, grabbed: Grabbed) -> Frame:
         self._delivered += 1
@@ -189,7 +208,8 @@ class CvCamera:
         return Frame(grabbed.image, name, frame_id, grabbed.at_ns, self._err_ns, source, lost=lost)
 
     def _error(self, error: CameraError) -> CameraError:
-        return CameraError(f"camera {self._options.name!r}: {error}; check the camera, its cable and `source`")
+        advice = "" if ";" in str(error) else "; check the camera, its cable and `source`"
+        return CameraError(f"camera {self._options.name!r}: {error}{advice}")
 
 
 def _is_file(source: int | str) -> bool:

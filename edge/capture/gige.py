@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 from edge import options
 from edge.capture import About
 from edge.capture.gige_link import Link
+from edge.capture.release import Release
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.records import Frame
@@ -28,7 +27,7 @@ class GigeCamera:
         self._options = options
         self._clock = clock
         self._link: Link | None = None
-        self._release: threading.Thread | None = None
+        self._release = Release(f"gige-{options.name}")
         self._first_id = 0
 
     def open(self) -> None:
@@ -37,12 +36,12 @@ class GigeCamera:
         Each step is bounded by the driver's time-outs (2.5 s without an answer). Raises CameraError.
         """
         self.close()
-        self._await_release()
         link = Link(self._options, self._clock)
         try:
+            self._release.wait(RELEASE_S)
             link.start()
         except CameraError as error:
-            self._let_go(link)
+            self._release.run(link.release, CLOSE_S)
             raise self._error(error) from error
         self._link = link
 
@@ -83,19 +82,7 @@ class GigeCamera:
         link, self._link = self._link, None
         if link is not None:
             self._first_id += link.count
-            self._let_go(link)
-
-    def _let_go(self, link: Link) -> None:
-        self._release = threading.Thread(target=link.release, name=f"gige-{self._options.name}", daemon=True)
-        self._release.start()
-        self._release.join(CLOSE_S)
-
-    def _await_release(self) -> None:
-        if self._release is None:
-            return
-        self._release.join(RELEASE_S)
-        if self._release.is_alive():
-            raise self._error(CameraError("its driver hangs since it was closed; restart the station"))
+            self._release.run(link.release, CLOSE_S)
 
     def _error(self, error: CameraError) -> CameraError:
         advice = "" if ";" in str(error) else "; check the camera, its power, cable and network"

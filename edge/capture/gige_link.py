@@ -19,6 +19,7 @@ from edge.capture.frame_ids import FrameIds
 from edge.capture.gige_settings import RATES, SHUTTERS, apply, check_selected_trigger, check_trigger, first_of
 from edge.capture.pixel_formats import Decoder
 from edge.capture.pulse import Pulse
+from edge.capture.silence import Silence
 from edge.capture.trigger_rate import most_triggers_per_s
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError, ConfigError
@@ -94,6 +95,7 @@ class Link:
         self._ids = FrameIds()
         self._device_clock = DeviceClock(round(options.captured_err_ms * MS))
         self._arrivals = WallStamps(clock)
+        self._silence = Silence(options, clock)
         self._fire_ns = 0
         self._delivered = 0
         self.count = 0
@@ -115,6 +117,7 @@ class Link:
             self._camera.start_acquisition()
             check_trigger(self._camera, self._options.triggered)
         self._fire_ns = self._clock.now_ns()
+        self._silence = Silence(self._options, self._clock)
         self._pulse.start()
 
     def _controlled(self) -> str:
@@ -187,7 +190,9 @@ class Link:
                 wait_ns = min(wait_ns, self._fire_ns - self._clock.now_ns())
             found = self._newest(self._pop(max(0, wait_ns)))
             if found is not None:
+                self._silence.heard()
                 return self._seen(found)
+            self._silence.check()
             if self._clock.now_ns() >= until_ns:
                 return None
 

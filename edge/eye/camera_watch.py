@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edge.capture import Camera, EndOfPictures
 from edge.capture.presence import PresenceLine
 from edge.capture.quality import FrameCheck
-from edge.clock import MS, SECOND, Clock
+from edge.clock import SECOND, Clock
 from edge.errors import CameraError
 from edge.eye.parts import Parts
 from edge.eye.slots import Slots
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _READ_S = 0.2
 _FIRST_RETRY_S = 0.2
 _LAST_RETRY_S = 5.0
+_WAS_WELL_NS = 10 * SECOND
 BOUND_NS = 30 * SECOND  # opening a camera may take that long
 
 # Asks the line for a birth: token, born_ns, born_err_ns.
@@ -78,6 +79,7 @@ class CameraWatch:
         self._presence: PresenceLine | None = None
         self._last_captured_ns = 0
         self._lost = 0
+        self._shape: tuple[int, ...] = ()
         self.has_ended = False
         health.report(self._source, Level.NOT_READY, f"{self._source} is being opened")
 
@@ -86,11 +88,14 @@ class CameraWatch:
         retry_s = _FIRST_RETRY_S
         try:
             while not stop.is_set() and not self.has_ended:
+                began_ns = self._clock.now_ns()
                 try:
                     self._camera.open()
-                    retry_s = _FIRST_RETRY_S
                     self._deliver(stop)
                 except CameraError as error:
+                    # one that opens and is lost at once again and again is asked less and less often
+                    if self._clock.now_ns() - began_ns > _WAS_WELL_NS:
+                        retry_s = _FIRST_RETRY_S
                     self._away(str(error))
                     self._wait(stop, retry_s)
                     retry_s = min(_LAST_RETRY_S, 2 * retry_s)
@@ -116,7 +121,6 @@ class CameraWatch:
             self._health.clear(self._source)  # a free-running camera is ready with its first frame
         while not self._may_start.is_set() and not stop.is_set():
             self._wait(stop, 0.005)
-        heard_ns = self._clock.now_ns()
         while not stop.is_set():
             try:
                 frame = self._camera.read(_READ_S)
@@ -125,22 +129,14 @@ class CameraWatch:
                 return
             self._progress.beat(self._source)
             if frame is None:
-                self._check_silence(heard_ns)
                 continue
-            heard_ns = self._clock.now_ns()
             self._take(frame, check)
             if self._presence is None or self._presence.ready:  # before, parts go by unseen
                 self._health.clear(self._source)
 
-    def _check_silence(self, heard_ns: int) -> None:
-        silent_ns = self._clock.now_ns() - heard_ns
-        if not self._options.triggered and silent_ns > self._options.timeout_ms * MS:
-            raise CameraError(
-                f"{self._source} has sent no frame for {silent_ns / SECOND:.1f} s: check its cable, power and network"
-            )
-
     def _take(self, frame: Frame, check: FrameCheck) -> None:
         received_ns = self._clock.now_ns()
+        self._refuse_other_shape(frame)
         self._counts.frame("captured")
         if frame.lost > self._lost:
             self._counts.frame("lost", frame.lost - self._lost)
@@ -149,6 +145,7 @@ class CameraWatch:
         self._last_captured_ns = max(self._last_captured_ns, frame.captured_ns)
         reason = check.check(frame.image)
         slot = self._slots.put(frame.image) if reason is Reason.NONE and not repeat else -1
+        self._counts.frame("copies", frame.copies + (slot >= 0))
         if slot < 0 and reason is Reason.NONE:
             reason = Reason.OVERRUN
         number = next(self._numbers)
@@ -167,6 +164,17 @@ class CameraWatch:
         )
         self._ask_birth(number, frame)
 
+    def _refuse_other_shape(self, frame: Frame) -> None:
+        """A camera that comes back with pictures of another size has lost its settings; the student learned the old."""
+        if self._options.sizes_may_differ:
+            return
+        self._shape = self._shape or frame.image.shape
+        if frame.image.shape != self._shape:
+            raise CameraError(
+                f"{self._source} sends pictures of {_size(frame.image.shape)} and sent {_size(self._shape)} before: "
+                "set its size again; if the new one is meant, restart the station"
+            )
+
     def _ask_birth(self, number: int, frame: Frame) -> None:
         """The frame is paired by its number, or by time where a line in the picture saw the part come."""
         if self._births is None:
@@ -177,3 +185,7 @@ class CameraWatch:
         edge = self._presence.see(frame)
         if edge is not None and edge.level:
             self._births.ask(number, edge.at_ns, edge.err_ns)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}{' in colour' if len(shape) == 3 else ''}"

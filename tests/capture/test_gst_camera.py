@@ -16,12 +16,15 @@ from edge.clock import MS, SECOND, SystemClock
 from edge.errors import CameraError
 from edge.pixels import InputSpec, Pixels
 from edge.records import Frame, TimeSource
-from tests.capture.cameras import build
+from tests.capture.cameras import FRAMES, HEIGHT, WIDTH, build, write_video
+from tests.peers.gige_vision import GvCamera
+from tests.peers.rtsp_camera import RtspCamera
 
 gst = pytest.importorskip("edge.capture.gst", reason="install kenpin[gstreamer]", exc_type=ImportError)
 GstCamera = gst.GstCamera
 
 LIVE = "videotestsrc is-live=true"
+GREY = "video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1"
 
 
 @contextmanager
@@ -163,8 +166,8 @@ def test_losses_are_counted_where_frames_carry_no_number() -> None:
         clock.sleep_until(clock.now_ns() + SECOND)
         frame_of(camera)
         last = frame_of(camera)
-    assert first.lost < 10
-    assert 30 <= last.lost <= 60
+    assert first.lost < last.lost
+    assert 5 <= last.lost <= 60  # at most 50 in the second; a busy machine makes fewer
 
 
 def test_a_hundred_openings_leave_no_thread_and_no_file_open() -> None:
@@ -213,3 +216,123 @@ def test_messages_do_not_pile_up_on_the_bus() -> None:
         frame_of(camera)
         frame_of(camera)
         assert not bus.have_pending()
+
+
+# --- pictures are not copied ---
+
+
+@pytest.mark.parametrize(
+    ("caps", "copies"),
+    [
+        ("format=BGR,width=64,height=48", 0),
+        ("format=BGR,width=65,height=48", 0),
+        ("format=GRAY8,width=65,height=48", 0),
+    ],
+)
+def test_a_frame_is_gstreamers_own_memory(caps: str, copies: int) -> None:
+    with opened(f"{LIVE} pattern=snow ! video/x-raw,{caps} ! appsink name=frames") as camera:
+        frame = frame_of(camera)
+        assert frame.copies == copies
+        assert not frame.image.flags.owndata and not frame.image.flags.writeable
+        assert type(frame.image.base).__name__ == "_Mapped"
+
+
+def test_a_buffer_in_two_pieces_is_joined_and_the_copy_is_told() -> None:
+    size = 64 * 48
+    with opened(f"appsrc name=source is-live=true format=time ! {GREY} ! appsink name=frames") as camera:
+        buffer = gst.Gst.Buffer.new_wrapped(bytes([7]) * (size // 2))
+        buffer.append_memory(gst.Gst.Buffer.new_wrapped(bytes([9]) * (size // 2)).get_all_memory())
+        camera._running.pipeline.get_by_name("source").emit("push-buffer", buffer)
+        frame = frame_of(camera)
+    assert frame.copies == 1
+    assert (frame.image[0, 0], frame.image[-1, -1]) == (7, 9)
+
+
+def test_a_frame_that_is_kept_too_long_is_still_memory() -> None:
+    with opened(f"{LIVE} pattern=snow ! video/x-raw,format=BGR,width=64,height=48 ! appsink name=frames") as camera:
+        frames = [frame_of(camera) for _ in range(5)]
+        before = [frame.image.copy() for frame in frames]
+    assert all(np.array_equal(frame.image, kept) for frame, kept in zip(frames, before, strict=True))
+
+
+def test_buffers_go_back_to_their_pool() -> None:
+    """Three hundred pictures of 0.9 MB would be 276 MB, if they were kept."""
+    caps = "video/x-raw,format=BGR,width=640,height=480,framerate=1000/1"
+    with opened(f"videotestsrc num-buffers=350 pattern=black ! {caps} ! appsink name=frames") as camera:
+        for _ in range(50):
+            frame_of(camera)
+        before = _resident_mb()
+        for _ in range(300):
+            frame_of(camera)
+        assert _resident_mb() - before < 30
+
+
+def test_a_buffer_that_is_too_small_is_refused() -> None:
+    with opened(f"appsrc name=source is-live=true format=time ! {GREY} ! appsink name=frames") as camera:
+        buffer = gst.Gst.Buffer.new_wrapped(bytes(100))
+        camera._running.pipeline.get_by_name("source").emit("push-buffer", buffer)
+        with pytest.raises(CameraError, match="100 bytes, too few"):
+            frame_of(camera)
+
+
+def test_a_damaged_picture_is_lost_not_delivered() -> None:
+    with opened(f"appsrc name=source is-live=true format=time ! {GREY} ! appsink name=frames", queue=4) as camera:
+        source = camera._running.pipeline.get_by_name("source")
+        frames = []
+        for level in (1, 2, 3):
+            buffer = gst.Gst.Buffer.new_wrapped(bytes([level]) * 64 * 48)
+            if level == 2:
+                buffer.set_flags(gst.Gst.BufferFlags.CORRUPTED)
+            source.emit("push-buffer", buffer)
+            frames.append(camera.read(10.0 if level != 2 else 0.3))
+    assert frames[1] is None
+    assert frames[2].image[0, 0] == 3 and frames[2].lost == 1
+
+
+def _resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096 / 1e6
+
+
+# --- a URI ---
+
+
+def test_a_file_is_shown_from_its_uri(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.avi", 25)
+    camera = build({"kind": "gst", "uri": f"file://{path}"}, SystemClock())
+    camera.open()
+    assert "decodebin" in " ".join(camera.about().words)
+    assert [frame_of(camera).image.shape for _ in range(FRAMES)] == [(HEIGHT, WIDTH, 3)] * FRAMES
+    with pytest.raises(EndOfPictures):
+        camera.read(5.0)
+    camera.close()
+
+
+def test_a_usb_camera_that_is_not_there_is_refused() -> None:
+    camera = build({"kind": "gst", "uri": "v4l2:///dev/no-such-camera"}, SystemClock())
+    with pytest.raises(CameraError, match="no-such-camera"):
+        camera.open()
+    camera.close()
+
+
+@pytest.mark.parametrize(("encoding", "transport"), [("jpeg", "tcp"), ("jpeg", "udp"), ("h264", "tcp")])
+def test_a_network_camera_delivers(encoding: str, transport: str) -> None:
+    with RtspCamera(encoding, fps=50) as peer:
+        keys = {"uri": peer.uri, "encoding": encoding, "transport": transport, "captured_err_ms": 40}
+        camera = build({"kind": "gst", **keys}, SystemClock())
+        camera.open()
+        frames = [frame_of(camera) for _ in range(10)]
+        camera.close()
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert {(frame.source, frame.captured_err_ns, frame.copies) for frame in frames} == {
+        (TimeSource.ARRIVAL, 40 * MS, 0)
+    }
+    times = [frame.captured_ns for frame in frames]
+    assert times == sorted(set(times))
+
+
+def test_a_gige_camera_by_uri() -> None:
+    with GvCamera() as peer:
+        camera = build({"kind": "gst", "uri": f"gige://{peer.address}", "pixel_format": "GRAY8"}, SystemClock())
+        camera.open()
+        assert frame_of(camera).image.shape == (480, 640)
+        camera.close()
