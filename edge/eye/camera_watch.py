@@ -104,8 +104,7 @@ class CameraWatch:
 
     def _away(self, words: str) -> None:
         log.warning("%s", words)
-        self._health.clear(self._source)  # the newest words: the cause may have changed
-        self._health.report(self._source, Level.NOT_READY, words)
+        self._health.report(self._source, Level.NOT_READY, words, anew=True)  # the cause may have changed
         self._camera.close()
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:

@@ -16,25 +16,53 @@ HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=pa
 
 
 class MjpegServer:
-    """Serves numbered grey pictures at `fps`; after `frames` it closes the connection, or hangs where `hang`."""
+    """Serves numbered grey pictures at `fps`; after `frames` it closes the connection, or hangs where `hang`.
+
+    `kill` closes every connection and the port, `start` opens it again; `freeze` sends nothing and keeps them open.
+    """
 
     def __init__(self, fps: float = 50.0, frames: int = 1_000_000, hang: bool = False, size: int = 64) -> None:
         self._fps, self._frames, self._hang, self._size = fps, frames, hang, size
         self._stop = threading.Event()
+        self._flows = threading.Event()
+        self._flows.set()
+        self._threads: list[threading.Thread] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.settimeout(0.05)
-        self._threads = [threading.Thread(target=self._accept)]
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/camera.mjpg"
+        self._port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}/camera.mjpg"
 
     def __enter__(self) -> MjpegServer:
-        self._threads[0].start()
+        self._listen()
         return self
 
     def __exit__(self, *_: Any) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """After `kill`, at the same address."""
+        self._stop.clear()
+        self._socket = socket.create_server(("127.0.0.1", self._port))
+        self._listen()
+
+    def kill(self) -> None:
+        """May be called twice."""
         self._stop.set()
+        self._flows.set()
         for thread in self._threads:
             thread.join()
+        self._threads.clear()
         self._socket.close()
+
+    def freeze(self, frozen: bool = True) -> None:
+        if frozen:
+            self._flows.clear()
+        else:
+            self._flows.set()
+
+    def _listen(self) -> None:
+        self._socket.settimeout(0.05)
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
 
     def _accept(self) -> None:
         while not self._stop.is_set():
@@ -54,6 +82,7 @@ class MjpegServer:
             for number in range(self._frames):
                 if self._stop.is_set():
                     return
+                self._flows.wait()
                 client.sendall(self._part(number))
                 due_ns += round(SECOND / self._fps)
                 clock.sleep_until(due_ns)

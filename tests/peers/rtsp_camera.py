@@ -22,7 +22,8 @@ class RtspCamera:
     """Runs from `__enter__`, at `uri`; `kill` is a pulled plug and `start` brings it back at the same address."""
 
     def __init__(self, encoding: str = "jpeg", fps: int = 30, width: int = 64, height: int = 48) -> None:
-        self._words = [encoding, str(fps), str(width), str(height)]
+        self._encoding, self._fps = encoding, fps
+        self.width, self.height = width, height  # of the next start
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
         self.uri = ""
@@ -38,7 +39,8 @@ class RtspCamera:
         """Returns when it listens."""
         if find_spec("gi") is None:
             missing("no RTSP server: install kenpin[gstreamer] and gir1.2-gst-rtsp-server-1.0")
-        command = [sys.executable, "-m", "tests.peers.rtsp_camera", str(self._port), *self._words]
+        words = [self._encoding, str(self._fps), str(self.width), str(self.height)]
+        command = [sys.executable, "-m", "tests.peers.rtsp_camera", str(self._port), *words]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
