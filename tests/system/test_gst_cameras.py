@@ -1,0 +1,165 @@
+"""GStreamer's cameras for long: 10,000 frames of each source, a thousand reconnects, the cost of a 1080p60 frame."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from edge import options
+from edge.capture.gst import GstCamera
+from edge.clock import MS, SECOND, SystemClock
+from edge.timing import percentile
+from tests.capture.cameras import picture
+from tests.peers.rtsp_camera import ROOT, RtspCamera
+from tests.system.camera_runs import Held, deliver, returns
+from tests.system.results import keep
+
+FRAMES, RECONNECTS, DEATHS = 10_000, 1_000, 100
+SIZE = "width=640,height=480,framerate=120/1"
+TEST_SOURCE = f"videotestsrc is-live=true pattern=snow ! video/x-raw,format=GRAY8,{SIZE} ! appsink name=frames"
+FULL_HD = "videotestsrc is-live=true pattern=smpte ! video/x-raw,format=BGR,width=1920,height=1080,framerate=60/1"
+COMMAND = 'make test-system PYTEST_ARGS="-k gst_cameras"'
+
+
+def camera_for(**settings: Any) -> GstCamera:
+    return GstCamera(options.GstCamera.model_validate({"kind": "gst", "name": "top", **settings}), SystemClock())
+
+
+def rtsp(peer: RtspCamera) -> dict[str, Any]:
+    return {"uri": peer.uri, "encoding": "jpeg", "captured_err_ms": 40, "timeout_ms": 1_000}
+
+
+def test_gst_cameras_deliver_ten_thousand_frames_of_each_source(tmp_path: Path) -> None:
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number))
+    files = (
+        f"multifilesrc location={tmp_path}/%d.png loop=true caps=image/png,framerate=120/1 ! pngdec ! videoconvert ! "
+        "video/x-raw,format=BGR ! appsink name=frames"
+    )
+    sources = {"videotestsrc, live, 640 x 480": {"pipeline": TEST_SOURCE}, "multifilesrc": {"pipeline": files}}
+    rows = [_row(name, camera_for(**settings)) for name, settings in sources.items()]
+    with RtspCamera("jpeg", fps=120, width=640, height=480) as peer:
+        rows.append(_row("RTSP, JPEG over TCP, 640 x 480", camera_for(**rtsp(peer))))
+    head = ["| source at 120/s | frames | lost | age p50, p99, max, ms | copies | CPU, ms a frame | memory grew |"]
+    keep("gst-cameras", "GStreamer's sources for 10,000 frames", COMMAND, [*head, "| --- " * 7 + "|", *rows])
+
+
+def _row(name: str, camera: GstCamera) -> str:
+    camera.open()
+    deliver(camera, 500)
+    before = Held.now()
+    done = deliver(camera, FRAMES)
+    grew_mb = Held.now().rss_mb - before.rss_mb
+    camera.close()
+    assert done.copies == 0
+    assert grew_mb < 15, "buffers do not come back"
+    ages = ", ".join(str(age) for age in done.age_ms.values())
+    cells = (
+        name,
+        f"{FRAMES} at {done.fps:.0f}/s",
+        done.lost,
+        ages,
+        done.copies,
+        f"{done.cpu_ms:.2f}",
+        f"{grew_mb:.1f} MB",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def test_gst_cameras_reconnect_a_thousand_times_and_leave_nothing_behind() -> None:
+    test_source, held = camera_for(pipeline=TEST_SOURCE), []
+    clock, took_ns = SystemClock(), []
+    for number in range(RECONNECTS):
+        began_ns = clock.now_ns()
+        test_source.open()
+        assert test_source.read(10.0) is not None
+        test_source.close()
+        took_ns.append(clock.now_ns() - began_ns)
+        if number in (99, RECONNECTS - 1):
+            held.append(Held.now())
+    with RtspCamera("jpeg", fps=50) as peer:
+        camera = camera_for(**rtsp(peer))
+        camera.open()
+        back_ns = returns(camera, peer.kill, peer.start, 10)
+        first = Held.now()
+        back_ns += returns(camera, peer.kill, peer.start, DEATHS - 10)
+        last = Held.now()
+        camera.close()
+    rows = [
+        (f"videotestsrc opened, read and closed {RECONNECTS} times, ms", _shares(took_ns)),
+        ("held after the hundredth", str(held[0])),
+        ("held after the last", str(held[1])),
+        (f"RTSP server killed and returned {DEATHS} times: first frame after, ms", _shares(back_ns)),
+        ("held after the tenth return", str(first)),
+        ("held after the last return", str(last)),
+    ]
+    table = ["| what | measured |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows)]
+    keep("gst-reconnects", "GStreamer cameras that are lost and return", COMMAND, table)
+    for before, after in ((held[0], held[1]), (first, last)):
+        assert after.native_threads <= before.native_threads + 2
+        assert after.files <= before.files + 2
+        assert after.rss_mb - before.rss_mb < 25
+
+
+def _shares(values: list[int]) -> str:
+    ordered = sorted(values)
+    return f"p50 {percentile(ordered, 0.5) / MS:.0f}, p99 {percentile(ordered, 0.99) / MS:.0f}"
+
+
+def test_gst_cameras_cost_one_copy_at_1080p60_beside_a_running_engine() -> None:
+    frames = 1_800
+    bare = ["gst-launch-1.0", "-q", *FULL_HD.replace("is-live=true", f"is-live=true num-buffers={frames}").split()]
+    with engine_beside():
+        bare_ms = _cpu_ms(lambda: subprocess.run([*bare, "!", "fakesink", "sync=false"], check=True), frames)
+        words = [sys.executable, "-m", "tests.system.read_camera", f"{FULL_HD} ! appsink name=frames", str(frames)]
+        done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
+    read = json.loads(done.stdout)
+    ours_ms = read["cpu_s"] * 1_000 / frames
+    ages = read["ages_ns"]
+    rows = [
+        ("CPU time for each frame, bare gst-launch into a fakesink, ms", f"{bare_ms:.2f}"),
+        ("CPU time for each frame, until it lies in the eye's memory, ms", f"{ours_ms:.2f}"),
+        ("copies of each frame", str(read["copies"])),
+        ("frames lost", f"{read['lost']} of {frames + read['lost']}"),
+        (
+            "age of a frame that lies in the eye's memory, ms",
+            f"p50 {percentile(ages, 0.5) / MS:.1f}, p99 {percentile(ages, 0.99) / MS:.1f}, max {ages[-1] / MS:.1f}",
+        ),
+    ]
+    note = "Both draw the picture themselves (`videotestsrc`); an engine with one thread runs at full load beside each."
+    table = ["| what | measured |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows), "", note]
+    keep("camera-cost", "1920 x 1080 BGR at 60/s beside a running engine", COMMAND, table)
+    assert read["copies"] <= 1
+
+
+def _cpu_ms(run: Any, frames: int) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1_000 / frames
+
+
+@contextmanager
+def engine_beside() -> Iterator[None]:
+    """Another process infers without a pause, as the eye's engine would at its highest rate."""
+    bundle = ROOT / "edge" / "demo" / "washer-1.bundle"
+    words = ["benchmarks.cli", "--bundle", bundle, "--keys", bundle.parent, "--seconds", "600", "--idle", "0"]
+    engine = subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    clock = SystemClock()
+    clock.sleep_until(clock.now_ns() + 3 * SECOND)  # it has loaded by then
+    assert engine.poll() is None, "the engine has ended"
+    try:
+        yield
+    finally:
+        engine.kill()
+        engine.wait()
