@@ -348,7 +348,7 @@ class LineCore:
         if self._stop_id is None or self._ended:
             return
         if self._axis.measured and not self._axis.moves(now_ns):
-            self._keep(self._tracker.abandoned(wall_ns, self._settings.shadow), now_ns)
+            self._keep(self._tracker.abandoned(self._axis.here(now_ns), wall_ns, self._settings.shadow), now_ns)
         unconfirmed = self._confirm is not None and len(self._confirm)
         if len(self._tracker) or unconfirmed or self._readiness.permit or self._drive.coasts(now_ns):
             return

@@ -46,6 +46,7 @@ class Readiness:
         self.bypassed = False
         self._stands = False
         self._known_from: int | None = None
+        self._begins = False  # on a measured belt: where it is when all that has happened is taken in
         self.zone_known = False
         self.permit = False
         self.cause = ""
@@ -95,6 +96,7 @@ class Readiness:
         self.zone_known = False
         counts = self.belt_runs or self._axis.measured
         self._known_from = self._axis.here(now_ns) if counts else None
+        self._begins = self._axis.measured
 
     def fault(self, source: str, words: str, now_ns: int) -> bool:
         """A device failed; returns whether this is news."""
@@ -191,6 +193,8 @@ class Readiness:
 
     def settle(self, now_ns: int) -> None:
         """READY once the zone is known and an eye can inspect. A bypass lets what is unknown pass as well."""
+        if self._begins:
+            self._begins, self._known_from = False, self._axis.here(now_ns)
         inspects = self.state is LineState.PURGING and self.eye.live and self.eye.ready
         if (inspects or self.state is LineState.BYPASSED) and self._purged(now_ns):
             self.zone_known = True

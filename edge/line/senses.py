@@ -215,6 +215,8 @@ class Senses:
         length = self._axis.place(at_ns) - self._under_eye_from
         if part_id and self._sensors.length_max and length > self._sensors.length_max:
             self._hold_long(part_id, length)
+        elif part_id and self._is_long:  # it had left, and was told to have late
+            self._tracker.hold_back(part_id, Reason.LENGTH)
         elif part_id and length < self._sensors.length_min:
             self._tracker.hold_back(part_id, Reason.LENGTH)
             self._say(f"part {part_id} is shorter than a part can be: it is rejected")

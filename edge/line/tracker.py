@@ -267,12 +267,15 @@ class Tracker:
             events.append(_event(flight, *self._judge(flight, levels), wall_ns, shadow))
         return events
 
-    def abandoned(self, wall_ns: int, shadow: bool) -> list[GateEvent]:
-        """The line ends while the belt stands with parts in the zone: a gate that rests closed rejects them later; what
-        one that rests open does is for the next start's purge."""
-        outcome = GateOutcome.FIRED if self._zone.rest_rejects else GateOutcome.LATE
+    def abandoned(self, here: int, wall_ns: int, shadow: bool) -> list[GateEvent]:
+        """The line ends while the belt stands with parts in the zone: a gate that rests closed rejects those that have
+        not come to it yet; what one that rests open does is for the next start's purge."""
         flights, self._flights = list(self._flights.values()), {}
-        return [_event(flight, outcome, Reason.STOPPING, wall_ns, shadow) for flight in flights]
+        return [_event(flight, self._abandon(flight, here), Reason.STOPPING, wall_ns, shadow) for flight in flights]
+
+    def _abandon(self, flight: Flight, here: int) -> GateOutcome:
+        comes_later = self._slot(flight, False).start > here
+        return GateOutcome.FIRED if self._zone.rest_rejects and comes_later else GateOutcome.LATE
 
     def _judge(self, flight: Flight, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
         """By what the gate did: a reject needs its level all through, a release in the middle of its slot."""
@@ -298,11 +301,12 @@ class Tracker:
     # --- what the sensors say of a part ---
 
     def hold_back(self, part_id: int, reason: Reason, tail: int = 0) -> bool:
-        """This part must not pass, and is `tail` longer than a part; whether it is still in flight."""
+        """This part must not pass, and is `tail` longer than a part by what is known now; whether it is still in
+        flight."""
         flight = self._flights.get(part_id)
         if flight is None:
             return False
-        flight.tail = max(flight.tail, tail)
+        flight.tail = tail
         if not flight.bypassed:
             self._hold_back(flight, reason)
         return True

@@ -355,8 +355,9 @@ class Player:
         edge = Edge(level == "high", self.clock.now_ns(), 0, TimeSource.KERNEL, self.counters[name])
         return [EdgeSeen(edge, name)]
 
-    def falls(self) -> list[Event]:
-        return [EdgeSeen(Edge(False, self.clock.now_ns(), 0, TimeSource.KERNEL, self.counter - 1))]
+    def falls(self, *more: str) -> list[Event]:
+        at_ns = self.clock.now_ns() - _ago_ns(more)
+        return [EdgeSeen(Edge(False, at_ns, 0, TimeSource.KERNEL, self.counter - 1))]
 
     def moves(self, what: str, per_s: str = "0") -> list[Event]:
         assert self.belt is not None
@@ -370,9 +371,8 @@ class Player:
         return []
 
     def edge(self, *more: str) -> list[Event]:
-        ago_ms = float(more[more.index("ago") - 1]) if "ago" in more else 0.0
         self.counter += int(more[more.index("lost") - 1]) if "lost" in more else 0
-        edge = Edge(True, self.clock.now_ns() - round(ago_ms * MS), 0, TimeSource.KERNEL, self.counter)
+        edge = Edge(True, self.clock.now_ns() - _ago_ns(more), 0, TimeSource.KERNEL, self.counter)
         self.counter += 1
         return [EdgeSeen(edge)]
 
@@ -462,6 +462,10 @@ def run(scenario: Scenario) -> Player:
         player.queue = []
         assert core.due_ns(clock.now_ns()) > clock.now_ns(), f"the line spins at {player.ms()} ms"
     return player
+
+
+def _ago_ns(more: tuple[str, ...]) -> int:
+    return round(float(more[more.index("ago") - 1]) * MS) if "ago" in more else 0
 
 
 PATHS = sorted(FOLDER.glob("*.txt"))
