@@ -80,6 +80,7 @@ class SimChip:
 
     def pull(self, line: int, level: bool) -> None:
         (self._lines / f"sim_gpio{line}" / "pull").write_text("pull-up" if level else "pull-down")
+        time.sleep(0.001)  # the kernel's thread merges an edge with the one before that it has not taken yet
 
     def level(self, line: int) -> bool:
         return (self._lines / f"sim_gpio{line}" / "value").read_text().strip() == "1"

@@ -37,3 +37,16 @@ def keep(name: str, title: str, command: str, lines: Sequence[str]) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(text))
     return path
+
+
+class Table:
+    """A result that several tests fill, one line each; the file is written anew with each line."""
+
+    def __init__(self, name: str, title: str, command: str, columns: Sequence[str]) -> None:
+        self._keep = (name, title, command)
+        self._lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+
+    def add(self, *cells: object) -> None:
+        """One more line."""
+        self._lines.append("| " + " | ".join(map(str, cells)) + " |")
+        keep(*self._keep, self._lines)
