@@ -71,3 +71,13 @@ def process_started_ns() -> int:
     fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     since_boot_ns = int(fields[19]) * SECOND // os.sysconf("SC_CLK_TCK")
     return since_boot_ns + time.monotonic_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """What the kernel calls this run of the machine: monotonic times compare within one boot only."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def is_synchronised() -> bool:
+    """Whether systemd-timesyncd has set the wall clock since the machine started; False where it does not run."""
+    return Path("/run/systemd/timesync/synchronized").exists()

@@ -154,11 +154,19 @@ class Motor(Options):
 
 
 class Journal(Options):
-    """[journal]: where records and pictures go and for how long."""
+    """[journal]: where records and pictures go and for how long.
+
+    Sealed days go, oldest first, beyond `keep_days` or `records_max_mb`. Pictures go beyond `pictures_max_mb` and while
+    the disk has less than `free_min_mb` free, good ones first. `reserve_mb` are held back for the last records of a
+    full disk.
+    """
 
     dir: Path = Path("/var/lib/kenpin/journal")
     keep_days: int = Field(default=30, ge=1, le=3_650)
+    records_max_mb: int = Field(default=2_000, ge=1)
+    reserve_mb: int = Field(default=16, ge=0)
     pictures_max_mb: int = Field(default=8_000, ge=0)
+    free_min_mb: int = Field(default=200, ge=0)
     keep_every_nth_pass: int = Field(default=100, ge=0)
     on_disk_full: Literal["stop", "reject"] = "stop"
 

@@ -26,7 +26,12 @@ class Archive:
         self._names = [camera.name for camera in station.camera]
         self._slots = slots
         self._store = (
-            PictureStore(settings.dir / "pictures", settings.pictures_max_mb, settings.keep_every_nth_pass)
+            PictureStore(
+                settings.dir / "pictures",
+                settings.pictures_max_mb,
+                settings.keep_every_nth_pass,
+                free_min_mb=settings.free_min_mb,
+            )
             if settings.pictures_max_mb
             else None
         )
@@ -45,12 +50,13 @@ class Archive:
         return True
 
     def run(self, stop: threading.Event) -> None:
-        """Write what was taken over, until told to stop."""
+        """Write what was taken over, until told to stop; meanwhile give way to the records."""
         while not stop.is_set():
             try:
                 self._write(*self._waiting.get(timeout=_IDLE_S))
             except Empty:
-                continue
+                if self._store is not None:
+                    self._store.give_way()
 
     def finish(self) -> None:
         """Write what is left, after the thread has ended."""

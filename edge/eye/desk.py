@@ -15,7 +15,8 @@ from edge.eye.recorder import Recorder
 from edge.eye.slots import Slots
 from edge.eye.student import Student
 from edge.health import Health, Level, Progress, Standing
-from edge.journal.events import Decided, Journal, Note, Record
+from edge.journal.events import Journal
+from edge.journal.rows import Decided, Note, Record
 from edge.line.messages import Ack, Inputs, LineState, State
 from edge.line_link import LineLink
 from edge.pairing import View
@@ -101,6 +102,7 @@ class Desk:
             self._link.say_ready(self._health.is_ready)
             self._link.poll(wait_ns / 1e9, self)
             self.parts.expire(self._clock.now_ns())
+            self.recorder.watch()
             self._progress.beat(SOURCE)
 
     def born(self, part: Part) -> None:
@@ -221,6 +223,8 @@ class Desk:
             kind, reason = Kind.UNKNOWN, Reason.LATE
         elif kind is Kind.PASS and not part.releasable:
             kind, reason = Kind.UNKNOWN, Reason.PURGE
+        elif kind is Kind.PASS and self.recorder.failing:
+            kind, reason = Kind.UNKNOWN, Reason.JOURNAL
         student = self._students.get(part.recipe)
         threshold = student.entry.threshold if student else math.nan
         model = student.entry.sha256 if student else ""

@@ -6,25 +6,32 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from edge.clock import MS, SECOND, Clock
 from edge.errors import JournalError
 from edge.health import Health, Level, Progress
-from edge.journal.events import Decided, Journal, Record
+from edge.journal.events import Journal
+from edge.journal.rows import Decided, Note, Record
 
 log = logging.getLogger(__name__)
 
 SOURCE = "journal"
+BOUND_NS = 30 * SECOND  # a slower disk is the policy's matter; a thread that hangs longer is the watchdog's
+SLOW_NS = 2 * SECOND
+MAX_WAITING = 100_000
+_MAX_BATCH = 2_000
 _IDLE_S = 0.2
 _RETRY_S = 0.5
-MAX_WAITING = 100_000
+_SLOW = "the disk has not taken a record for 2 s; check its health and what else writes to it"
 
 
 class Recorder:
     """`put` from any thread; `committed` is called by the journal's thread for each record that is on the disk.
 
-    While the disk fails nothing is forgotten (up to 100,000 records) and the commit is tried again; with `stops` the
-    station is NOT_READY meanwhile. A release waits for its commit, so a failing disk never lets a part pass.
+    While the disk fails, is full or is slow, `failing` says why, and nothing may pass; with `stops` the station is
+    NOT_READY too. Nothing is forgotten meanwhile (up to 100,000 records), and the commit is tried again. A release
+    waits for its commit, so a part never passes unrecorded.
     """
 
     def __init__(
@@ -42,9 +49,10 @@ class Recorder:
         self._progress = progress
         self._committed = committed
         self._stops = stops
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[tuple[int, Record]] = deque()
         self._wake = threading.Event()
         self._committing = threading.Lock()
+        self._lost_noted = 0
         self.lost = 0
         self.failing = ""
 
@@ -53,8 +61,17 @@ class Recorder:
         if len(self._waiting) >= MAX_WAITING:
             self.lost += 1
             return
-        self._waiting.append(record)
+        self._waiting.append((self._clock.now_ns(), record))
         self._wake.set()
+
+    def watch(self) -> None:
+        """See whether the disk keeps records waiting; for a thread that never waits for the disk."""
+        try:
+            since_ns, _ = self._waiting[0]
+        except IndexError:
+            return
+        if self._clock.now_ns() - since_ns > SLOW_NS:
+            self._failed(_SLOW)
 
     def run(self, stop: threading.Event) -> None:
         """Commit until told to stop; what waits then is committed by `finish`."""
@@ -62,8 +79,9 @@ class Recorder:
             self._wake.wait(_IDLE_S)
             self._wake.clear()
             self._progress.beat(SOURCE)
-            if self._waiting and not self._commit():
+            if not self._commit():
                 stop.wait(_RETRY_S)
+            if self._waiting:
                 self._wake.set()
 
     def finish(self, patience_ns: int = 2 * SECOND) -> bool:
@@ -73,32 +91,42 @@ class Recorder:
             self.lost += len(self._waiting)  # the thread hangs in the disk
             return False
         self._committing.release()
-        while self._waiting and not self._commit():
-            if self._clock.now_ns() >= until_ns:
-                self.lost += len(self._waiting)
-                return False
-            self._clock.sleep_until(self._clock.now_ns() + 100 * MS)
+        while self._waiting:
+            if not self._commit():
+                if self._clock.now_ns() >= until_ns:
+                    self.lost += len(self._waiting)
+                    return False
+                self._clock.sleep_until(self._clock.now_ns() + 100 * MS)
         return True
 
     def _commit(self) -> bool:
+        """Commit what waits, let the releases out, then keep house; whether the disk took it all."""
         with self._committing:
-            return self._commit_all()
+            try:
+                if self._waiting:
+                    self._commit_batch([record for _, record in islice(self._waiting, _MAX_BATCH)])
+                self._journal.tend()
+            except JournalError as error:
+                self._failed(str(error))
+                return False
+            if self._journal.shortage:
+                self._failed(self._journal.shortage)
+            else:
+                self._recovered()
+            return True
 
-    def _commit_all(self) -> bool:
-        batch = [self._waiting[index] for index in range(len(self._waiting))]
-        try:
-            ignored = self._journal.commit(batch)
-        except JournalError as error:
-            self._failed(str(error))
-            return False
-        self._recovered()
+    def _commit_batch(self, batch: list[Record]) -> None:
+        ignored = self._journal.commit(batch)
         for record in batch:
             self._waiting.popleft()
             if any(record is known for known in ignored) and isinstance(record, Decided):
                 log.error("part %d has a verdict in the journal already: it is not released", record.part.part_id)
             else:
                 self._committed(record)
-        return True
+        if self.lost > self._lost_noted:
+            words = f"{self.lost - self._lost_noted} records were lost while the disk took none"
+            self._lost_noted = self.lost
+            self.put(Note(self._clock.wall_ns(), "records lost", words))
 
     def _failed(self, words: str) -> None:
         if not self.failing:

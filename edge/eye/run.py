@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from edge import check
 from edge.capture import TABLE as CAMERAS
 from edge.capture import Camera
@@ -33,7 +35,10 @@ from edge.eye.slots import Slots
 from edge.eye.student import Student, load
 from edge.health import Health, Level, Notifier, Progress, Standing
 from edge.install import open_active
-from edge.journal.events import Journal, left_open
+from edge.journal.events import Journal
+from edge.journal.heads import OUTSIDE, Heads
+from edge.journal.reading import left_open
+from edge.journal.retention import Keep
 from edge.kinds import find
 from edge.line_link import LineLink
 from edge.options import Camera as CameraOptions
@@ -132,13 +137,14 @@ def run(
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
-        journal = Journal(station.journal.dir, clock, station.journal.keep_days)
+        key = load_or_create(station.station.state_dir)
+        journal = _journal(station, clock, key)
         stack.callback(journal.close)
         students = students_of(station, clock)
         for student in students.values():
             stack.callback(student.engine.close)
         held = Held(None if until.stop_ends else station.station.state_dir)
-        eye = _build(station, clock, journal, students, held, starts_line)
+        eye = _build(station, clock, journal, students, held, key, starts_line)
         stack.callback(eye.link.close)
         stack.callback(eye.reception.close)
         crew = _start(eye, clock)
@@ -157,18 +163,24 @@ def run(
         return _report(eye, standing, stop_words, line_ended)
 
 
+def _journal(station: Station, clock: Clock, key: Ed25519PrivateKey) -> Journal:
+    heads, settings = Heads(key, station.station.state_dir / OUTSIDE), station.journal
+    return Journal(settings.dir, clock, heads, Keep(settings.keep_days, settings.records_max_mb, settings.reserve_mb))
+
+
 def _build(
     station: Station,
     clock: Clock,
     journal: Journal,
     students: dict[int, Student],
     held: Held,
+    key: Ed25519PrivateKey,
     starts_line: bool,
 ) -> Eye:
     counts, timing, health = Counts(), Timing(), Health()
     slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
-    bounds = dict.fromkeys((LINE, recorder.SOURCE, reception.SOURCE), _WATCHED_NS)
-    bounds[inference.SOURCE] = inference.BOUND_NS
+    bounds = dict.fromkeys((LINE, reception.SOURCE), _WATCHED_NS)
+    bounds |= {recorder.SOURCE: recorder.BOUND_NS, inference.SOURCE: inference.BOUND_NS}
     bounds |= {camera_watch.source_of(camera): camera_watch.BOUND_NS for camera in station.camera}
     bounds |= {plc_watch.SOURCE: plc_watch.BOUND_NS} if station.plc else {}
     progress = Progress(clock, bounds)
@@ -209,7 +221,6 @@ def _build(
         )
         for index, camera in enumerate(station.camera)
     )
-    key = load_or_create(station.station.state_dir)
     acts = Acts(station, clock, link, desk, counts, held, key)
     door = Reception(station.station.run_dir, clock, progress, acts.ask, lambda words: desk.note("control", words))
     acts.door = door

@@ -1,9 +1,10 @@
-"""The pictures behind the verdicts: JPEG files in a folder per UTC day; at the quota the oldest are deleted."""
+"""The pictures behind the verdicts: JPEG files in a folder per UTC day, which give way to newer ones and to records."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,23 +18,36 @@ from edge.records import Kind
 
 QUALITY = 92
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_GOOD = f"_{Kind.PASS.name.lower()}.jpg"
 _MB = 1_000_000
+_FREE_FILES = 500  # so many the disk must still be able to hold, where it counts them
 
 
 class PictureStore:
     """Keeps every REJECT and UNKNOWN and every Nth PASS (0: none) in at most `max_mb` MB (10^6 bytes) of files.
 
-    For one thread. Never raises for the disk: `kept` counts the files written, `dropped` those deleted for newer
-    ones, `failed` the pictures that could not be stored. Pictures are no records: they are not synced one by one.
+    While the disk has less than `free_min_mb` MB free, or can hold few files more, pictures give way to the records:
+    the oldest good ones go first, then the oldest others, and no new ones come. For one thread. Never raises for the
+    disk: `kept` counts the files written, `dropped` those deleted for newer ones or for records, `failed` the pictures
+    that could not be stored. Pictures are no records: they are not synced one by one.
     """
 
-    def __init__(self, folder: Path, max_mb: int, keep_every_nth_pass: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_mb: int,
+        keep_every_nth_pass: int,
+        clock: Clock | None = None,
+        free_min_mb: int = 0,
+    ) -> None:
         self._folder = folder
         self._limit = max_mb * _MB
         self._nth = keep_every_nth_pass
         self._clock = clock or SystemClock()
+        self._free_min = free_min_mb * _MB
         self._bytes = sum(size for day in _days(folder) for _, size in _files(day))
-        self._oldest: deque[tuple[str, int]] = deque()  # of one day: an index of all would take tens of MB
+        self._oldest = _Oldest(folder, ".jpg")
+        self._good = _Oldest(folder, _GOOD)
         self._passes = 0
         self._last_pass = -1
         self.kept = 0
@@ -57,6 +71,30 @@ class PictureStore:
         self.failed += not stored
         return stored
 
+    def give_way(self) -> bool:
+        """Delete what the disk lacks for the records; whether there is room for pictures."""
+        if self._free_min == 0:
+            return True
+        try:
+            size, files = self._lacking()
+            while size > 0 or files > 0:
+                freed = self._delete(self._good)
+                if freed is None:
+                    freed = self._delete(self._oldest)
+                if freed is None:
+                    return False
+                size, files = size - freed, files - 1
+        except OSError:
+            return False
+        return True
+
+    def _lacking(self) -> tuple[int, int]:
+        """Bytes and files that the disk has too little."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        disk = os.statvfs(self._folder)
+        files = _FREE_FILES - disk.f_favail if disk.f_files else 0
+        return self._free_min - disk.f_bavail * disk.f_frsize, files
+
     def _is_wanted(self, part_id: int, kind: Kind) -> bool:
         if kind is not Kind.PASS:
             return True
@@ -70,7 +108,11 @@ class PictureStore:
         return self._folder / day / f"{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
 
     def _write(self, path: Path, data: bytes) -> bool:
-        self._make_room(len(data))
+        if not self.give_way():
+            return False
+        while self._bytes + len(data) > self._limit:
+            if self._delete(self._oldest) is None:
+                self._bytes = 0  # somebody else deleted them
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -79,24 +121,58 @@ class PictureStore:
                 path.unlink(missing_ok=True)
             raise
         self._bytes += len(data)
+        self._oldest.came(path)
+        self._good.came(path)
         return True
 
-    def _make_room(self, size: int) -> None:
-        """Delete the oldest files until `size` more bytes fit. Raises OSError when a file cannot be deleted."""
-        while self._bytes + size > self._limit:
-            self._oldest = self._oldest or deque(_oldest_files(self._folder))
-            if not self._oldest:
-                self._bytes = 0  # somebody else deleted them
-                return
-            name, freed = self._oldest[0]
-            path = Path(name)
-            path.unlink(missing_ok=True)
-            self._oldest.popleft()
-            self._bytes -= freed
-            self.dropped += 1
-            if not self._oldest:
-                with suppress(OSError):  # more came to that day, or something else lies in its folder
-                    path.parent.rmdir()
+    def _delete(self, oldest: _Oldest) -> int | None:
+        """Delete the oldest of a sort; the bytes it had, None when there is none. Raises OSError."""
+        found = oldest.pop()
+        if found is None:
+            return None
+        path, freed = found
+        path.unlink(missing_ok=True)
+        self._bytes -= freed
+        self.dropped += 1
+        for other in {self._oldest, self._good} - {oldest}:
+            other.forget()
+        with suppress(OSError):  # more came to that day, or something else lies in its folder
+            path.parent.rmdir()
+        return freed
+
+
+class _Oldest:
+    """The pictures of one sort, oldest first; it knows those of one day, as an index of all would take tens of MB."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder = folder
+        self._suffix = suffix
+        self._known: deque[tuple[str, int]] = deque()
+        self._is_empty = False  # there was none at all; looking through all days again would cost too much
+
+    def pop(self) -> tuple[Path, int] | None:
+        """Path and size of the oldest, None when there is none."""
+        if not self._known and not self._is_empty:
+            self._known.extend(next(self._by_day(), ()))
+            self._is_empty = not self._known
+        if not self._known:
+            return None
+        name, size = self._known.popleft()
+        return Path(name), size
+
+    def _by_day(self) -> Iterator[list[tuple[str, int]]]:
+        for day in _days(self._folder):
+            found = [(name, size) for name, size in _files(day) if name.endswith(self._suffix)]
+            if found:
+                yield found
+
+    def came(self, path: Path) -> None:
+        """A picture was stored."""
+        self._is_empty = self._is_empty and not path.name.endswith(self._suffix)
+
+    def forget(self) -> None:
+        """Others were deleted, perhaps known ones: look again."""
+        self._known.clear()
 
 
 def _days(folder: Path) -> list[Path]:
@@ -110,11 +186,6 @@ def _files(day: Path) -> list[tuple[str, int]]:
             return sorted((entry.path, entry.stat().st_size) for entry in entries if entry.name.endswith(".jpg"))
     except OSError:
         return []
-
-
-def _oldest_files(folder: Path) -> list[tuple[str, int]]:
-    """The pictures of the oldest day that has any."""
-    return next((files for day in _days(folder) if (files := _files(day))), [])
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

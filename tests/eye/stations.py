@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from edge.bundle import ModelEntry, write_bundle
 from edge.clock import SystemClock
 from edge.install import install
-from edge.journal.events import PartRow, read_parts
+from edge.journal.reading import read_parts
+from edge.journal.rows import PartRow
 from edge.line.zone import Zone
 from edge.pixels import InputSpec
 from edge.records import GateOutcome, Kind

@@ -16,12 +16,15 @@ from edge.eye.held import Held
 from edge.eye.parts import Settled
 from edge.eye.slots import Slots
 from edge.health import Health, Level, Progress, Standing
-from edge.journal.events import Decided, Journal, Note, left_open, read_notes, read_parts
+from edge.journal.events import Journal
+from edge.journal.reading import left_open, read_notes, read_parts
+from edge.journal.rows import Decided, Note
 from edge.line.messages import LineState, State
 from edge.pairing import View
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
 from edge.report import Counts
 from edge.timing import Timing
+from tests.journal.records import opened
 
 NOW_NS = 1_000 * MS
 
@@ -63,6 +66,13 @@ class FailingJournal:
         self.batches.append(len(records))
         return self.journal.commit(records)
 
+    def tend(self) -> None:
+        self.journal.tend()
+
+    @property
+    def shortage(self) -> str:
+        return self.journal.shortage
+
 
 class Office:
     """A desk with the world around it; `commit` does what the journal's thread does."""
@@ -71,7 +81,7 @@ class Office:
         self.folder = folder
         self.clock = ManualClock(NOW_NS)
         self.link = Link()
-        self.journal = FailingJournal(Journal(folder, self.clock))
+        self.journal = FailingJournal(opened(folder, self.clock))
         self.counts, self.health = Counts(), Health()
         self.held = Held(folder)
         progress = Progress(self.clock, {"line": MS, "journal": MS})
@@ -150,11 +160,15 @@ def test_a_failing_disk_releases_nobody_and_loses_nothing(office: Office) -> Non
     assert not office.commit()
     assert said(office) == [] and office.health.standing.level is Level.NOT_READY
     office.settle(2, Kind.PASS)
+    assert said(office) == ["UNKNOWN JOURNAL"], "it could not be on record in time"
     office.journal.broken = False
     assert office.commit()
     assert office.journal.batches == [2], "what came together is committed together"
-    assert said(office) == ["release", "release"] and office.health.is_ready
-    assert len(read_parts(office.folder)) == 2
+    assert said(office) == ["UNKNOWN JOURNAL", "release"] and office.health.is_ready
+    office.settle(3, Kind.PASS)
+    office.commit()
+    assert said(office)[-1] == "release"
+    assert len(read_parts(office.folder)) == 3
 
 
 def test_a_disk_that_may_fail_keeps_the_station_ready(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import DeviceError
-from edge.journal.events import read_notes
+from edge.journal.reading import read_notes
 from edge.line.zone import Zone
 from edge.records import GateOutcome, Kind, Reason
 from tests.eye.stations import (

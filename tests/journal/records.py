@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from math import nan
+from pathlib import Path
 
-from edge.journal.events import Decided
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.clock import Clock
+from edge.journal.events import Journal
+from edge.journal.heads import OUTSIDE, Heads
+from edge.journal.retention import Keep
+from edge.journal.rows import Decided
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
 
 SESSION = 7
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SMALL = Keep(days=30, max_mb=2_000, reserve_mb=0)
+
+
+def opened(folder: Path, clock: Clock, keep: Keep = SMALL, key: Ed25519PrivateKey = KEY) -> Journal:
+    """A journal without an emergency reserve, which takes disk and time; its newest head is kept beside its folder."""
+    return Journal(folder, clock, Heads(key, outside(folder)), keep)
+
+
+def outside(folder: Path) -> Path:
+    """Where the newest head of this folder is kept."""
+    return folder.with_name(f"{folder.name}-{OUTSIDE}")
 
 
 def part_id(number: int) -> int:

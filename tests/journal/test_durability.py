@@ -16,8 +16,8 @@ import pytest
 
 from edge.clock import ManualClock
 from edge.errors import JournalError
-from edge.journal.events import Journal, read_parts
-from tests.journal.records import decided, ended, part_id
+from edge.journal.reading import read_parts
+from tests.journal.records import decided, ended, opened, part_id
 from tests.peers.waiting import missing
 
 
@@ -85,12 +85,12 @@ def small_disk(tmp_path):
 def test_a_full_disk_loses_nothing_and_the_journal_goes_on_when_there_is_room_again(small_disk):
     clock = ManualClock()
     (small_disk / "ballast").write_bytes(bytes(300_000))
-    journal = Journal(small_disk, clock)
+    journal = opened(small_disk, clock)
     done, words = fill(journal)
-    assert "disk is full; free disk space or lower keep_days" in words
+    assert "disk is full; free disk space or lower keep_days, records_max_mb and pictures_max_mb" in words
     assert len(done) > 20
     with pytest.raises(JournalError):
-        journal.commit([ended(done[-1] + 1)])
+        journal.commit([decided(done[-1] + 1), ended(done[-1] + 1)])
     (small_disk / "ballast").unlink()
     journal.commit([decided(done[-1] + 1), ended(done[-1] + 1)])  # the same batch again
     done.append(done[-1] + 1)
@@ -100,7 +100,7 @@ def test_a_full_disk_loses_nothing_and_the_journal_goes_on_when_there_is_room_ag
 
 def test_a_full_disk_at_midnight_is_one_clear_error_and_harms_nothing(small_disk):
     clock = ManualClock()
-    journal = Journal(small_disk, clock)
+    journal = opened(small_disk, clock)
     journal.commit([decided(1), ended(1)])
     ballast = small_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError):
@@ -118,7 +118,7 @@ def test_a_full_disk_at_midnight_is_one_clear_error_and_harms_nothing(small_disk
 
 def test_a_disk_that_refuses_to_write_loses_nothing(tmp_path):
     """The limit on file sizes stands in for a disk error: write() fails with EFBIG."""
-    journal = Journal(tmp_path, ManualClock())
+    journal = opened(tmp_path, ManualClock())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
     try:
@@ -136,12 +136,12 @@ READ_ONLY = """
 import os, pathlib, sys
 from edge.clock import SystemClock
 from edge.errors import JournalError
-from edge.journal.events import Journal
+from tests.journal.records import opened
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    Journal(pathlib.Path(sys.argv[1]), SystemClock())
+    opened(pathlib.Path(sys.argv[1]), SystemClock())
 except JournalError as error:
     print(error)
 """
@@ -149,7 +149,7 @@ except JournalError as error:
 
 def test_a_read_only_folder_is_refused_with_what_to_do(tmp_path):
     folder = tmp_path / "journal"
-    Journal(folder, ManualClock()).close()
+    opened(folder, ManualClock()).close()
     for path in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         path.chmod(path.stat().st_mode | 0o055)
     (folder / "journal.lock").chmod(0o666)

@@ -11,9 +11,10 @@ import pytest
 
 from edge.clock import SECOND, ManualClock
 from edge.errors import JournalError
-from edge.journal.events import Journal, Note, read_notes, read_parts
-from edge.records import Kind, RingPlace
-from tests.journal.records import decided, ended, part_id, unknown
+from edge.journal.reading import next_ring_seq, read_notes, read_parts
+from edge.journal.rows import Note
+from edge.records import Kind
+from tests.journal.records import SESSION, SMALL, decided, ended, opened, part_id, unknown
 
 DAY = 86_400 * SECOND
 NOON = 1_790_337_600 * SECOND  # 2026-09-25 12:00 UTC
@@ -27,9 +28,9 @@ def clock():
 
 @pytest.fixture
 def journal(tmp_path, clock):
-    opened = Journal(tmp_path, clock)
-    yield opened
-    opened.close()
+    journal = opened(tmp_path, clock)
+    yield journal
+    journal.close()
 
 
 def files(folder):
@@ -73,31 +74,39 @@ def test_an_outcome_told_again_after_midnight_is_not_doubled(tmp_path, journal, 
     journal.commit([decided(1), ended(1)])
     clock.advance(DAY)
     journal.commit([decided(1), ended(1), ended(2)])
-    assert files(tmp_path)[:2] == [TODAY, TOMORROW]
     tomorrow = sqlite3.connect(tmp_path / TOMORROW)
     assert tomorrow.execute("SELECT part_id FROM outcomes").fetchall() == [(part_id(2),)]
     assert tomorrow.execute("SELECT count(*) FROM decided").fetchone() == (0,)
     tomorrow.close()
 
 
-def test_the_newest_outcome_is_the_one_stored_last(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
-    assert journal.newest_outcome == RingPlace()
-    journal.commit([decided(1)])
-    assert journal.newest_outcome == RingPlace()
-    journal.commit([ended(1, seq=41), decided(2)])
-    assert journal.newest_outcome == RingPlace(41, part_id(1))
-    journal.commit([ended(1, seq=90)])
-    assert journal.newest_outcome == RingPlace(41, part_id(1))
-    journal.commit([ended(2, seq=1)])  # the line lost its ring and counts anew
-    journal.commit([ended(3, seq=0)])  # not from the ring
-    assert journal.newest_outcome == RingPlace(1, part_id(2))
-    journal.close()
-    clock.advance(DAY)
-    for _ in range(2):
-        journal = Journal(tmp_path, clock)
-        assert journal.newest_outcome == RingPlace(1, part_id(2))
+def test_the_next_ring_number_is_the_first_that_may_be_missing(tmp_path, clock):
+    def next_after(*records):
+        journal = opened(tmp_path, clock)
+        journal.commit(records)
         journal.close()
+        return next_ring_seq(tmp_path)
+
+    assert next_after() == 1
+    assert next_after(decided(1)) == 1
+    assert next_after(ended(1, seq=41), decided(2)) == 42
+    assert next_after(ended(1, seq=90)) == 42, "this part's outcome was there already"
+    assert next_after(ended(2, seq=44), ended(3, seq=42)) == 43, "one is missing yet"
+    assert next_after(ended(4, seq=0), ended(5, seq=43)) == 45, "0 is not from the ring"
+    clock.advance(DAY)
+    assert next_after(ended(6, seq=47)) == 45
+    assert next_after(ended(7, seq=45), ended(8, seq=46)) == 48
+    assert next_after(other_line(1, seq=50)) == 48, "another line process goes on with the numbers"
+    assert next_after(other_line(2, seq=1)) == 2, "it lost its ring and counts anew"
+    clock.advance(DAY)
+    assert next_after() == 2
+    journal = opened(tmp_path, clock)
+    assert journal.next_ring_seq == 2
+    journal.close()
+
+
+def other_line(number, seq):
+    return replace(ended(number, seq), part_id=SESSION + 1 << 32 | number)
 
 
 def test_each_day_has_a_file_and_earlier_ones_are_sealed(tmp_path, journal, clock):
@@ -105,17 +114,18 @@ def test_each_day_has_a_file_and_earlier_ones_are_sealed(tmp_path, journal, cloc
     assert files(tmp_path) == [TODAY, TODAY + "-shm", TODAY + "-wal"]
     clock.advance(DAY)
     journal.commit([ended(2)])
+    journal.tend()
     assert files(tmp_path) == [TODAY, TOMORROW, TOMORROW + "-shm", TOMORROW + "-wal"]
     assert (tmp_path / TODAY).read_bytes()[18:20] == b"\x01\x01"
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(1), part_id(2)]
 
 
 def test_a_day_that_ended_while_the_station_was_off_is_sealed_at_the_next_start(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = opened(tmp_path, clock)
     journal.commit([ended(1)])
     journal.close()
     clock.advance(DAY)
-    Journal(tmp_path, clock).close()
+    opened(tmp_path, clock).close()
     assert (tmp_path / TODAY).read_bytes()[18:20] == b"\x01\x01"
     assert files(tmp_path) == [TODAY, TOMORROW]
 
@@ -124,7 +134,7 @@ def test_a_wall_clock_that_goes_back_changes_nothing(tmp_path, journal, clock):
     journal.commit([ended(1)])
     journal.close()
     early = ManualClock(wall_ns=NOON - 300 * DAY)
-    again = Journal(tmp_path, early)
+    again = opened(tmp_path, early)
     again.commit([ended(2)])
     again.close()
     assert files(tmp_path) == [TODAY]
@@ -132,20 +142,22 @@ def test_a_wall_clock_that_goes_back_changes_nothing(tmp_path, journal, clock):
 
 
 def test_old_days_are_dropped_whole(tmp_path, clock):
-    journal = Journal(tmp_path, clock, keep_days=2)
+    journal = opened(tmp_path, clock, replace(SMALL, days=2))
     for number in range(1, 5):
         journal.commit([ended(number)])
+        journal.tend()
         clock.advance(DAY)
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(3), part_id(4)]
     journal.close()
-    Journal(tmp_path, clock, keep_days=1).close()
+    opened(tmp_path, clock, replace(SMALL, days=1)).close()
     assert files(tmp_path) == ["2026-09-29.sqlite"]
 
 
 def test_a_journal_of_one_day_goes_on_after_midnight(tmp_path, clock):
-    journal = Journal(tmp_path, clock, keep_days=1)
+    journal = opened(tmp_path, clock, replace(SMALL, days=1))
     for number in range(1, 4):
         journal.commit([ended(number)])
+        journal.tend()
         clock.advance(DAY)
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(3)]
     journal.close()
@@ -153,11 +165,11 @@ def test_a_journal_of_one_day_goes_on_after_midnight(tmp_path, clock):
 
 def test_a_clock_that_jumps_ahead_erases_one_day_at_most(tmp_path, clock):
     for _ in range(3):
-        journal = Journal(tmp_path, clock, keep_days=3)
+        journal = opened(tmp_path, clock, replace(SMALL, days=3))
         journal.close()
         clock.advance(DAY)
     clock.advance(20 * 365 * DAY)
-    Journal(tmp_path, clock, keep_days=3).close()
+    opened(tmp_path, clock, replace(SMALL, days=3)).close()
     assert len(files(tmp_path)) == 3
     assert files(tmp_path)[0] == TOMORROW
 
@@ -167,7 +179,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path, journal):
         journal.commit([ended(2), decided(2), Note(1, "a", "b"), replace(ended(3), recipe=1 << 70)])
     journal.commit([ended(1)])
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(1)]
-    assert journal.newest_outcome == RingPlace(1, part_id(1))
+    assert next_ring_seq(tmp_path) == 2
 
 
 def test_a_note_with_words_that_are_no_text_is_kept(tmp_path, journal):
@@ -182,12 +194,12 @@ def test_an_empty_batch_is_nothing(tmp_path, journal):
 
 def test_a_second_writer_is_refused(tmp_path, journal, clock):
     with pytest.raises(JournalError, match="written by another process; stop that one first"):
-        Journal(tmp_path, clock)
+        opened(tmp_path, clock)
     command = [sys.executable, "-m", "tests.journal.writer", str(tmp_path), "1", "1", "0"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "written by another process" in child.stderr
     journal.close()
-    Journal(tmp_path, clock).close()
+    opened(tmp_path, clock).close()
 
 
 def test_another_program_that_holds_the_file_is_named_and_the_batch_can_be_told_again(tmp_path, journal):
@@ -205,17 +217,17 @@ def test_a_file_that_is_no_journal_is_refused_with_what_to_do(tmp_path, clock):
     (tmp_path / TODAY).write_bytes(b"not a database" * 400)
     for _ in range(2):
         with pytest.raises(JournalError, match="the file is damaged: move it away"):
-            Journal(tmp_path, clock)
+            opened(tmp_path, clock)
     with pytest.raises(JournalError, match="the file is damaged: move it away"):
         read_parts(tmp_path)
     (tmp_path / TODAY).rename(tmp_path / "away")
-    Journal(tmp_path, clock).close()
+    opened(tmp_path, clock).close()
 
 
 def test_a_damaged_earlier_day_is_named_too(tmp_path, clock):
     (tmp_path / "2026-09-01.sqlite").write_bytes(b"not a database" * 400)
     with pytest.raises(JournalError, match=r"2026-09-01\.sqlite failed: .*move it away"):
-        Journal(tmp_path, clock)
+        opened(tmp_path, clock)
 
 
 def test_a_journal_of_another_version_is_not_touched(tmp_path, clock):
@@ -225,7 +237,7 @@ def test_a_journal_of_another_version_is_not_touched(tmp_path, clock):
     other.commit()
     other.close()
     with pytest.raises(JournalError, match=r"schema 99\); move it away, or install the version"):
-        Journal(tmp_path, clock)
+        opened(tmp_path, clock)
 
 
 def test_a_file_that_was_only_begun_is_taken_over(tmp_path, clock):
@@ -233,7 +245,7 @@ def test_a_file_that_was_only_begun_is_taken_over(tmp_path, clock):
     for name in ("2026-09-24.sqlite", TODAY):
         (tmp_path / name).write_bytes(b"")
     assert read_parts(tmp_path) == []
-    journal = Journal(tmp_path, clock)
+    journal = opened(tmp_path, clock)
     journal.commit([ended(1)])
     journal.close()
     assert len(read_parts(tmp_path)) == 1
@@ -247,14 +259,14 @@ def test_a_folder_without_a_journal_is_said_to_be_none(tmp_path):
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, clock):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="check the disk and the folder's rights"):
-        Journal(tmp_path / "file" / "journal", clock)
+        opened(tmp_path / "file" / "journal", clock)
 
 
 def test_closing_twice_is_harmless_and_lets_others_write(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = opened(tmp_path, clock)
     journal.close()
     journal.close()
-    Journal(tmp_path, clock).close()
+    opened(tmp_path, clock).close()
 
 
 def test_every_commit_is_synchronous(journal):
@@ -267,5 +279,5 @@ def test_no_file_stays_open_when_opening_fails(tmp_path, clock):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(JournalError):
-            Journal(tmp_path, clock)
+            opened(tmp_path, clock)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -8,18 +8,18 @@ Numbers count from FIRST. After each batch, whose last number stands on a line o
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from edge.clock import SECOND, ManualClock
-from edge.journal.events import Journal
-from tests.journal.records import decided, ended
+from tests.journal.records import SMALL, decided, ended, opened
 
 HOUR = 3_600 * SECOND
 
 
 def main(folder: Path, first: int, batch: int, hours: int) -> None:
     clock = ManualClock(wall_ns=1_700_000_000 * SECOND + first * hours * HOUR)
-    journal = Journal(folder, clock, keep_days=3_650)
+    journal = opened(folder, clock, replace(SMALL, days=3_650))
     for start in range(first, 10**9, batch):
         numbers = range(start, start + batch)
         journal.commit([record(number) for number in numbers for record in (decided, ended)])

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import load_keys, read_bundle
-from edge.journal.events import PartRow, read_parts
+from edge.journal.reading import read_parts
+from edge.journal.rows import PartRow
 from edge.picture_set import GOOD, Picture, read_set, select
 from edge.records import GateOutcome, Kind
 from edge.report import host
