@@ -17,6 +17,7 @@ from edge import __version__
 from edge.clock import SystemClock
 from edge.durations import parse_ns
 from edge.errors import ConfigError, KenpinError
+from edge.journal.cli import app as journal_app
 from edge.operate import COMMANDS, StationFile
 from edge.station import load
 
@@ -238,6 +239,7 @@ def demo(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(journal_app, name="journal")
 
 
 if __name__ == "__main__":

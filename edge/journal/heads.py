@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class SignedHead:
         """Whether the signature is that of `key` over this head and time. Whose key it is, the caller must know."""
         try:
             Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, head_bytes(self.head, self.wall_ns))
-        except (InvalidSignature, ValueError):
+        except (InvalidSignature, ValueError, TypeError, struct.error):  # a damaged file holds anything
             return False
         return True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from edge.errors import JournalError
 from edge.journal import files
@@ -47,7 +48,7 @@ def parts_of(days: Sequence[Path]) -> Iterator[tuple[str, PartRow]]:
 
     Raises JournalError.
     """
-    for part_id, words in groupby(_words_of(days), key=lambda word: word.part_id):
+    for part_id, words in groupby(by_part(days, _words_in), key=lambda word: word.part_id):
         told = list(words)
         decided = next((word.record for word in told if isinstance(word.record, Decided)), None)
         outcome = next((word.record for word in told if isinstance(word.record, GateEvent)), None)
@@ -61,23 +62,35 @@ class _Word:
     record: Decided | GateEvent
 
 
-def _words_of(days: Sequence[Path]) -> Iterator[_Word]:
-    """All words about parts by part id; a file is open only while its ids are passed, so that years may be read."""
+class _OfPart(Protocol):
+    @property
+    def part_id(self) -> int: ...
+
+
+_Row = TypeVar("_Row", bound=_OfPart)
+
+
+def by_part(days: Sequence[Path], read: Callable[[Path], Iterator[_Row]]) -> Iterator[_Row]:
+    """What `read` finds in each file, which it gives by part id, of all files by part id.
+
+    A file is open only while its ids are passed, so that years may be read. Raises JournalError.
+    """
     first_ids = ((_first_id(path), path) for path in days)
     waiting = deque(sorted((first, path) for first, path in first_ids if first is not None))
-    open_files: list[tuple[int, str, _Word, Iterator[_Word]]] = []
-    while waiting or open_files:
-        while waiting and (not open_files or waiting[0][0] <= open_files[0][0]):
-            _push(open_files, _words_in(waiting.popleft()[1]))
-        _, _, word, rest = heapq.heappop(open_files)
-        yield word
-        _push(open_files, rest)
+    opened: list[tuple[int, Path, _Row, Iterator[_Row]]] = []
+    while waiting or opened:
+        while waiting and (not opened or waiting[0][0] <= opened[0][0]):
+            path = waiting.popleft()[1]
+            _push(opened, path, read(path))
+        _, path, row, rest = heapq.heappop(opened)
+        yield row
+        _push(opened, path, rest)
 
 
-def _push(open_files: list[tuple[int, str, _Word, Iterator[_Word]]], words: Iterator[_Word]) -> None:
-    word = next(words, None)
-    if word is not None:
-        heapq.heappush(open_files, (word.part_id, word.day, word, words))
+def _push(opened: list[tuple[int, Path, _Row, Iterator[_Row]]], path: Path, rows: Iterator[_Row]) -> None:
+    row = next(rows, None)
+    if row is not None:
+        heapq.heappush(opened, (row.part_id, path, row, rows))
 
 
 def _first_id(path: Path) -> int | None:
@@ -87,12 +100,12 @@ def _first_id(path: Path) -> int | None:
 
 
 def _words_in(path: Path) -> Iterator[_Word]:
-    decided = (_Word(row["part_id"], path.stem, decided_from(row)) for row in _by_part(path, DECIDED))
-    outcomes = (_Word(row["part_id"], path.stem, outcome_from(row)) for row in _by_part(path, OUTCOMES))
+    decided = (_Word(row["part_id"], path.stem, decided_from(row)) for row in _in_order(path, DECIDED))
+    outcomes = (_Word(row["part_id"], path.stem, outcome_from(row)) for row in _in_order(path, OUTCOMES))
     return heapq.merge(decided, outcomes, key=lambda word: word.part_id)
 
 
-def _by_part(path: Path, table: str) -> Iterator[sqlite3.Row]:
+def _in_order(path: Path, table: str) -> Iterator[sqlite3.Row]:
     return files.rows(path, f"SELECT * FROM {table} ORDER BY part_id")  # noqa: S608
 
 
