@@ -83,10 +83,12 @@ class _Walk:
         except JournalError as error:
             self._broken(f"{path.name} cannot be read: {error.__cause__ or error}")
             self._head = None
-        self._before = path.name
+            self._before = path.name
 
     def _whole(self, path: Path, file: sqlite3.Connection, is_last: bool) -> None:
         file.execute("BEGIN")  # one view of the file, while others write
+        if not _tables(file):
+            return  # it was only begun, when the disk failed or its writer was killed
         files.check_version(file)
         damage = file.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if damage != "ok":
@@ -95,6 +97,7 @@ class _Walk:
             self._broken(f"{path.name} has other tables than Kenpin makes")
         begin = files.first_head(file)
         self._goes_on(path, begin)
+        self._before = path.name
         heads = list(_heads(file))
         rows = self._rows(path, file, begin, {signed.head.number for signed in heads})
         self._signatures(path, heads, rows)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import random
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.clock import ManualClock
 from edge.errors import JournalError
-from edge.journal.reading import read_parts
-from tests.journal.records import decided, ended, opened, part_id
-from tests.peers.waiting import missing
+from edge.journal.reading import read_notes, read_parts
+from edge.journal.rows import Note
+from edge.journal.verify import verify
+from tests.journal.records import SMALL, decided, ended, opened, part_id
+from tests.peers.disks import ext4, tmpfs
+from tests.peers.disks import fill as fill_disk
 
 
 def killed_writer(folder: Path, first: int, batch: int, hours: int, lines: int) -> int:
@@ -73,13 +76,8 @@ def check_all_there(folder, numbers):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-        missing("mounting a small disk takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with tmpfs(tmp_path / "disk", "size=1m") as folder:
+        yield folder
 
 
 def test_a_full_disk_loses_nothing_and_the_journal_goes_on_when_there_is_room_again(small_disk):
@@ -102,10 +100,7 @@ def test_a_full_disk_at_midnight_is_one_clear_error_and_harms_nothing(small_disk
     clock = ManualClock()
     journal = opened(small_disk, clock)
     journal.commit([decided(1), ended(1)])
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError):
-        while True:
-            file.write(bytes(4_096))
+    ballast = fill_disk(small_disk)
     clock.advance(86_400 * 1_000_000_000)
     for _ in range(2):
         with pytest.raises(JournalError, match="free disk space"):
@@ -114,6 +109,72 @@ def test_a_full_disk_at_midnight_is_one_clear_error_and_harms_nothing(small_disk
     journal.commit([decided(1), decided(2), ended(2)])
     journal.close()
     check_all_there(small_disk, [1, 2])
+
+
+def test_a_full_disk_takes_the_last_records_into_the_emergency_reserve(tmp_path):
+    """The reserve is given up for them; it is held back again when there is room."""
+    clock = ManualClock()
+    with tmpfs(tmp_path / "disk", "size=8m") as disk:
+        journal = opened(disk, clock, replace(SMALL, reserve_mb=2))
+        ballast = fill_disk(disk, leave=300_000)
+        done = 0
+        while not journal.shortage:
+            done += 1
+            assert done < 10_000
+            journal.commit([decided(done), ended(done)])
+        last = [decided(done + 1), ended(done + 1), Note(1, "stop", "the last words")]
+        journal.commit(last)
+        assert "emergency reserve; free disk space" in journal.shortage
+        assert "emergency reserve is given up" in " ".join(note.words for note in read_notes(disk))
+        numbers, words = fill(journal, done + 2)
+        assert len(numbers) > 100 and "free disk space" in words
+        ballast.unlink()
+        clock.advance(60_000_000_000)
+        journal.tend()
+        assert not journal.shortage and (disk / "journal.reserve").stat().st_blocks * 512 >= 2_000_000
+        journal.close()
+        check_all_there(disk, range(1, numbers[-1] + 1))
+        assert verify(disk).broken == []
+
+
+def test_a_disk_without_inodes_at_midnight_says_so_and_the_day_begins_when_there_are_some(tmp_path):
+    clock = ManualClock()
+    with tmpfs(tmp_path / "disk", "size=4m,nr_inodes=30") as disk:
+        journal = opened(disk, clock)
+        journal.commit([decided(1), ended(1)])
+        crumbs = []
+        with pytest.raises(OSError):
+            for number in range(40):
+                crumbs.append(disk / f"crumb{number}")
+                crumbs[-1].touch()
+        clock.advance(86_400 * 1_000_000_000)
+        with pytest.raises(JournalError, match="can hold no more files: delete some"):
+            journal.commit([decided(2), ended(2)])
+        for crumb in crumbs[:-1]:
+            crumb.unlink()
+        journal.commit([decided(2), ended(2)])
+        journal.close()
+        check_all_there(disk, [1, 2])
+        assert verify(disk).broken == []
+
+
+def test_a_disk_that_turns_read_only_loses_nothing(tmp_path):
+    clock = ManualClock()
+    with ext4(tmp_path / "disk", 16) as disk:
+        folder = disk.folder / "journal"
+        journal = opened(folder, clock)
+        journal.commit([decided(1), ended(1)])
+        disk.fail()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="make the folder and the disk writable"):
+                journal.commit([decided(2), ended(2)])
+        journal.close()
+        disk.mend()
+        journal = opened(folder, clock)
+        journal.commit([decided(2), ended(2)])
+        journal.close()
+        check_all_there(folder, [1, 2])
+        assert verify(folder).broken == []
 
 
 def test_a_disk_that_refuses_to_write_loses_nothing(tmp_path):

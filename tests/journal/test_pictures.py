@@ -1,7 +1,6 @@
 """The pictures that explain verdicts are kept, the oldest give way, and a full disk is only counted."""
 
 import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from edge.clock import SECOND, ManualClock
 from edge.journal.pictures import PictureStore
 from edge.records import Kind
-from tests.peers.waiting import missing
+from tests.peers.disks import fill, tmpfs
 
 DAY = 86_400 * SECOND
 NOON = 1_790_337_600 * SECOND  # 2026-09-25 12:00 UTC
@@ -156,18 +155,46 @@ def test_a_folder_that_cannot_be_written_is_counted(tmp_path, clock):
 
 
 def test_a_full_disk_is_counted_and_leaves_no_torn_picture(tmp_path, clock):
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-        missing("mounting a small disk takes root")
-    try:
+    with tmpfs(tmp_path, "size=256k"):
         store = PictureStore(tmp_path, 100, 0, clock)
         kept = [store.keep(number, Kind.REJECT, "top", noise(number)) for number in range(6)]
         assert kept[0]
         assert not kept[-1]
         assert (store.kept, store.failed) == (sum(kept), 6 - sum(kept))
         assert len(names(tmp_path)) == store.kept
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_when_space_is_short_good_pictures_go_first_and_none_come(tmp_path, clock):
+    with tmpfs(tmp_path / "disk", "size=5m") as disk:
+        store = PictureStore(disk, 100, 1, clock, free_min_mb=2)
+        kinds = [Kind.REJECT, Kind.PASS, Kind.UNKNOWN, Kind.PASS]
+        for number in range(16):
+            assert store.keep(number, kinds[number % 4], "top", noise(number))
+            clock.advance(DAY // 4)
+        fill(disk, leave=1_700_000)
+        assert store.give_way()
+        left = names(disk)
+        gone = [number for number in range(16) if not any(f"{number:016x}" in name for name in left)]
+        assert gone == [number for number in (1, 3, 5, 7, 9, 11, 13, 15) if number <= gone[-1]], (
+            "the oldest good ones"
+        )
+        (disk / "more").write_bytes(bytes(600_000))
+        assert store.give_way()
+        assert not any("pass" in name for name in names(disk))
+        (disk / "most").write_bytes(bytes(shutil.disk_usage(disk).free))
+        assert not store.give_way() and names(disk) == []
+        assert not store.keep(99, Kind.REJECT, "top", noise()) and store.failed == 1
+        (disk / "most").unlink()
+        (disk / "ballast").unlink()
+        assert store.keep(100, Kind.REJECT, "top", noise())
+
+
+def test_pictures_give_way_too_when_the_disk_can_hold_few_files_more(tmp_path, clock):
+    with tmpfs(tmp_path / "disk", "size=50m,nr_inodes=540") as disk:
+        store = PictureStore(disk, 100, 1, clock, free_min_mb=2)
+        kept = [store.keep(number, Kind.PASS, "top", GREY) for number in range(60)]
+        assert all(kept[:20]) and store.dropped > 10
+        assert len(names(disk)) < 40
 
 
 def test_pictures_that_somebody_else_deleted_free_their_room(tmp_path, clock):
