@@ -195,7 +195,7 @@ def last_head(connection: sqlite3.Connection) -> Head:
 
 def _head(connection: sqlite3.Connection, statement: str) -> Head:
     row = connection.execute(statement).fetchone()
-    if row is None:
+    if row is None or not isinstance(row["link"], bytes):
         raise sqlite3.DatabaseError("the file is malformed: it holds no head")
     return Head(row["number"], row["link"])
 
@@ -259,7 +259,7 @@ def translated(path: Path, act: Callable[[], _Result]) -> _Result:
     """What `act` returns; SQLite's errors become JournalError with the file and what to do."""
     try:
         return act()
-    except (sqlite3.Error, OverflowError, struct.error) as error:
+    except (sqlite3.Error, OverflowError, UnicodeDecodeError, struct.error) as error:
         words = str(error)
         advice = next((then for sign, then in _ADVICE if sign in words), "check the disk and its free space")
         advice = _without_inodes(path) or advice

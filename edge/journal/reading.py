@@ -200,8 +200,8 @@ def links_after(connection: sqlite3.Connection, number: int) -> Iterator[Link]:
 
 def _links(connection: sqlite3.Connection, table: str, number: int) -> Iterator[Link]:
     for row in connection.execute(f"SELECT * FROM {table} WHERE number > ? ORDER BY number", (number,)):  # noqa: S608
-        values = tuple(row)
-        yield Link(values[0], table, values[:-1], values[-1])
+        *values, link = row
+        yield Link(values[0], table, tuple(values), link if isinstance(link, bytes) else b"")
 
 
 def refuse_unsound(path: Path) -> None:

@@ -66,12 +66,15 @@ class _Walk:
         self._head: Head | None = None  # None: not known, because the file before cannot be read
         self._dropped: list[Head] = []
         self._before = ""
+        self._empty = ""
         for path in days:
             self._file(path, is_last=path == days[-1])
         self._beginning(days[0])
         for anchor in self._anchors.values():
             if self._head is not None and anchor.number > self._head.number:
-                self._broken(f"row {anchor.number} was signed or noted and is missing: the journal ends before it")
+                self._broken(
+                    f"row {anchor.number} was signed or noted and is missing: the journal ends before it{self._empty}"
+                )
 
     def _broken(self, words: str) -> None:
         self.found.broken.append(words)
@@ -88,16 +91,17 @@ class _Walk:
     def _whole(self, path: Path, file: sqlite3.Connection, is_last: bool) -> None:
         file.execute("BEGIN")  # one view of the file, while others write
         if not _tables(file):
-            return  # it was only begun, when the disk failed or its writer was killed
+            self._empty = f"; {path.name} is empty"  # only begun, when the disk failed or its writer was killed
+            return
         files.check_version(file)
         damage = file.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if damage != "ok":
             raise sqlite3.DatabaseError(damage)
         if _tables(file) != _expected_tables():
-            self._broken(f"{path.name} has other tables than Kenpin makes")
+            raise sqlite3.DatabaseError("it has other tables than Kenpin makes")
         begin = files.first_head(file)
         self._goes_on(path, begin)
-        self._before = path.name
+        self._before, self._empty = path.name, ""
         heads = list(_heads(file))
         rows = self._rows(path, file, begin, {signed.head.number for signed in heads})
         self._signatures(path, heads, rows)
@@ -111,7 +115,9 @@ class _Walk:
         elif self._head is not None and begin != self._head:
             end = f"{self._before} ends at row {self._head.number}"
             if begin.number > self._head.number:
-                self._broken(f"{path.name} goes on from row {begin.number}, {end}: what was between is missing")
+                self._broken(
+                    f"{path.name} goes on from row {begin.number}, {end}: what was between is missing{self._empty}"
+                )
             else:
                 self._broken(f"{path.name} goes on from row {begin.number}, {end}: one of them was exchanged")
         self._head = begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def decided(number: int, kind: Kind = Kind.PASS, score: float = 0.25, reason: Re
 
 def unknown(number: int) -> Decided:
     return decided(number, Kind.UNKNOWN, nan, Reason.NO_FRAME)
+
+
+def refused(number: int) -> GateEvent:
+    """The outcome of an unknown part."""
+    return replace(ended(number), outcome=GateOutcome.FIRED, verdict=Kind.UNKNOWN, reason=Reason.NO_FRAME)
 
 
 def ended(number: int, seq: int | None = None) -> GateEvent:
