@@ -324,9 +324,7 @@ class Journal:
         if path is None or files.is_sealed(path):
             return
         self._close_before()
-        file = files.open_day(path, None)
-        with closing(file), suppress(sqlite3.OperationalError):  # somebody reads it: again at the next time
-            files.seal(file)
+        files.seal_unless_read(path)
 
     def _drop_old_days(self, file: sqlite3.Connection) -> None:
         """Say what goes, on the disk, before it goes: the chain of what is left begins there."""

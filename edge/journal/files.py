@@ -90,10 +90,10 @@ def lock(folder: Path) -> int:
 # --- one file ---------------------------------------------------------------------------------------------------
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str, wait_s: float = _BUSY_S) -> sqlite3.Connection:
     """A connection whose transactions are begun and ended by its user alone. Raises sqlite3.Error."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -166,9 +166,19 @@ def is_sealed(path: Path) -> bool:
 def seal(connection: sqlite3.Connection) -> None:
     """Bring everything into the one file and let go of it. Raises sqlite3.Error."""
     try:
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     finally:
         connection.close()
+
+
+def seal_unless_read(path: Path) -> None:
+    """The same, at once or not at all: whoever reads the file is not waited for. Raises sqlite3.Error."""
+    try:
+        seal(connect(path, "rw", wait_s=0))
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
 
 
 def insert_head(connection: sqlite3.Connection, signed: SignedHead) -> None:
