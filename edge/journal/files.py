@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.clock import SECOND
-from edge.durable import sync_folder
+from edge.durable import PARTIAL, sync_file, sync_folder
 from edge.errors import JournalError
 from edge.journal.chain import Head
 from edge.journal.heads import SignedHead
@@ -100,7 +100,9 @@ def connect(path: Path, mode: str, wait_s: float = _BUSY_S) -> sqlite3.Connectio
 
 def open_day(path: Path, begin: SignedHead | None) -> sqlite3.Connection:
     """A day's file for writing; a new one goes on from `begin`, without which it must be there. Raises JournalError."""
-    return _opened(path, "rw" if begin is None else "rwc", lambda connection: _prepare(connection, begin))
+    if begin is not None:
+        translated(path, lambda: _make(path, begin))
+    return _opened(path, "rw", _prepare)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -108,27 +110,46 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return _opened(path, "ro", check_version)
 
 
-def _prepare(connection: sqlite3.Connection, begin: SignedHead | None) -> None:
-    """Settings first, then the tables in one transaction; then what a killed process left in the WAL is durable."""
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise sqlite3.OperationalError("the file system does not carry SQLite's write-ahead log")
-    connection.execute("PRAGMA synchronous = FULL")
-    _create_tables(connection, begin)
-    check_version(connection)
-    # Rows that a killed process wrote but did not sync are seen again now. Told a second time they would be taken
-    # as stored: so sync them before anybody relies on them.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-
-def _create_tables(connection: sqlite3.Connection, begin: SignedHead | None) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    blank = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if blank and begin is not None:
+def _make(path: Path, begin: SignedHead) -> None:
+    """A new file is whole or absent: one that was killed in the making would need to be mended before it is read."""
+    if path.exists() and not _is_blank(path):
+        return
+    partial = path.with_name(path.name + PARTIAL)
+    remove_day(partial)
+    with closing(connect(partial, "rwc")) as connection:
+        _to_wal(connection)
+        connection.execute("BEGIN IMMEDIATE")
         for statement in SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         insert_head(connection, begin)
-    connection.execute("COMMIT")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    sync_file(partial)
+    remove_day(path)
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a file was only begun."""
+    with closing(connect(path, "ro")) as connection:
+        return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise sqlite3.OperationalError("the file system does not carry SQLite's write-ahead log")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Settings first; then what a killed process left in the WAL is durable."""
+    _to_wal(connection)
+    check_version(connection)
+    # Rows that a killed process wrote but did not sync are seen again now. Told a second time they would be taken
+    # as stored: so sync them before anybody relies on them.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def check_version(connection: sqlite3.Connection) -> None:
@@ -164,10 +185,13 @@ def is_sealed(path: Path) -> bool:
 
 
 def seal(connection: sqlite3.Connection) -> None:
-    """Bring everything into the one file and let go of it. Raises sqlite3.Error."""
+    """Bring everything into the one file and let go of it. Raises sqlite3.Error.
+
+    Only the file's header changes then, which no cut tears: without a rollback file, that a kill would leave behind.
+    """
     try:
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        connection.execute("PRAGMA journal_mode = MEMORY").fetchone()
     finally:
         connection.close()
 
@@ -249,13 +273,15 @@ def forget_cached(path: Path) -> None:
 
 # --- errors -----------------------------------------------------------------------------------------------------
 
-_FULL = "disk is full"
+_FULL = ("disk is full", "No space left on device", "Disk quota exceeded")
 _FAILED = ("disk I/O error", "malformed")
+_ROOM = "free disk space or lower keep_days, records_max_mb and pictures_max_mb"
 
 # What SQLite's words mean for a person; Python 3.10 has no error codes.
 _ADVICE = (
-    (_FULL, "free disk space or lower keep_days, records_max_mb and pictures_max_mb"),
+    *((words, _ROOM) for words in _FULL),
     ("readonly", "make the folder and the disk writable for this user"),
+    ("Read-only", "make the folder and the disk writable for this user"),
     ("unable to open", "check that the folder exists and this user may write it"),
     ("locked", "close the other program that has the file open"),
     ("malformed", "the file is damaged: move it away, check the disk, start again"),
@@ -269,7 +295,7 @@ def translated(path: Path, act: Callable[[], _Result]) -> _Result:
     """What `act` returns; SQLite's errors become JournalError with the file and what to do."""
     try:
         return act()
-    except (sqlite3.Error, OverflowError, UnicodeDecodeError, struct.error) as error:
+    except (sqlite3.Error, OSError, OverflowError, UnicodeDecodeError, struct.error) as error:
         words = str(error)
         advice = next((then for sign, then in _ADVICE if sign in words), "check the disk and its free space")
         advice = _without_inodes(path) or advice
@@ -287,7 +313,7 @@ def _without_inodes(path: Path) -> str:
 
 def is_full(error: JournalError) -> bool:
     """The disk took no more: SQLite has rolled back, and the file is sound."""
-    return _FULL in str(error.__cause__)
+    return any(words in str(error.__cause__) for words in _FULL)
 
 
 def has_failed(error: JournalError) -> bool:

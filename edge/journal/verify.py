@@ -166,7 +166,7 @@ class _Walk:
     def _beginning(self, first: Path) -> None:
         """Earlier rows are missing for a reason only: a note that names their head."""
         begin = self.found.begin
-        if begin not in (START, *self._dropped):
+        if self._head is not None and begin not in (START, *self._dropped):
             self._broken(
                 f"{first.name} goes on from row {begin.number}, and no note says that those before were dropped"
             )

@@ -154,7 +154,7 @@ def test_an_untouched_journal_is_intact(original: Path):
     assert head == found.head
 
 
-examples = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+examples = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @examples

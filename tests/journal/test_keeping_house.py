@@ -223,8 +223,12 @@ def test_a_day_that_cannot_be_deleted_is_noted_once_and_tried_again(tmp_path, cl
     journal.commit([decided(1), ended(1)])
     clock.advance(DAY)
 
+    remove = files.remove_day
+
     def refuses(path: Path) -> None:
-        raise PermissionError
+        if path.name == TODAY:
+            raise PermissionError
+        remove(path)
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "remove_day", refuses)

@@ -11,13 +11,13 @@ from typing import NoReturn
 import pytest
 
 
-def eventually(holds: Callable[[], bool], what: str, within_s: float = 5.0) -> None:
+def eventually(holds: Callable[[], bool], what: str, within_s: float = 5.0, every_s: float = 0.002) -> None:
     """Return as soon as `holds()` is true; fail the test when it is not within the time."""
     until = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > until:
             pytest.fail(f"not within {within_s:g} s: {what}")
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def hurry(number: int) -> None:

@@ -23,8 +23,8 @@ def test_a_thousand_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> 
         total.update(json.loads(done.stdout))
     assert total["kills"] == RUNS * KILLS >= 1_000
     lines = [
-        "After each kill the journal is verified (chain, signatures, completeness) and held against what the writer had",
-        "said. Days pass all the time, so kills fall into opening, committing, midnight, sealing, signing and dropping.",
+        "After each kill the journal is verified (chain, signatures, completeness) and held against what the writer",
+        "had said. Days pass, so kills fall into opening, committing, midnight, sealing, signing and dropping.",
         "",
         "| what | count |",
         "| --- | --- |",
