@@ -1,12 +1,14 @@
-"""Small disks that really fill up or become read-only: a tmpfs, and an ext4 image on a loop device. They take root."""
+"""Small disks that really fill up or turn read-only: a tmpfs, and an ext4 image on a loop device. They take root."""
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from tests.peers.waiting import missing
 
@@ -30,39 +32,71 @@ def tmpfs(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+class FailingDisk(Protocol):
+    """A disk at `folder` that stops taking anything with `fail`, and is as before after `mend`."""
+
+    folder: Path
+
+    def fail(self) -> None: ...
+    def mend(self) -> None: ...
+    def unmount(self) -> None: ...
+
+
 class Ext4Disk:
-    """An ext4 file system in a file; `fail` makes it read-only under whoever has files open, `mend` mounts it anew."""
+    """An ext4 file system in a file, which turns read-only under whoever has files open. Raises OSError without."""
 
-    def __init__(self, folder: Path, image: Path, size_mb: int) -> None:
+    def __init__(self, folder: Path, size_mb: int) -> None:
         self.folder = folder
-        self._image = image
-        folder.mkdir()
-        with image.open("wb") as file:
+        self._image = folder.with_name(f"{folder.name}.img")
+        with self._image.open("wb") as file:
             file.truncate(size_mb << 20)
-        if not _run("mkfs.ext4", "-q", "-F", str(image)) or not self._mount():
-            missing("a disk of its own takes root, mkfs.ext4 and a loop device")
+        if not _run("mkfs.ext4", "-q", "-F", str(self._image)):
+            raise OSError("no mkfs.ext4")
+        self._mount()
 
-    def _mount(self) -> bool:
-        return _run("mount", "-o", "loop", str(self._image), str(self.folder))
+    def _mount(self) -> None:
+        if not _run("mount", "-o", "loop", str(self._image), str(self.folder)):
+            raise OSError("no loop device")
 
     def fail(self) -> None:
         """What ext4 does after an error of its disk."""
         subprocess.run(["mount", "-o", "remount,abort", str(self.folder)], check=True)
 
     def mend(self) -> None:
-        """As after a repair: unmounted and mounted again at the same place."""
+        """As after a repair: unmounted and mounted again at the same place; nobody may have files open."""
         self.unmount()
-        if not self._mount():
-            raise AssertionError("the disk cannot be mounted again")
+        self._mount()
 
     def unmount(self) -> None:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
 
+class LimitedDisk:
+    """Where no disk can be mounted: this process may write nothing, by its limit on the size of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fail(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, self._before[1]))
+
+    def mend(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+    def unmount(self) -> None:
+        self.mend()
+
+
 @contextmanager
-def ext4(folder: Path, size_mb: int) -> Iterator[Ext4Disk]:
-    """A disk of its own at `folder`."""
-    disk = Ext4Disk(folder, folder.with_name(f"{folder.name}.img"), size_mb)
+def failing_disk(folder: Path) -> Iterator[FailingDisk]:
+    """A disk of its own on a loop device; where there is none, the next best thing."""
+    folder.mkdir()
+    disk: FailingDisk
+    try:
+        disk = Ext4Disk(folder, 16)
+    except OSError:
+        disk = LimitedDisk(folder)
     try:
         yield disk
     finally:
