@@ -6,6 +6,7 @@ goes on. The chain of rows goes on from file to file.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from edge.journal.retention import KIND as DROPPED
 from edge.journal.retention import Dropped, Keep, too_many
 from edge.journal.rows import NOTES, Note, Record, values_of
 from edge.journal.stamps import Stamp, Stamps, newest_stamp
+
+log = logging.getLogger(__name__)
 
 SIGN_ROWS = 1_000  # a head is signed after so many rows,
 SIGN_NS = 600 * SECOND  # and after this long where there were any
@@ -308,6 +311,7 @@ class Journal:
         """Go on in the file of a new day; the old one is read, as an outcome of before midnight may be told again."""
         assert self._file is not None
         self._sign_into(self._file)
+        log.info("the journal of %s ends with head %s", self._day, self._head)
         fresh = files.open_day(self._folder / f"{day}.sqlite", self._sign(self._head))
         self._close_before()
         self._before, self._before_path = self._file, self._path()
@@ -350,6 +354,7 @@ class Journal:
         if self._file is not None and self._head.number > self._signed:
             with suppress(sqlite3.Error):  # the rows are there; their next head is signed by the next writer
                 self._sign_into(self._file)
+        log.info("the journal ends with head %s", self._head)
         self._let_go()
         os.close(self._lock)
 
