@@ -13,7 +13,8 @@ from edge.challenge.report import Report, Result, SignedReport, StepReport, outc
 from edge.clock import MS, SECOND, Clock
 from edge.control import Control, Status
 from edge.errors import RefusedError
-from edge.journal.events import PartRow, newest_part, parts_after
+from edge.journal.reading import newest_part, parts_after
+from edge.journal.rows import PartRow
 from edge.station import Station
 
 _LOOK_EVERY_NS = 200 * MS

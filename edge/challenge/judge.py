@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge.challenge.plan import FailSafe, Pieces, Step
 from edge.challenge.report import PartSeen, Result
 from edge.control import Status
-from edge.journal.events import PartRow
+from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Kind, Reason, Sensed
 
 _SAFE = ("NOT_READY", "STOPPED", "FAULT", "STOPPING")

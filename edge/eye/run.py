@@ -165,7 +165,9 @@ def run(
 
 def _journal(station: Station, clock: Clock, key: Ed25519PrivateKey) -> Journal:
     heads, settings = Heads(key, station.station.state_dir / OUTSIDE), station.journal
-    return Journal(settings.dir, clock, heads, Keep(settings.keep_days, settings.records_max_mb, settings.reserve_mb))
+    return Journal(
+        settings.dir, clock, heads, Keep(settings.keep_days, settings.records_max_mb, settings.reserve_mb)
+    )
 
 
 def _build(

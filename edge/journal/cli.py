@@ -121,10 +121,11 @@ def export(
     """Write parts and notes as CSV (and Parquet), and the kept pictures as a set for edge-train."""
     from edge.journal.export import Wanted
     from edge.journal.export import export as take_out
-    from edge.journal.tables import has_parquet
+    from edge.journal.tables import LIBRARY, has_parquet
+    from edge.kinds import EXTRAS
 
     wanted = Wanted(_day(from_, "--from"), _day(to, "--to"), rejects, lot)
     done = take_out(_source(source).folder, out, wanted)
     print(f"{done.parts} parts, {done.notes} notes and {done.pictures} pictures in {out}")
     if not has_parquet():
-        print("no Parquet: pip install 'kenpin[export]' for it")
+        print(f"no Parquet without {LIBRARY}: {EXTRAS[LIBRARY]}")

@@ -19,7 +19,7 @@ from edge.errors import JournalError
 from edge.journal import files
 from edge.journal.chain import START, Head, canonical, follow
 from edge.journal.heads import Heads, SignedHead
-from edge.journal.reading import newest_key, next_ring_seq, refuse_unsound
+from edge.journal.reading import newest_key, newest_outcome, refuse_unsound
 from edge.journal.reserve import Reserve
 from edge.journal.retention import KIND as DROPPED
 from edge.journal.retention import Dropped, Keep, too_many
@@ -47,8 +47,8 @@ class _Batch:
 class Journal:
     """The writer's side: one process (a lock file says so), one thread at a time.
 
-    Opening makes what an earlier, killed process wrote durable before anything builds on it. `next_ring_seq` is the
-    first of the line's outcomes that was not there at opening, as far as their numbers tell. Raises JournalError.
+    Opening makes what an earlier, killed process wrote durable before anything builds on it. `newest_outcome` is the
+    last of the line's outcomes before which none was missing at opening. Raises JournalError.
     """
 
     def __init__(self, folder: Path, clock: Clock, heads: Heads, keep: Keep | None = None) -> None:
@@ -69,7 +69,7 @@ class Journal:
             self._reserve = Reserve(folder, self._keep.reserve_mb * 1_000_000)
             self._file: sqlite3.Connection | None = self._open()
             undo.callback(self._let_go)
-            self.next_ring_seq = next_ring_seq(folder)
+            self.newest_outcome = newest_outcome(folder)
             undo.pop_all()
         self._tend_ns = 0
         with suppress(JournalError):  # whoever commits or tends next hears of it

@@ -26,7 +26,7 @@ from edge.journal.rows import (
     note_from,
     outcome_from,
 )
-from edge.records import GateEvent, Part
+from edge.records import GateEvent, Part, RingPlace
 
 # far more than a zone holds, and than outcomes come out of order
 _RECENT = "SELECT * FROM {} ORDER BY number DESC LIMIT 4000"
@@ -43,12 +43,26 @@ def read_parts(folder: Path) -> list[PartRow]:
     return [row for _, row in parts_of(files.existing_days(folder))]
 
 
-def parts_of(days: Sequence[Path]) -> Iterator[tuple[str, PartRow]]:
-    """The parts in these days' files, one by one in the order of the ids, each with the day of its first row.
+def parts_after(folder: Path, part_id: int) -> list[PartRow]:
+    """The parts with a greater id, as `read_parts` gives them, of the newest two days. Raises JournalError."""
+    return [row for _, row in parts_of(files.existing_days(folder)[-2:], part_id)]
+
+
+def newest_part(folder: Path) -> int:
+    """The greatest id on record in the newest two days, 0 when there is none. Raises JournalError."""
+    days = files.existing_days(folder)[-2:]
+    asked = " UNION ALL ".join(f"SELECT MAX(part_id) FROM {table}" for table in (DECIDED, OUTCOMES))  # noqa: S608
+    return max((row[0] or 0 for path in days for row in files.rows(path, asked)), default=0)
+
+
+def parts_of(days: Sequence[Path], after: int = -1) -> Iterator[tuple[str, PartRow]]:
+    """The parts in these days' files whose id is greater than `after`, in the order of the ids, each with the day of
+    its first row.
 
     Raises JournalError.
     """
-    for part_id, words in groupby(by_part(days, _words_in), key=lambda word: word.part_id):
+    words_of_all = by_part(days, lambda path: _words_in(path, after))
+    for part_id, words in groupby(words_of_all, key=lambda word: word.part_id):
         told = list(words)
         decided = next((word.record for word in told if isinstance(word.record, Decided)), None)
         outcome = next((word.record for word in told if isinstance(word.record, GateEvent)), None)
@@ -82,9 +96,10 @@ def by_part(days: Sequence[Path], read: Callable[[Path], Iterator[_Row]]) -> Ite
         while waiting and (not opened or waiting[0][0] <= opened[0][0]):
             path = waiting.popleft()[1]
             _push(opened, path, read(path))
-        _, path, row, rest = heapq.heappop(opened)
-        yield row
-        _push(opened, path, rest)
+        if opened:
+            _, path, row, rest = heapq.heappop(opened)
+            yield row
+            _push(opened, path, rest)
 
 
 def _push(opened: list[tuple[int, Path, _Row, Iterator[_Row]]], path: Path, rows: Iterator[_Row]) -> None:
@@ -99,14 +114,14 @@ def _first_id(path: Path) -> int | None:
     return min((row["first"] for row in files.rows(path, both) if row["first"] is not None), default=None)
 
 
-def _words_in(path: Path) -> Iterator[_Word]:
-    decided = (_Word(row["part_id"], path.stem, decided_from(row)) for row in _in_order(path, DECIDED))
-    outcomes = (_Word(row["part_id"], path.stem, outcome_from(row)) for row in _in_order(path, OUTCOMES))
+def _words_in(path: Path, after: int) -> Iterator[_Word]:
+    decided = (_Word(row["part_id"], path.stem, decided_from(row)) for row in _in_order(path, DECIDED, after))
+    outcomes = (_Word(row["part_id"], path.stem, outcome_from(row)) for row in _in_order(path, OUTCOMES, after))
     return heapq.merge(decided, outcomes, key=lambda word: word.part_id)
 
 
-def _in_order(path: Path, table: str) -> Iterator[sqlite3.Row]:
-    return files.rows(path, f"SELECT * FROM {table} ORDER BY part_id")  # noqa: S608
+def _in_order(path: Path, table: str, after: int) -> Iterator[sqlite3.Row]:
+    return files.rows(path, f"SELECT * FROM {table} WHERE part_id > {after} ORDER BY part_id")  # noqa: S608
 
 
 def read_notes(folder: Path) -> list[Note]:
@@ -138,27 +153,30 @@ def _recent(path: Path, table: str) -> list[sqlite3.Row]:
     return list(files.rows(path, _RECENT.format(table)))
 
 
-def next_ring_seq(folder: Path) -> int:
-    """The first number of the line's ring that may be missing here, as far as the newest outcomes tell; 1 for none.
+def newest_outcome(folder: Path) -> RingPlace:
+    """The last outcome of the line's ring before which none is missing, as far as the newest outcomes tell.
 
     Outcomes come in any order, and a line that lost its ring counts anew: what is told twice is known by its part.
     """
-    newest = [
-        (row["part_id"] >> 32, row["ring_seq"])
+    recent = [
+        RingPlace(row["ring_seq"], row["part_id"])
         for path in reversed(files.day_files(folder)[-2:])
         for row in _recent(path, OUTCOMES)
         if row["ring_seq"]
     ]
-    if not newest:
-        return 1
-    session: int = newest[0][0]
-    numbers = {seq for owner, seq in newest if owner == session}
-    first = min(numbers)
-    before = max((seq for owner, seq in newest if owner != session and seq < first), default=first - 1)
-    expected: int = before + 1
-    while expected in numbers:
-        expected += 1
-    return expected
+    if not recent:
+        return RingPlace()
+    own = {place.ring_seq: place for place in recent if place.part_id >> 32 == recent[0].part_id >> 32}
+    before = [place for place in recent if place.part_id >> 32 != recent[0].part_id >> 32]
+    first = own[min(own)]
+    newest = max((place for place in before if place.ring_seq < first.ring_seq), default=first, key=_number)
+    while newest.ring_seq + 1 in own:
+        newest = own[newest.ring_seq + 1]
+    return newest
+
+
+def _number(place: RingPlace) -> int:
+    return place.ring_seq
 
 
 def newest_key(folder: Path) -> bytes | None:

@@ -14,10 +14,11 @@ from edge.challenge.report import Report
 from edge.clock import SECOND, ManualClock
 from edge.control import Done, Sealed, Statement, Status
 from edge.errors import RefusedError
-from edge.journal.events import Decided, Journal
+from edge.journal.rows import Decided
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
 from edge.station import Station
 from tests.challenge.test_judge import status
+from tests.journal.records import opened
 from tests.line.lines import station_file
 
 MEMORY = Pieces("memory test", "send it", 1, Kind.REJECT)
@@ -45,7 +46,7 @@ class Bench:
         self.station: Station = station_file(folder, gate='kind = "memory"', permit='kind = "memory"')
         journal = self.station.journal.model_copy(update={"dir": folder / "journal"})
         self.station = self.station.model_copy(update={"journal": journal})
-        self.journal = Journal(folder / "journal", self.clock)
+        self.journal = opened(folder / "journal", self.clock)
         self.status_ = status()
         self.acknowledged: list[str] = []
         self.sealed: list[str] = []

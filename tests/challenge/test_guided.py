@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from edge.challenge.report import SignedReport
-from edge.journal.events import read_notes
+from edge.journal.reading import read_notes
 from edge.records import Kind
 from tests.eye.stations import BRIGHT, DARK, Bench, EdgeProcess, draw, modbus_bench, show
 from tests.eye.test_operator import becomes, told

@@ -12,7 +12,7 @@ from edge.challenge.judge import judge
 from edge.challenge.plan import FailSafe, Pieces, not_watched, plan
 from edge.control import Status
 from edge.errors import ConfigError
-from edge.journal.events import Decided, PartRow
+from edge.journal.rows import Decided, PartRow
 from edge.options import ModbusInput
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed, Verdict
 from edge.station import Confirm, Interlock, Limits, SecondEye

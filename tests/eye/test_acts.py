@@ -28,7 +28,7 @@ from edge.control import (
 from edge.eye.acts import ACTS_A_MINUTE, Acts, RecordedAct
 from edge.eye.reception import Peer
 from edge.health import Level
-from edge.journal.events import read_notes
+from edge.journal.reading import read_notes
 from edge.line.messages import LineState, State
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Limits, Station

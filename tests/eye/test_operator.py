@@ -20,7 +20,8 @@ import pytest
 from edge.clock import MS
 from edge.control import SOCKET, Control, Status
 from edge.errors import ControlError
-from edge.journal.events import PartRow, read_notes
+from edge.journal.reading import read_notes
+from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Kind, Reason
 from tests.eye.stations import (
     BELT,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.install import install
-from edge.journal.events import read_notes
+from edge.journal.reading import read_notes
 from edge.plc.table import ErrorCode, Flag, Packml, ResultFlag, ShownVerdict
 from edge.records import GateOutcome
 from edge.station import load

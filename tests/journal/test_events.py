@@ -11,9 +11,9 @@ import pytest
 
 from edge.clock import SECOND, ManualClock
 from edge.errors import JournalError
-from edge.journal.reading import next_ring_seq, read_notes, read_parts
+from edge.journal.reading import newest_outcome, read_notes, read_parts
 from edge.journal.rows import Note
-from edge.records import Kind
+from edge.records import Kind, RingPlace
 from tests.journal.records import SESSION, SMALL, decided, ended, opened, part_id, unknown
 
 DAY = 86_400 * SECOND
@@ -80,28 +80,28 @@ def test_an_outcome_told_again_after_midnight_is_not_doubled(tmp_path, journal, 
     tomorrow.close()
 
 
-def test_the_next_ring_number_is_the_first_that_may_be_missing(tmp_path, clock):
-    def next_after(*records):
+def test_the_newest_outcome_is_the_last_before_which_none_is_missing(tmp_path, clock):
+    def newest_after(*records):
         journal = opened(tmp_path, clock)
         journal.commit(records)
         journal.close()
-        return next_ring_seq(tmp_path)
+        return newest_outcome(tmp_path)
 
-    assert next_after() == 1
-    assert next_after(decided(1)) == 1
-    assert next_after(ended(1, seq=41), decided(2)) == 42
-    assert next_after(ended(1, seq=90)) == 42, "this part's outcome was there already"
-    assert next_after(ended(2, seq=44), ended(3, seq=42)) == 43, "one is missing yet"
-    assert next_after(ended(4, seq=0), ended(5, seq=43)) == 45, "0 is not from the ring"
+    assert newest_after() == RingPlace()
+    assert newest_after(decided(1)) == RingPlace()
+    assert newest_after(ended(1, seq=41), decided(2)) == RingPlace(41, part_id(1))
+    assert newest_after(ended(1, seq=90)) == RingPlace(41, part_id(1)), "this part's outcome was there already"
+    assert newest_after(ended(2, seq=44), ended(3, seq=42)) == RingPlace(42, part_id(3)), "one is missing yet"
+    assert newest_after(ended(4, seq=0), ended(5, seq=43)) == RingPlace(44, part_id(2)), "0 is not from the ring"
     clock.advance(DAY)
-    assert next_after(ended(6, seq=47)) == 45
-    assert next_after(ended(7, seq=45), ended(8, seq=46)) == 48
-    assert next_after(other_line(1, seq=50)) == 48, "another line process goes on with the numbers"
-    assert next_after(other_line(2, seq=1)) == 2, "it lost its ring and counts anew"
+    assert newest_after(ended(6, seq=47)) == RingPlace(44, part_id(2))
+    assert newest_after(ended(7, seq=45), ended(8, seq=46)) == RingPlace(47, part_id(6))
+    assert newest_after(other_line(1, seq=50)) == RingPlace(47, part_id(6)), "another line goes on with the numbers"
+    assert newest_after(other_line(2, seq=1)) == RingPlace(1, other_line(2, 1).part_id), "it lost its ring"
     clock.advance(DAY)
-    assert next_after() == 2
+    newest_after()
     journal = opened(tmp_path, clock)
-    assert journal.next_ring_seq == 2
+    assert journal.newest_outcome == RingPlace(1, other_line(2, 1).part_id)
     journal.close()
 
 
@@ -179,7 +179,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path, journal):
         journal.commit([ended(2), decided(2), Note(1, "a", "b"), replace(ended(3), recipe=1 << 70)])
     journal.commit([ended(1)])
     assert [row.part_id for row in read_parts(tmp_path)] == [part_id(1)]
-    assert next_ring_seq(tmp_path) == 2
+    assert newest_outcome(tmp_path) == RingPlace(1, part_id(1))
 
 
 def test_a_note_with_words_that_are_no_text_is_kept(tmp_path, journal):
