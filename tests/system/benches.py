@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.journal.events import PartRow, read_parts
+from edge.journal.reading import read_parts
+from edge.journal.rows import PartRow
 from edge.station import Station
 from tests.line.lines import Levels
 from tests.system.belts import GATE, PERMIT, Pace, lay_out, parts_between, relays, zone_of

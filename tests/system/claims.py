@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.clock import MS
-from edge.journal.events import PartRow
+from edge.journal.rows import PartRow
 from edge.line.ring import RingRead, read_from
 from edge.line.zone import Zone
 from edge.records import GateEvent, GateOutcome, Kind

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, ManualClock
-from edge.journal.events import Decided, Journal, PartRow
+from edge.journal.rows import Decided, PartRow
 from edge.line.zone import Zone
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
-from tests.journal.records import decided, ended
+from tests.journal.records import decided, ended, opened, part_id
 from tests.line.lines import Levels
 from tests.system.claims import Acknowledged, Gate, check_ids
 from tests.system.guest.witness import rows_after
@@ -79,7 +79,7 @@ def test_an_id_that_comes_back_is_found() -> None:
 
 
 def test_a_row_that_is_lost_or_changed_is_found(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, ManualClock())
+    journal = opened(tmp_path, ManualClock())
     journal.commit([decided(1), ended(1), decided(2)])
     journal.close()
     heard = Acknowledged()
@@ -88,7 +88,7 @@ def test_a_row_that_is_lost_or_changed_is_found(tmp_path: Path) -> None:
     assert len(heard.rows) == 3
     heard.check(tmp_path)
     (file,) = tmp_path.glob("*.sqlite")
-    for change in ("UPDATE decided SET score = 0.75 WHERE row = 2", "DELETE FROM outcomes"):
+    for change in (f"UPDATE decided SET score = 0.75 WHERE part_id = {part_id(2)}", "DELETE FROM outcomes"):
         connection = sqlite3.connect(file)
         with connection:
             connection.execute(change)

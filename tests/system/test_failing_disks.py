@@ -12,7 +12,7 @@ import pytest
 
 from edge.clock import MS
 from edge.errors import JournalError
-from edge.journal.events import PartRow
+from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Kind
 from tests.system.benches import PACE, Boot, bench
 from tests.system.results import Table

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.clock import MS
-from edge.journal.events import read_parts
+from edge.journal.reading import read_parts
 from edge.records import GateOutcome
 from edge.station import load
 from tests.line.lines import Levels

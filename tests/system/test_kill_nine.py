@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.clock import MS
-from edge.journal.events import PartRow, read_parts
+from edge.journal.reading import read_parts
+from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Reason
 from edge.station import Station
 from tests.eye.stations import EdgeProcess

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.journal.events import read_parts
+from edge.journal.reading import read_parts
 from tests.system.belts import parts_between
 from tests.system.benches import PACE, Bench, Boot, bench
 from tests.system.claims import Acknowledged, check_files, check_ring

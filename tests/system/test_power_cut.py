@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.journal.events import PartRow
+from edge.journal.rows import PartRow
 from edge.records import Reason
 from tests.peers import eventually
 from tests.system.benches import MOUNT, PACE, PYTHON, Bench, Boot, bench

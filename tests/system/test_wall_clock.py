@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from edge.journal.events import PartRow
+from edge.journal.rows import PartRow
 from edge.records import GateOutcome
 from tests.system.belts import parts_between
 from tests.system.benches import PACE, Bench, Boot, bench

@@ -25,7 +25,9 @@ def rows_after(journal: Path, seen: dict[tuple[str, str], int]) -> Iterator[tupl
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
             for table in ("decided", "outcomes", "notes"):
                 known = seen.get((path.name, table), 0)
-                rows = connection.execute(f"SELECT row, * FROM {table} WHERE row > ? ORDER BY row", (known,))
+                rows = connection.execute(
+                    f"SELECT number, * FROM {table} WHERE number > ? ORDER BY number", (known,)
+                )
                 for row in rows:
                     yield (path.name, table, row[0]), sha256(repr(row).encode()).hexdigest()[:16]
 
