@@ -31,7 +31,7 @@ class Conversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.station = self.handshake(Terms((0,), HEARTBEAT_NS, RESULT_NS, QUEUE), session=0xFFF0)
-        self.plc = PlcProgram()
+        self.plc = PlcProgram(orders=Orders(ack=1))  # left over from the station's last life
         self.now_ns = SECOND
         self.status, self.result = Status(), Result()
         self.truth: dict[int, Kind] = {}
