@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edge import __version__
+from edge import __version__, by_hand
 from edge.clock import SystemClock
 from edge.durations import parse_ns
 from edge.errors import ConfigError, KenpinError
@@ -237,6 +237,7 @@ def demo(
     raise typer.Exit(code)
 
 
+app.add_typer(by_hand.app, name="io")
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(journal_app, name="journal")

@@ -21,11 +21,12 @@ TABLE = {
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an opened camera says of itself, in words for a person; `triggers_per_s` is how often it can be triggered,
-    None where it does not say."""
+    """What an opened camera says of itself, in words for a person; how often it can be triggered and how long it
+    exposes, None where it does not say."""
 
     words: tuple[str, ...] = ()
     triggers_per_s: float | None = None
+    exposure_us: float | None = None
 
 
 class Camera(Protocol):

@@ -311,8 +311,9 @@ class Link:
             words = [name, self._trigger_words(rate), self._clock_words()]
             if camera.is_gv_device():
                 words.append(f"packets of {camera.gv_get_packet_size()} bytes")
+            exposure_us = camera.get_exposure_time() if camera.is_exposure_time_available() else None
         lost = [f"{count} {name}" for name, count in self.counts().items() if count]
-        return About((*words, f"so far {', '.join(lost)}" if lost else "nothing lost so far"), rate)
+        return About((*words, f"so far {', '.join(lost)}" if lost else "nothing lost so far"), rate, exposure_us)
 
     def counts(self) -> dict[str, int]:
         """What went wrong on the way since `start`: incomplete frames, packets that found no buffer, lost packets."""
