@@ -33,7 +33,7 @@ class GigeCamera:
     def open(self) -> None:
         """Find the camera, take control, set what the options ask for and read it back, and start.
 
-        Each step is bounded by the driver's time-outs (2.5 s without an answer). Raises CameraError.
+        Gives up after 10 s and the driver's time-out (2.5 s without an answer). Raises CameraError.
         """
         self.close()
         link = Link(self._options, self._clock)

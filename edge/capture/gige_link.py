@@ -13,14 +13,13 @@ import gi  # type: ignore[import-untyped, import-not-found, unused-ignore]
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture import About
+from edge.capture import About, gige_facts
 from edge.capture.device_clock import Captured, DeviceClock, Latch, WallStamps
 from edge.capture.frame_ids import FrameIds
-from edge.capture.gige_settings import RATES, SHUTTERS, apply, check_selected_trigger, check_trigger, first_of
+from edge.capture.gige_settings import apply, check_selected_trigger, check_trigger
 from edge.capture.pixel_formats import Decoder
 from edge.capture.pulse import Pulse
 from edge.capture.silence import Silence
-from edge.capture.trigger_rate import most_triggers_per_s
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError, ConfigError
 from edge.options import GigeCamera
@@ -38,6 +37,7 @@ except (ImportError, ValueError) as error:
 
 log = logging.getLogger(__name__)
 
+OPEN_S = 10.0
 SPARE = 3  # buffers beside those that wait: one is read, one is filled, one is on its way
 SLICE_S = 0.1  # a waiting reader looks so often whether the camera is still there
 LATCHES = 3
@@ -103,22 +103,38 @@ class Link:
     # --- opening ---
 
     def start(self) -> None:
-        """Take control of the camera, set it, allocate the buffers and start. Raises CameraError."""
-        with _translated():
-            self._camera = Aravis.Camera.new(_name_of(self._options))
-            self._device = self._camera.get_device()
-            if self._camera.is_gv_device() and not self._device.is_controller():
-                raise CameraError(self._controlled())
-            self._camera.stop_acquisition()  # it may have been left running by a program that crashed
-            apply(self._camera, self._options)
-            self._set_packets()
-            self._make_stream()
-            self._find_latch()
-            self._camera.start_acquisition()
-            check_trigger(self._camera, self._options.triggered)
-        self._fire_ns = self._clock.now_ns()
+        """Take control of the camera, set it, allocate the buffers and start. Raises CameraError, also after 10 s."""
+        until_ns = self._clock.now_ns() + round(OPEN_S * SECOND)
+        for step in (
+            self._take_control,
+            self._set,
+            self._make_stream,
+            self._find_latch,
+            self._begin,
+        ):
+            with _translated():
+                step()
+            if self._clock.now_ns() > until_ns:
+                raise CameraError(f"it did not start within {OPEN_S:g} s")
         self._silence = Silence(self._options, self._clock)
         self._pulse.start()
+
+    def _take_control(self) -> None:
+        self._camera = Aravis.Camera.new(_name_of(self._options))
+        self._device = self._camera.get_device()
+        if self._camera.is_gv_device() and not self._device.is_controller():
+            raise CameraError(self._controlled())
+
+    def _set(self) -> None:
+        with suppress(GLib.Error):  # a program that crashed may have left it running; most cameras are not
+            self._camera.stop_acquisition()
+        apply(self._camera, self._options)
+        self._set_packets()
+
+    def _begin(self) -> None:
+        self._camera.start_acquisition()
+        check_trigger(self._camera, self._options.triggered)
+        self._fire_ns = self._clock.now_ns()
 
     def _controlled(self) -> str:
         """Who has control, as far as the camera tells."""
@@ -304,54 +320,17 @@ class Link:
     def about(self) -> About:
         """Raises CameraError when the camera does not answer."""
         with self._asking, _translated():
-            camera, rate = self._camera, self._triggers_per_s()
-            name = (
-                f"{camera.get_vendor_name()} {camera.get_model_name()} (serial {camera.get_device_serial_number()})"
-            )
-            words = [name, self._trigger_words(rate), self._clock_words()]
+            camera = self._camera
+            words = [
+                gige_facts.name_of(camera),
+                gige_facts.trigger_words(camera, self._options),
+                self._clock_words(),
+            ]
             if camera.is_gv_device():
                 words.append(f"packets of {camera.gv_get_packet_size()} bytes")
-            exposure_us = camera.get_exposure_time() if camera.is_exposure_time_available() else None
-        lost = [f"{count} {name}" for name, count in self.counts().items() if count]
-        return About((*words, f"so far {', '.join(lost)}" if lost else "nothing lost so far"), rate, exposure_us)
-
-    def counts(self) -> dict[str, int]:
-        """What went wrong on the way since `start`: incomplete frames, packets that found no buffer, lost packets."""
-        known = {
-            "n_failures": "frames incomplete",
-            "n_underruns": "times without a free buffer",
-            "n_missing_packets": "packets missing",
-            "n_resent_packets": "packets sent again",
-        }
-        stream = self._stream
-        told = [stream.get_info_name(index) for index in range(stream.get_n_infos())]
-        return {words: stream.get_info_uint64_by_name(name) for name, words in known.items() if name in told}
-
-    def _triggers_per_s(self) -> float | None:
-        """None where the camera does not say enough."""
-        camera = self._camera
-        told = first_of(camera, RATES)
-        if not camera.is_exposure_time_available() or not (told or camera.is_frame_rate_available()):
-            return None
-        free_hz = camera.get_float(told) if told else camera.get_frame_rate_bounds()[1]
-        return most_triggers_per_s(camera.get_exposure_time(), free_hz, self._is_rolling()) if free_hz > 0 else None
-
-    def _is_rolling(self) -> bool:
-        shutter = first_of(self._camera, SHUTTERS)
-        return bool(shutter) and "rolling" in self._camera.get_string(shutter).lower()
-
-    def _trigger_words(self, rate: float | None) -> str:
-        options = self._options
-        if not options.triggered:
-            return "runs freely"
-        most = "" if rate is None else f", at most {rate:.0f} times a second"
-        shutter = " with its rolling shutter" if self._is_rolling() else ""
-        source = (
-            "fired by Kenpin"
-            if options.trigger_every_ms
-            else f"{options.trigger_edge} edge of {options.trigger_source}"
-        )
-        return f"exposes when triggered ({source}){most}{shutter}"
+            rate, exposure_us = gige_facts.triggers_per_s(camera), gige_facts.exposure_us(camera)
+        lost = gige_facts.losses_words(self._stream)
+        return About((*words, f"so far {lost}" if lost else "nothing lost so far"), rate, exposure_us)
 
     def _clock_words(self) -> str:
         if self._device_clock.is_latched:
@@ -363,6 +342,9 @@ class Link:
     def release(self) -> None:
         """Stop the camera and give up control; never raises. Waits for the driver's time-outs where nothing answers."""
         self._pulse.stop()
+        lost = "" if self._stream is None else gige_facts.losses_words(self._stream)
+        if lost:
+            log.info("camera %r, since it was opened: %s", self._options.name, lost)
         if self._camera is not None and self._pulse.is_well:
             with suppress(GLib.Error):
                 self._camera.stop_acquisition()

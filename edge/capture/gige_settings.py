@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edge.capture.gige_facts import first_of
 from edge.errors import CameraError
 from edge.options import GigeCamera
 
@@ -13,8 +14,6 @@ EDGES = {"rising": "RisingEdge", "falling": "FallingEdge"}
 # Old cameras have the names before SFNC 2.
 DELAYS = ("TriggerDelay", "TriggerDelayAbs")
 DEBOUNCERS = ("LineDebouncerTime", "LineDebouncerTimeAbs")
-RATES = ("ResultingFrameRate", "ResultingFrameRateAbs", "AcquisitionResultingFrameRate")
-SHUTTERS = ("SensorShutterMode", "ShutterMode")
 
 
 def apply(camera: Any, options: GigeCamera) -> None:
@@ -38,6 +37,9 @@ def check_trigger(camera: Any, wanted: bool) -> None:
     """
     if not camera.is_feature_available("TriggerMode"):
         return
+    if not camera.is_feature_available("TriggerSelector"):
+        check_selected_trigger(camera, wanted)
+        return
     for trigger in sorted(camera.dup_available_triggers(), key=lambda name: name == "FrameStart"):
         camera.set_string("TriggerSelector", trigger)
         check_selected_trigger(camera, wanted and trigger == "FrameStart")
@@ -51,11 +53,6 @@ def check_selected_trigger(camera: Any, wanted: bool) -> None:
             f"its trigger mode is {mode}, not {'On' if wanted else 'Off'}: it did not keep what was set; its pictures "
             "would belong to other parts; load its default user set, or update its firmware"
         )
-
-
-def first_of(camera: Any, names: Sequence[str]) -> str:
-    """The first of these features that the camera has, "" when it has none."""
-    return next((name for name in names if camera.is_feature_available(name)), "")
 
 
 def _set_pixel_format(camera: Any, wanted: str) -> None:

@@ -12,11 +12,7 @@ SINK = "frames"
 APPSINK = f"appsink name={SINK}"
 
 # Encoded as -> how RTP carries it, and the decoders of which the first that is there is taken.
-_CARRIERS = {
-    "h264": "rtph264depay ! h264parse",
-    "h265": "rtph265depay ! h265parse",
-    "jpeg": "rtpjpegdepay",
-}
+_CARRIERS = {"h264": "rtph264depay", "h265": "rtph265depay", "jpeg": "rtpjpegdepay"}
 _DECODERS = {
     "h264": ("nvv4l2decoder enable-max-performance=true", "avdec_h264 thread-type=slice", "openh264dec"),
     "h265": ("nvv4l2decoder enable-max-performance=true", "avdec_h265 thread-type=slice", "libde265dec"),
@@ -56,8 +52,7 @@ def _v4l2(place: str, options: GstCamera, has: Has) -> list[str]:
     stages = [f"v4l2src device={_quoted(place)}", _caps(_CAMERA_CAPS[encoding], options, rate=True)]
     if encoding == "raw":
         return [*stages, *_on_the_cpu(options, has)]
-    parse = [] if encoding == "jpeg" else [f"{encoding}parse"]
-    return [*stages, *parse, *_decoded(encoding, options, has)]
+    return [*stages, *_decoded(encoding, options, has)]
 
 
 def _csi(place: str, options: GstCamera, has: Has) -> list[str]:
@@ -98,7 +93,8 @@ def _gige(place: str, options: GstCamera, has: Has) -> list[str]:
 def _decoded(encoding: str, options: GstCamera, has: Has) -> list[str]:
     decoder = _first(_DECODERS[encoding], has, encoding)
     after = _from_nvmm if decoder.startswith("nv") else _on_the_cpu
-    return [decoder, *after(options, has)]
+    parser = f"{encoding}parse"  # hardware decoders want one; the CPU's do without
+    return [*([parser] if has(parser) else []), decoder, *after(options, has)]
 
 
 def _from_nvmm_or_cpu(options: GstCamera, has: Has) -> list[str]:

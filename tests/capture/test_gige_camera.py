@@ -14,6 +14,7 @@ import pytest
 
 from edge import options
 from edge.capture import Camera
+from edge.capture.gige_facts import losses
 from edge.clock import MS, SECOND, SystemClock
 from edge.errors import CameraError
 from edge.records import Frame, TimeSource
@@ -61,6 +62,27 @@ def lost(camera: Camera, message: str, within_s: float = 5.0) -> None:
         while clock.now_ns() - began_ns < 3 * within_s * SECOND:
             camera.read(0.1)
     assert clock.now_ns() - began_ns < within_s * SECOND
+
+
+def refusal(camera: Any) -> str:
+    """The words with which it does not open."""
+    with pytest.raises(CameraError, match="no camera with serial 'KP99' answers") as refused:
+        camera.open()
+    camera.close()
+    return str(refused.value)
+
+
+def opens_soon(camera: Any) -> None:
+    """A search, or a camera that has just started, may miss its time on a busy machine; the eye tries again too."""
+
+    def opens() -> bool:
+        try:
+            camera.open()
+        except CameraError:
+            return False
+        return True
+
+    eventually(opens, "it opens", 20.0)
 
 
 # --- frames ---
@@ -124,7 +146,7 @@ def test_what_finds_no_buffer_is_lost_and_counted() -> None:
         first = frame_of(camera)
         for _ in range(20):
             peer.edge()
-        eventually(lambda: camera._link.counts()["times without a free buffer"] > 10, "frames are lost")
+        eventually(lambda: losses(camera._link._stream)["times without a free buffer"] > 10, "frames are lost")
         while camera.read(0.1) is not None:
             pass
         peer.edge()
@@ -319,7 +341,7 @@ def test_pictures_that_change_their_size_are_a_lost_camera() -> None:
 @pytest.mark.parametrize("triggered", [True, False])
 def test_a_pulled_cable_is_noticed_whether_frames_are_due_or_not(triggered: bool) -> None:
     clock = SystemClock()
-    with GvCamera() as peer, opened(peer, triggered=triggered, timeout_ms=300) as camera:
+    with GvCamera() as peer, opened(peer, triggered=triggered, timeout_ms=600) as camera:
         peer.mute()
         lost(camera, "it has not answered for|it has sent nothing for")
         began_ns = clock.now_ns()
@@ -401,14 +423,14 @@ def test_aravis_camera_answers_each_software_trigger() -> None:
 
 
 def test_aravis_camera_is_killed_and_returned_five_times() -> None:
-    with AravisCamera() as peer, opened(peer, triggered=False, fps=200, timeout_ms=200) as camera:
+    with AravisCamera() as peer, opened(peer, triggered=False, fps=200, timeout_ms=900) as camera:
         first = frame_of(camera)
         for _ in range(5):
             peer.kill()
             lost(camera, "it has sent nothing for|it has not answered for|control over it is lost")
             camera.close()
             peer.start()
-            camera.open()
+            opens_soon(camera)
             frame = frame_of(camera)
             assert frame.frame_id > first.frame_id
             assert frame.image.shape == (48, 64)
@@ -420,13 +442,13 @@ def test_aravis_camera_is_found_by_its_serial_and_its_id() -> None:
     with AravisCamera() as peer:
         for chosen in ({"serial": peer.serial}, {"id": f"Aravis-Fake-{peer.serial}"}):
             camera = build({"kind": "gige", "triggered": False, **SMALL, **chosen}, SystemClock())
-            camera.open()
+            opens_soon(camera)
             frame_of(camera)
             camera.close()
         camera = build({"kind": "gige", "serial": "KP99"}, SystemClock())
-        with pytest.raises(CameraError, match=r"no camera with serial 'KP99' answers; found: .*serial KP01"):
-            camera.open()
-        camera.close()
+        eventually(
+            lambda: "found: Aravis-Fake-KP01 (serial KP01)" in refusal(camera), "the search finds the other", 15
+        )
 
 
 @pytest.mark.parametrize(

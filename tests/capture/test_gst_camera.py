@@ -145,6 +145,18 @@ def test_a_live_frame_is_stamped_by_its_source_not_by_its_arrival() -> None:
             assert 79 * MS <= clock.now_ns() - frame.captured_ns < SECOND
 
 
+def test_frames_that_wait_in_the_pipeline_are_found_to_be_old() -> None:
+    """A queue before a slow element is what a driver's pool is to a slow reader."""
+    waiting = "queue max-size-buffers=12 max-size-bytes=0 max-size-time=0 ! identity sleep-time=50000"
+    source = f"{LIVE} ! video/x-raw,format=BGR,framerate=100/1 ! {waiting} ! appsink name=frames"
+    clock = SystemClock()
+    with opened(source) as camera:
+        until_ns, age_ns = clock.now_ns() + 10 * SECOND, 0
+        while age_ns < 400 * MS and clock.now_ns() < until_ns:
+            age_ns = clock.now_ns() - frame_of(camera).captured_ns
+    assert age_ns >= 400 * MS
+
+
 def test_a_triggered_camera_keeps_the_newest_of_its_queue() -> None:
     clock = SystemClock()
     source = f"{LIVE} ! video/x-raw,format=BGR,framerate=50/1 ! appsink name=frames"

@@ -11,7 +11,7 @@ from edge.capture.gst_pipeline import pipeline_text, shown
 from edge.errors import ConfigError
 
 DESKTOP = {"jpegdec", "avdec_h264", "avdec_h265", "aravissrc"}
-JETSON = {*DESKTOP, "nvv4l2decoder", "nvvidconv", "nvarguscamerasrc"}
+JETSON = {*DESKTOP, "h264parse", "nvv4l2decoder", "nvvidconv", "nvarguscamerasrc"}
 
 
 def text(has: set[str], **keys: Any) -> str:
@@ -60,12 +60,11 @@ def test_the_camera_connector_of_a_jetson_stays_in_video_memory() -> None:
 def test_a_network_camera_is_decoded_by_what_the_machine_has() -> None:
     uri = "rtsp://192.0.2.4/main"
     head = f'rtspsrc location="{uri}" protocols=tcp latency=50 drop-on-latency=true tcp-timeout=2000000 timeout=0'
-    stages = "rtph264depay ! h264parse"
     assert text(DESKTOP, uri=uri, captured_err_ms=40) == (
-        f"{head} ! {stages} ! avdec_h264 thread-type=slice ! {BGR}"
+        f"{head} ! rtph264depay ! avdec_h264 thread-type=slice ! {BGR}"
     )
     assert text(JETSON, uri=uri, captured_err_ms=40) == (
-        f"{head} ! {stages} ! nvv4l2decoder enable-max-performance=true ! {FROM_NVMM}"
+        f"{head} ! rtph264depay ! h264parse ! nvv4l2decoder enable-max-performance=true ! {FROM_NVMM}"
     )
     udp = text(
         DESKTOP, uri=uri, captured_err_ms=40, encoding="jpeg", transport="udp", latency_ms=10, timeout_ms=500

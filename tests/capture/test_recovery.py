@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,14 +18,14 @@ from edge.clock import SECOND, SystemClock
 from edge.eye.camera_watch import CameraWatch, source_of
 from edge.eye.parts import Parts
 from edge.eye.slots import Slots
-from edge.health import Health, Level, Progress, Standing
+from edge.health import Health, Level, Progress
 from edge.pairing import View
 from edge.report import Counts
 from tests.capture.cameras import OPTIONS, build
 from tests.capture.mjpeg import MjpegServer
 from tests.peers.aravis_camera import AravisCamera
 from tests.peers.gige_vision import GvCamera
-from tests.peers.rtsp_camera import RtspCamera
+from tests.peers.rtsp_camera import ROOT, RtspCamera
 from tests.peers.waiting import eventually
 
 PATIENCE_S = 20.0  # for a process that starts on a loaded machine
@@ -65,9 +67,9 @@ class Watched:
         clock = SystemClock()
         complete = {**settings, "timeout_ms": timeout_ms}
         options = OPTIONS[settings["kind"]](name="top", **complete)
-        self.states: list[Standing] = []
+        self.states: list[tuple[Level, int]] = []  # and how many frames had been captured then
         self.counts = Counts()
-        health = Health(self.states.append)
+        health = Health(lambda now: self.states.append((now.level, self.counts.frames["captured"])))
         slots = Slots(8)
         parts = Parts([View("top", triggered=False)], [slots], lambda settled: None, self.counts.frame)
         may_start = threading.Event()
@@ -138,6 +140,8 @@ def test_a_camera_that_is_not_there_at_first_comes_later(source: str) -> None:
             camera.lost("camera 'top'")
             peer.start()
             camera.more_frames(camera.ready())
+            captured = next(frames for level, frames in camera.states if level is Level.READY)
+            assert captured, "it was READY for a moment between two tries"
     _drivers_have_ended()
 
 
@@ -190,7 +194,7 @@ def test_a_slow_camera_is_not_taken_for_a_lost_one(source: str) -> None:
         settings = chosen.settings(peer) | ({"fps": 3} if source == "gige" else {})
         with Watched(settings, timeout_ms=2_000) as camera:
             camera.more_frames(camera.ready())
-            assert [state.level for state in camera.states] == [Level.NOT_READY, Level.READY]
+            assert [level for level, _ in camera.states] == [Level.NOT_READY, Level.READY]
 
 
 def test_a_camera_in_the_wrong_format_says_so_and_never_becomes_ready() -> None:
@@ -202,6 +206,34 @@ def test_a_camera_in_the_wrong_format_says_so_and_never_becomes_ready() -> None:
         with Watched(settings) as camera:
             camera.lost("pixel_format = 'BayerBG8' is not one of Mono8")
             assert not camera.counts.frames["captured"]
+
+
+HOLDER = """
+import sys
+from edge import options
+from edge.capture.gige import GigeCamera
+from edge.clock import SystemClock
+keys = {"kind": "gige", "name": "other", "address": "127.0.0.1", "triggered": False}
+camera = GigeCamera(options.GigeCamera.model_validate(keys), SystemClock())
+camera.open()
+print("holds it", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_camera_that_a_crashed_program_still_holds_is_ready_when_it_frees_itself() -> None:
+    with AravisCamera() as peer:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holds it\n"
+        with Watched(_gige(peer)) as camera:
+            camera.lost("another program controls it")
+            holder.kill()
+            holder.communicate()
+            camera.more_frames(camera.ready())  # its heartbeat time-out is 3 s
+    _drivers_have_ended()
 
 
 LOST_AT_ONCE = (
