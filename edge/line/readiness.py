@@ -46,6 +46,7 @@ class Readiness:
         self.bypassed = False
         self._stands = False
         self._known_from: int | None = None
+        self.forgotten_ns = 0
         self._begins = False  # on a measured belt: where it is when all that has happened is taken in
         self.zone_known = False
         self.permit = False
@@ -94,6 +95,7 @@ class Readiness:
     def forget_zone(self, now_ns: int) -> None:
         """Something unseen may lie between trigger and gate: purge it."""
         self.zone_known = False
+        self.forgotten_ns = now_ns
         counts = self.belt_runs or self._axis.measured
         self._known_from = self._axis.here(now_ns) if counts else None
         self._begins = self._axis.measured

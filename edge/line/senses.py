@@ -106,6 +106,7 @@ class Senses:
         self._last_counter: int | None = None
         self._under_eye = 0  # the part that the trigger still sees
         self._under_eye_from = 0
+        self._rose_ns = 0
         self._is_long = False
         self._motor_since_ns: int | None = None
 
@@ -155,7 +156,7 @@ class Senses:
         source = event.source
         self._open.discard(source)
         if source == TRIGGER:
-            self._last_counter, self._under_eye = None, 0
+            self._last_counter, self._under_eye, self._rose_ns = None, 0, 0
             self._tracker.distrust(Reason.PURGE)
         elif source == ENCODER:
             self._forget_travel(now_ns)
@@ -195,7 +196,10 @@ class Senses:
         self._trigger = edge
         if not edge.level:
             self._part_left(edge.at_ns)
+            if not self._readiness.zone_known and self._rose_ns <= self._readiness.forgotten_ns:
+                self._readiness.forget_zone(now_ns)  # nobody saw all come that covered the eye when the purge began
             return
+        self._rose_ns = edge.at_ns
         self._trigger_edges += 1
         if self._last_counter is not None and edge.counter > self._last_counter + 1:
             self._edges_lost(edge.counter - self._last_counter - 1, now_ns)
@@ -235,11 +239,11 @@ class Senses:
         return self._under_eye_from + self._sensors.length_max + 1
 
     def _hold_long(self, part_id: int, length: int) -> None:
-        """Everything that the long edge may be is rejected: the slot grows by what is more than a part."""
+        """Everything that the long edge may be is rejected: the slot grows to its end."""
         if not self._is_long:
             self._is_long = True
             self._say(f"part {part_id} is longer than a part can be (or parts touch): it is rejected whole")
-        self._tracker.hold_back(part_id, Reason.LENGTH, length - self._sensors.length_max)
+        self._tracker.hold_back(part_id, Reason.LENGTH, length - min(self._zone.pulse, self._sensors.length_max))
 
     # --- the encoder and the motor ---
 
