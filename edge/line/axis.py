@@ -117,6 +117,7 @@ class EncoderAxis:
         self._within_ns = 1
         self._front = 0  # the furthest `here` so far
         self._furthest = 0  # and the furthest measured place
+        self._anew_ns = 0
         self.moved_ns = 0  # when the belt was last seen to move
 
     def sample(self, counter: int, at_ns: int) -> Seen:
@@ -150,8 +151,8 @@ class EncoderAxis:
         return self._samples[-1].at_ns + self._scale.stale_ns
 
     def moves(self, now_ns: int) -> bool:
-        """Whether the belt was seen to move a moment ago."""
-        return now_ns - self.moved_ns < _STANDS_NS
+        """Whether the belt was seen to move a moment ago, or may have moved before the counter began anew."""
+        return now_ns - max(self.moved_ns, self._anew_ns) < _STANDS_NS
 
     def is_blind(self, now_ns: int) -> bool:
         """Whether no sample tells if the belt moves."""
@@ -159,6 +160,7 @@ class EncoderAxis:
 
     def _begin_anew(self, at_ns: int) -> Seen:
         """What is planned lies ahead of the new beginning, so that nothing comes twice."""
+        self._anew_ns = at_ns
         self._samples = deque([_Sample(self._front, at_ns)], maxlen=_HISTORY)
         self._furthest = self._front
         self._counts, self._within_ns = 0, 1
