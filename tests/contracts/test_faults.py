@@ -22,7 +22,9 @@ def test_each_row_names_tests_that_exist():
             path, _, test = name.partition("::")
             file = ROOT / "tests" / path
             assert file.is_file(), f"fault {number}: {name}"
-            assert not test or re.search(rf"def {test}\b", file.read_text(encoding="utf-8")), f"fault {number}: {name}"
+            assert not test or re.search(rf"def {test}\b", file.read_text(encoding="utf-8")), (
+                f"fault {number}: {name}"
+            )
 
 
 def test_what_is_not_shown_is_said():

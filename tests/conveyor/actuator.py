@@ -1,4 +1,4 @@
-"""The gate and the line permit as devices: a coil that is written, obeys, fails or lies, and a valve that lags behind."""
+"""The gate and the line permit as devices: a coil that obeys, fails or lies, and a valve that lags behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder on the belt: a counter that wraps, read every few ms by the line's thread, and what can go wrong with it."""
+"""An encoder on the belt: a counter that wraps, read every few ms, and what can go wrong with it."""
 
 from __future__ import annotations
 

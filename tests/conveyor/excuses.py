@@ -1,6 +1,7 @@
 """Why a claim could not hold for one part, for reasons outside the line's decisions: each is looked up in the world.
 
-The line was stopped, killed or blocked by a device; an output did not obey; a person let parts pass; no input could tell.
+The line was stopped, killed or blocked by a device; an output did not obey; a person let parts pass;
+no input could tell.
 """
 
 from __future__ import annotations

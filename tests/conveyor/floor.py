@@ -15,8 +15,8 @@ from tests.conveyor.plant import Plant
 
 class Floor(Protocol):
     """`unsure_mm` is where the belt was when something last made the zone between trigger and gate unknown, and
-    `unsure_ns` when. `disturbed_ns` is when a belt that nobody measures last changed what it does, `withdrawn_ns` when the line
-    last heard of something for which it takes back what it promised."""
+    `unsure_ns` when. `disturbed_ns` is when a belt that nobody measures last changed what it does, `withdrawn_ns` when
+    the line last heard of something for which it takes back what it promised."""
 
     now_ns: int
     plant: Plant

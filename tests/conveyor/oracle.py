@@ -34,7 +34,7 @@ from tests.conveyor.item import Item, Lane
 from tests.conveyor.plant import INTERLOCK_AIR
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - the word of the claims
     """A claim does not hold."""
 
 

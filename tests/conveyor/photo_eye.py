@@ -1,4 +1,4 @@
-"""A photo-eye that sees parts as they truly are, and tells of them late, twice, not at all, or only that it lost some."""
+"""A photo-eye that sees parts as they truly are, and tells of them late, twice, not at all, or that it lost some."""
 
 from __future__ import annotations
 

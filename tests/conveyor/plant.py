@@ -1,4 +1,4 @@
-"""What stands on the factory floor: belt, sensors and outputs with their true errors, and what the station file says."""
+"""What stands on the factory floor: belt, sensors and outputs with their true errors, and the station file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Plant:
 
     `tight` in [0, 1] is how much of the geometry's slack the true errors use up. `heartbeat` is how often outputs are
     written again, 0 never; their watchdog trips after three without one. `falls`: outputs go to rest when the line
-    process dies. `confirms`: a write returns when the device obeyed. `chute`: a sensor sees rejected parts that long after
-    the gate, 0 none does. `second_eye` stands `behind` ms before the gate. `camera`: the eye has one, else it knows.
+    process dies. `confirms`: a write returns when the device obeyed. `chute`: a sensor sees rejected parts that long
+    after the gate, 0 none does. `second_eye` stands `behind` ms before the gate. `camera`: the eye has one, else it knows.
     """
 
     rest_rejects: bool = True

@@ -1,4 +1,4 @@
-"""Plants that between them have everything: both rests, with and without permit, heartbeats, encoder and each sensor."""
+"""Plants that between them have everything: both rests, permit or none, heartbeats, encoder and each sensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ PLANTS = {
         rest_rejects=False, to_gate=260.0, second_eye=True, behind=70.0, lengths=True, motor=True, confirms=True
     ),
     "open gate, camera": Plant(rest_rejects=False, camera=True, bypass_max=600.0, air=True, heartbeat=250.0),
-    "closed gate with encoder": Plant(encoder=True, permits=False, motor=True, tolerance=6.0, per_mm=8.0, tight=1.0),
+    "closed gate with encoder": Plant(
+        encoder=True, permits=False, motor=True, tolerance=6.0, per_mm=8.0, tight=1.0
+    ),
     "open gate with encoder and second eye": Plant(
         rest_rejects=False,
         encoder=True,

@@ -12,10 +12,10 @@ from tests.conveyor.plant import Plant
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A part is put on the belt, its front `gap` ms behind the rear of the one before; `longer` in [-1, 1] of the error.
+    """A part is put on the belt, its front `gap` ms behind the rear of the one before; `longer` in [-1, 1] of it.
 
-    The eye `says` the "truth", "nothing" or "unknown", when `after` of the time until its deadline has passed; more than
-    1 is too late. `trick` is what else it says.
+    The eye `says` the "truth", "nothing" or "unknown", when `after` of the time until its deadline has passed; more
+    than 1 is too late. `trick` is what else it says.
     """
 
     gap: float

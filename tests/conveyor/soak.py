@@ -1,7 +1,8 @@
 """`python -m tests.conveyor.soak --parts 1000000 --seed N`: the conveyor under random faults for as many parts.
 
 Each episode has a plant and a script of its own, drawn from the seed and the episode's number; processes share the
-episodes. The first violation of each process is cut down to the steps that it needs and printed as Python that plays it.
+episodes. The first violation of each process is cut down to the steps that it needs and printed as
+Python that plays it.
 """
 
 from __future__ import annotations

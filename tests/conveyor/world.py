@@ -21,8 +21,8 @@ from tests.conveyor.line_process import LineProcess
 from tests.conveyor.oracle import Oracle, Violation
 from tests.conveyor.photo_eye import PhotoEye, Sight
 from tests.conveyor.plant import INTERLOCK_AIR, Plant
-from tests.conveyor.seeing_eye import SeeingEye
 from tests.conveyor.script import Fault, Put, Step
+from tests.conveyor.seeing_eye import SeeingEye
 
 PATIENCE_NS = 40_000 * MS
 _ENTRY_MS = 15.0  # parts are put on the belt so long before the photo-eye

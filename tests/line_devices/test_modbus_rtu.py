@@ -109,7 +109,7 @@ def test_an_echo_that_comes_while_the_port_is_closed_confirms_nothing(server: Mo
         gate.write(True)
     server.misbehave("unheard", 0)
     time.sleep(0.1)
-    with pytest.raises(OutputError, match="no valid answer|echoed another command"):  # where the machine is slow
+    with pytest.raises(OutputError, match=r"no valid answer|echoed another command"):  # where the machine is slow
         gate.rest()
     server.behave()
     gate.rest()
