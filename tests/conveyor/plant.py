@@ -27,7 +27,8 @@ class Plant:
     `tight` in [0, 1] is how much of the geometry's slack the true errors use up. `heartbeat` is how often outputs are
     written again, 0 never; their watchdog trips after three without one. `falls`: outputs go to rest when the line
     process dies. `confirms`: a write returns when the device obeyed. `chute`: a sensor sees rejected parts that long
-    after the gate, 0 none does. `second_eye` stands `behind` ms before the gate. `camera`: the eye has one, else it knows.
+    after the gate, 0 none does. `second_eye` stands `behind` ms before the gate. `camera`: the eye has one, else it
+    knows.
     """
 
     rest_rejects: bool = True

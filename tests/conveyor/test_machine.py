@@ -65,7 +65,7 @@ def machine(plant: Plant) -> type[RuleBasedStateMachine]:
 def test_no_unproven_part_passes_none_is_hit_for_another_and_each_ends_once(name: str) -> None:
     run_state_machine_as_test(
         machine(PLANTS[name]),
-        settings=settings(max_examples=10, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=12, stateful_step_count=40, deadline=None),
     )
 
 
@@ -77,7 +77,7 @@ def test_good_parts_pass_and_defects_do_not_when_nothing_goes_wrong(name: str) -
     for number in range(30):
         world.play(Put(1.05 * plant.pitch - plant.pulse, defect=number % 3 == 0))
     world.settle()
-    counts = world.oracle.counts
+    counts = +world.oracle.counts
     purged = counts["FIRED PURGE"]
     assert counts["physically in the good lane"] == counts["RELEASED NONE"] >= 20 - purged > 10
     assert counts["FIRED DEFECT"] >= 10 - purged
