@@ -1,4 +1,4 @@
-"""Plants that between them have everything: both rests, with and without permit, heartbeats, encoder and each sensor."""
+"""Plants that between them have everything: both rests, permit or none, heartbeats, encoder and each sensor."""
 
 from __future__ import annotations
 
