@@ -21,7 +21,7 @@ from tests.eye.stations import (
     EdgeProcess,
     bundle,
     draw,
-    relay_bench,
+    modbus_bench,
 )
 from tests.peers import eventually
 from tests.peers.plcs import ModbusServerPlc, free_port
@@ -33,8 +33,11 @@ RECIPES = '[recipes]\n1 = "cap-a"\n2 = "cap-b"\n'
 
 @contextmanager
 def plc_bench(folder: Path, plc: str, recipes: str = RECIPES, **keys: Any) -> Iterator[Bench]:
-    """A station with a PLC and two products: the same bright picture is a reject of cap-a and a pass of cap-b."""
-    with relay_bench(folder, **keys) as bench:
+    """A station with a PLC and two products: the same bright picture is a reject of cap-a and a pass of cap-b.
+
+    Its gate is a process of its own: a PLC in a thread of ours would hold up a board in another one.
+    """
+    with modbus_bench(folder, **keys) as bench:
         install(bundle(folder / "cap-b-1.bundle", product="cap-b", threshold=0.9), load(bench.file))
         text = bench.file.read_text()
         if recipes:
