@@ -14,7 +14,7 @@ MODULES = (
     *IN_INITRD,
     *("xhci_pci", "ftdi_sio", "i6300esb"),
     *("dm_mod", "dm_flakey", "dm_delay"),
-    *("dummy_hcd", "g_serial", "cdc_acm"),
+    *("dummy_hcd", "g_serial", "usb_f_acm", "cdc_acm"),  # the function is asked for at run time
     *("configfs", "vivid", "loop"),
 )
 _SIMULATOR = ("drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c")

@@ -23,7 +23,8 @@ def rows_after(journal: Path, seen: dict[tuple[str, str], int]) -> Iterator[tupl
     """The rows beyond those numbers, with a digest of all their values."""
     for path in sorted(journal.glob("*.sqlite")):
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
-            for table in ("decided", "outcomes", "notes"):
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in tables & {"decided", "outcomes", "notes"}:
                 known = seen.get((path.name, table), 0)
                 rows = connection.execute(
                     f"SELECT number, * FROM {table} WHERE number > ? ORDER BY number", (known,)
@@ -41,7 +42,7 @@ def watch(journal: Path, every_s: float) -> None:
             for (file, table, row), digest in rows_after(journal, seen):
                 seen[file, table] = row
                 print("row", file, table, row, digest)
-        except sqlite3.Error as error:  # no table yet, or no file
+        except sqlite3.Error as error:  # its writer has only begun
             print("not yet:", error)
         sys.stdout.flush()
         time.sleep(every_s)
