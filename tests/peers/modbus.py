@@ -98,6 +98,10 @@ class ModbusServer:
         """From now on writes to this holding register are echoed, and do nothing."""
         self._ask(f"keep {address}")
 
+    def watch(self, address: int) -> None:
+        """The device's watchdog: this holding register says after how many ms all coils fall when none is written."""
+        self._ask(f"watch {address}")
+
     def mirror(self) -> None:
         """From now on a coil that is written sets the discrete input of the same number."""
         self._ask("mirror")

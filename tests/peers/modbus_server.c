@@ -9,6 +9,8 @@
  *   coil ADDRESS LEVEL          set a coil as another master would
  *   register ADDRESS VALUE      set a holding register, keep ADDRESS: refuse to change it from now on
  *   keep ADDRESS
+ *   watch ADDRESS               the device's watchdog: a holding register with so many ms, after which all coils fall
+ *                               when none is written; 0 turns it off
  *   mirror                      from now on a coil that is written sets the discrete input of the same number
  *   misbehave KIND COUNT MS     the next COUNT requests (0 = all) go wrong; KIND is one of late, wrong_value,
  *                               wrong_address, wrong_unit, wrong_transaction (TCP), bad_checksum (RTU), exception,
@@ -49,7 +51,8 @@ struct waiting {
 
 static modbus_t *context;
 static modbus_mapping_t *map;
-static int rtu, header, mirror, kept = -1;
+static int rtu, header, mirror, kept = -1, watchdog = -1;
+static int64_t written_ns;
 static int clients[CLIENTS], client_count;
 static struct waiting queue[WAITING];
 static int queued;
@@ -211,8 +214,10 @@ static void serve(int fd) {
         return;
     }
     int address = query[header + 1] << 8 | query[header + 2];
-    if (query[header] == 5)
+    if (query[header] == 5) {
         set_coil(address, query[header + 3] == 0xFF);
+        written_ns = now_ns();
+    }
     int before = kept < 0 ? 0 : map->tab_registers[kept];
     modbus_reply(context, query, length, map);
     if (kept >= 0)
@@ -237,6 +242,8 @@ static void obey(const char *line) {
         map->tab_registers[address] = level;
     else if (sscanf(line, "keep %d", &address) == 1 && address < ADDRESSES)
         kept = address;
+    else if (sscanf(line, "watch %d", &address) == 1 && address < ADDRESSES)
+        watchdog = address;
     else if (!strcmp(line, "mirror"))
         mirror = 1;
     else if (sscanf(line, "misbehave %31s %d %d", fault, &fault_count, &ms) == 3)
@@ -266,6 +273,14 @@ static void listen_to_stdin(void) {
     }
 }
 
+static void watch(void) {
+    if (watchdog < 0 || !map->tab_registers[watchdog])
+        return;
+    if (now_ns() - written_ns > map->tab_registers[watchdog] * 1000000LL)
+        for (int i = 0; i < ADDRESSES; i++)
+            set_coil(i, 0);
+}
+
 static void send_due(void) {
     int64_t now = now_ns();
     for (int i = 0; i < queued; i++)
@@ -278,7 +293,7 @@ static void send_due(void) {
 /* `listener` is -1 on a serial bus, whose one client is the port itself. */
 static void loop(int listener) {
     for (;;) {
-        struct timeval wait = {0, queued ? 500 : 100000};
+        struct timeval wait = {0, queued ? 500 : watchdog < 0 ? 100000 : 2000};
         fd_set ready;
         int highest = listener;
         FD_ZERO(&ready);
@@ -293,6 +308,7 @@ static void loop(int listener) {
         if (select(highest + 1, &ready, NULL, NULL, &wait) < 0)
             exit(1);
         send_due();
+        watch();
         if (FD_ISSET(0, &ready))
             listen_to_stdin();
         for (int i = client_count - 1; i >= 0; i--)

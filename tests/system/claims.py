@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.clock import MS
+from edge.device_key import PUBLIC, load_public
+from edge.journal.heads import OUTSIDE, kept_head
 from edge.journal.rows import PartRow
+from edge.journal.verify import verify
 from edge.line.ring import RingRead, read_from
 from edge.line.zone import Zone
 from edge.records import GateEvent, GateOutcome, Kind
@@ -40,18 +43,22 @@ class Acknowledged:
 
     def check(self, journal: Path) -> None:
         """Each of them is still there, unchanged."""
+        known = dict(self.rows)  # first: more may be acknowledged while this looks
         found = dict(rows_after(journal, {}))
-        lost = [key for key, digest in self.rows.items() if found.get(key) != digest]
-        assert not lost, (
-            f"{len(lost)} of {len(self.rows)} acknowledged rows are lost or changed: {sorted(lost)[:5]}"
-        )
+        lost = [key for key, digest in known.items() if found.get(key) != digest]
+        assert not lost, f"{len(lost)} of {len(known)} acknowledged rows are lost or changed: {sorted(lost)[:5]}"
 
 
-def check_files(journal: Path) -> None:
-    """Every file of the journal is whole for SQLite."""
-    for path in journal.glob("*.sqlite"):
+def check_files(journal: Path, state: Path) -> None:
+    """Every file of the journal is whole for SQLite, the chain of its rows unbroken, its heads signed by the device."""
+    paths = list(journal.glob("*.sqlite"))
+    for path in paths:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], path
+    if paths:
+        keys = [load_public(state / PUBLIC).public_bytes_raw()]
+        broken = verify(journal, keys, kept_head(state / OUTSIDE, journal)).broken
+        assert not broken, broken
 
 
 def check_ring(path: Path) -> RingRead:
@@ -120,14 +127,24 @@ class Gate:
         assert not unrecorded, f"{len(unrecorded)} of {len(through)} parts passed unrecorded: {unrecorded[:5]}"
         return len(through)
 
+    def around(self, born_ns: int) -> str:
+        """The gate's edges near this part's slot, in ms from its middle."""
+        middle_ns = self.middle_ns(born_ns)
+        near = [
+            (round((at_ns - middle_ns) / MS), on)
+            for at_ns, on in self.levels
+            if abs(at_ns - middle_ns) < 3_000 * MS
+        ]
+        return f"edges in ms from the middle of its slot: {near}"
+
     def check_outcomes(self, events: Iterable[GateEvent]) -> None:
         """The gate stood as each outcome says."""
         for event in events:
             went = passed(self.levels, self.middle_ns(event.born_ns))
             if event.outcome is GateOutcome.RELEASED:
-                assert went is not False, f"a released part was hit: {event}"
+                assert went is not False, f"a released part was hit: {event}; {self.around(event.born_ns)}"
             elif event.outcome is GateOutcome.FIRED:
-                assert went is not True, f"a rejected part was let pass: {event}"
+                assert went is not True, f"a rejected part was let pass: {event}; {self.around(event.born_ns)}"
 
     def check_purged(self, started_ns: int) -> None:
         """Of what was on the belt when a line came up, or the belt started, nothing was let pass."""

@@ -54,7 +54,7 @@ def test_a_hung_machine_is_reset_by_its_watchdog_and_purges(tmp_path: Path) -> N
         gate.check_purged(again_ns)
         rows = made.read()
         made.acknowledged.check(made.found / "journal")
-        check_files(made.found / "journal")
+        check_files(made.found / "journal", made.found / "state")
         assert all(row.outcome for row in rows)
     RESULTS.add("the relays fell after", f"{fell_s:.1f} s, by the board's own watchdog")
     RESULTS.add("booted again after", f"{reset_s:.0f} s, with a hardware watchdog (i6300esb) of {WATCHDOG_S} s")

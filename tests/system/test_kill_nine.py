@@ -1,5 +1,8 @@
 """kill -9 of the eye and of the line at random instants, KENPIN_KILLS of each: nothing acknowledged is lost, nothing
-passes unrecorded, and what the gate did is what the records say."""
+passes unrecorded, and what the gate did is what the records say.
+
+Gate and permit are coils of a libmodbus device with a watchdog, a process of its own that keeps exact times.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +24,24 @@ from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Reason
 from edge.station import Station
 from tests.eye.stations import EdgeProcess
-from tests.line.lines import ROOT, LineProcess, end_child
-from tests.peers import eventually
-from tests.system.belts import GATE, PERMIT, Pace, lay_out, parts_between, relays, zone_of
-from tests.system.board import Board
+from tests.line.lines import ROOT, Levels, LineProcess, end_child
+from tests.peers import ModbusServer, eventually
+from tests.system.belts import GATE, PERMIT, Pace, lay_out, parts_between, zone_of
 from tests.system.claims import Acknowledged, Gate, check_files, check_ids, check_ring, check_ring_is_recorded
 from tests.system.results import keep
 
 KILLS = int(os.environ.get("KENPIN_KILLS", "1000"))
 COMMAND = "make test-system PYTEST_ARGS='-k kill_nine'"
+WATCHDOG = 100  # the register that holds its time
 PACE = Pace(pitch=300, travel=400, decide=80, pulse=60, tolerance=20, heartbeat=50, silence=150)
 
 
 @dataclass
 class Bench:
-    """A station on a relay board, a second reader of its journal, and what both saw."""
+    """A station on a Modbus device, a second reader of its journal, and what both saw."""
 
     station: Station
-    board: Board
+    device: ModbusServer
     acknowledged: Acknowledged
     started_ns: int
     killed_ns: list[int] = field(default_factory=list)
@@ -60,12 +63,15 @@ class Bench:
         return read_parts(self.journal) if list(self.journal.glob("*.sqlite")) else []
 
     def gate(self) -> Gate:
-        return Gate(zone_of(self.station), self.board.levels(GATE), self.board.levels(PERMIT))
+        return Gate(zone_of(self.station), self.levels(GATE), self.levels(PERMIT))
+
+    def levels(self, coil: int) -> Levels:
+        return [(edge.at_ns, edge.level) for edge in self.device.coil_log() if edge.address == coil]
 
     def check_records(self) -> None:
         """After a death: the journal is whole and has all that was acknowledged; no id has come back."""
         self.acknowledged.check(self.journal)
-        check_files(self.journal)
+        check_files(self.journal, self.station.station.state_dir)
         rows = self.rows()
         check_ids(rows, self.ids, check_ring(self.ring).session if self.ring.exists() else 0)
         self.ids |= {row.part_id for row in rows}
@@ -78,11 +84,19 @@ class Bench:
         return gate.check_nothing_passed_unrecorded(rows, parts_between(PACE, self.started_ns, last_ns))
 
 
+def coils(port: int) -> tuple[str, str]:
+    device = f'kind = "modbus"\nhost = "127.0.0.1"\nport = {port}\nexternal_watchdog = true\n'
+    device += f"heartbeat_ms = {PACE.heartbeat}\nwatchdog_register = {WATCHDOG}\nwatchdog_value = {PACE.silence}\n"
+    gate, permit = (f"{device}timeout_ms = {PACE.timeout}\ncoil = {coil}" for coil in (GATE, PERMIT))
+    return gate, permit
+
+
 @contextmanager
 def bench(folder: Path) -> Iterator[Bench]:
-    with Board(PACE.silence) as board:
-        station = lay_out(folder / "station", PACE, relays(board.port, PACE))
-        made = Bench(station, board, Acknowledged(), time.monotonic_ns())
+    with ModbusServer() as device:
+        device.watch(WATCHDOG)
+        station = lay_out(folder / "station", PACE, coils(device.port))
+        made = Bench(station, device, Acknowledged(), time.monotonic_ns())
         with witness(station.journal.dir, made.acknowledged):
             try:
                 yield made
@@ -142,7 +156,7 @@ def lines_of(bench: Bench, rows: list[PartRow], passed: int, words: str) -> list
         f"- {words}: {len(bench.killed_ns)} kills; {len(bench.acknowledged.rows)} acknowledged rows, all found again "
         f"unchanged after each kill; SQLite whole each time; ids of {rows[-1].part_id >> 32} line starts, none twice",
         f"- {len(rows)} parts recorded, each with one outcome ({lost} were lost with their line); {passed} parts of "
-        f"the belt went through the open gate by the board's log, each with a committed PASS; {released} recorded as "
+        f"the belt went through the open gate by the device's log, each with a committed PASS; {released} recorded as "
         "released",
     ]
 

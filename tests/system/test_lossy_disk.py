@@ -90,7 +90,7 @@ def check_cut(disk: Path, boot: Boot, growth: Growth, last: Write, found: Path) 
     known = known_by(boot, growth, last.end)
     journal, ring = found / "journal", found / "state" / "outcomes.ring"
     known.check(journal)
-    check_files(journal)
+    check_files(journal, found / "state")
     if ring.exists():
         check_ring(ring)
     rows = read_parts(journal) if list(journal.glob("*.sqlite")) else []

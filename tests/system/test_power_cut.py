@@ -48,7 +48,7 @@ def check_disk(bench: Bench, tally: Tally) -> list[PartRow]:
     rows = bench.read()
     journal, ring = bench.found / "journal", bench.found / "state" / "outcomes.ring"
     bench.acknowledged.check(journal)
-    check_files(journal)
+    check_files(journal, bench.found / "state")
     session = check_ring(ring).session if ring.exists() else 0
     check_ids(rows, tally.ids, session)
     tally.ids |= {row.part_id for row in rows}
