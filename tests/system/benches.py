@@ -77,7 +77,7 @@ class Boot:
     def __init__(self, bench: Bench, *extra: str, data: Sequence[str] = ()) -> None:
         self.bench = bench
         words = (*(data or disk("data", bench.disk, "cache=none")), *extra)
-        self.device = Device(bench.folder / "machine", board=bench.board.port, extra=words)
+        self.device = Device(bench.folder / "machine", board=bench.board.socket, extra=words)
         self.guest = self.device.guest
 
     def __enter__(self) -> Boot:

@@ -61,10 +61,10 @@ class Monitor:
 
 
 class Device:
-    """A machine with a USB serial adapter on the terminal `board`, and what `extra` says; on from `__enter__` until
-    `cut`, or `__exit__`."""
+    """A machine with a USB serial adapter whose wire ends at the socket `board`, and what `extra` says; on from
+    `__enter__` until `cut`, or `__exit__`."""
 
-    def __init__(self, folder: Path, *, board: str = "", extra: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, board: Path | None = None, extra: Sequence[str] = ()) -> None:
         self._folder = folder
         self._board = board
         self._extra = extra
@@ -136,8 +136,8 @@ class Device:
         command += ["-qmp", f"unix:{folder}/monitor.sock,server=on,wait=off"]
         command += ["-device", "qemu-xhci,id=usb", "-device", "i6300esb", "-action", "watchdog=reset"]
         command += ["-chardev", "null,id=other"]
-        if self._board:
-            command += ["-chardev", f"serial,id={BOARD},path={self._board}"]
+        if self._board is not None:
+            command += ["-chardev", f"socket,id={BOARD},path={self._board}"]
             command += ["-device", ",".join(f"{key}={value}" for key, value in _adapter(BOARD).items())]
         return [*command, *self._extra]
 
