@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import options
+from edge.camera_options import PIXEL_FORMAT
 from edge.capture.pixel_formats import FORMATS, Decoder
 
 WIDTH, HEIGHT = 24, 10
@@ -97,6 +97,6 @@ def test_what_cannot_be_decoded_is_refused() -> None:
 
 
 def test_the_station_file_takes_these_formats_and_no_other() -> None:
-    pattern = re.compile(options.PIXEL_FORMAT)
+    pattern = re.compile(PIXEL_FORMAT)
     assert all(pattern.search(name) for name in FORMATS)
     assert not any(pattern.search(name) for name in ("Mono14", "Mono8p", "YUV422_8", "BayerXX8", "RGB10", ""))

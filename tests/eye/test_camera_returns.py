@@ -16,11 +16,9 @@ from tests.peers.rtsp_camera import RtspCamera
 from tests.peers.waiting import missing
 
 GIGE = (
-    '[[camera]]\nname = "top"\nkind = "gige"\naddress = "127.0.0.1"\ntriggered = false\nfps = 10\ntimeout_ms = 400'
+    '[[camera]]\nname = "top"\nkind = "gige"\naddress = "127.0.0.1"\ntriggered = false\nfps = 10\ntimeout_ms = 1500'
 )
-RTSP = (
-    '[[camera]]\nname = "top"\nkind = "gst"\nuri = "URI"\nencoding = "jpeg"\ncaptured_err_ms = 20\ntimeout_ms = 600'
-)
+RTSP = '[[camera]]\nname = "top"\nkind = "gst"\nuri = "URI"\nencoding = "jpeg"\ncaptured_err_ms = 20\ntimeout_ms = 1500'
 
 
 @pytest.mark.parametrize("kind", ["gige", "rtsp"])
