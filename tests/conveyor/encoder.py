@@ -87,11 +87,14 @@ class Encoder:
         """It misses some pulses."""
         self._offset -= round(mm * self.scale)
 
+    @property
+    def is_frozen(self) -> bool:
+        return self._frozen is not None
+
     def freeze(self) -> None:
         """Its coupling breaks: it stands whatever the belt does."""
-        if self._frozen is None:
-            self._frozen = self.counter()
-            self.dead.begin(self._time.now_ns)
+        self._frozen = self.counter()
+        self.dead.begin(self._time.now_ns)
 
     def noticed(self) -> None:
         """The line knows, and has acted."""

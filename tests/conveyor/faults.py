@@ -199,8 +199,9 @@ def _encoder_anew(world: World, _ms: float) -> None:
 
 def _encoder_dies(world: World, ms: float) -> None:
     """Until the line has noticed: before that it looks like a belt that stands."""
-    world.encoder.freeze()
-    world.after(world.plant.dead_after + ms, _mend_encoder, world)
+    if not world.encoder.is_frozen:
+        world.encoder.freeze()
+        world.after(world.plant.dead_after + ms, _mend_encoder, world)
 
 
 def _mend_encoder(world: World) -> None:
@@ -216,7 +217,7 @@ def _slip(world: World, share: float) -> None:
     plant = world.plant
     behind = [item for item in world.on_belt if world.mm() - item.front_mm > plant.second_mm - plant.slack_mm]
     if not behind:
-        world.encoder.lose(share * plant.pitch / 4 * plant.speed)
+        world.encoder.lose(share * plant.slip_mm)
 
 
 def _repeat_frames(world: World, ms: float) -> None:

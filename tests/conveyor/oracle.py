@@ -116,13 +116,19 @@ class Oracle:
     def _first_word(self, born: Born, kind: Kind) -> None:
         born.word = kind
         plant = self._plant
-        deadline_mm = born.front_mm + (plant.to_gate - plant.before) * plant.speed
-        in_time = self._floor.mm() < deadline_mm + plant.slack_mm
-        born.proven = kind is Kind.PASS and in_time and born.epoch == self._epoch
+        born.proven = kind is Kind.PASS and self._is_in_time(born) and born.epoch == self._epoch
         if plant.encoder:
             born.purged = self._floor.unsure_mm > born.told_mm - self._transit_mm
         else:
             born.purged = self._floor.unsure_ns > born.told_ns - round(plant.transit_ms * MS)
+
+    def _is_in_time(self, born: Born) -> bool:
+        """Before the deadline, as far as the line can know where the belt is."""
+        plant = self._plant
+        deadline_mm = born.front_mm + (plant.to_gate - plant.before) * plant.speed
+        slip_mm = plant.slip_mm if plant.encoder and plant.second_eye else 0.0
+        in_time = self._floor.mm() < deadline_mm + plant.slack_mm + slip_mm
+        return in_time or self._floor.encoder.dead.touch(born.born_ns, self._floor.now_ns)
 
     def sent(self, message: Message, epoch: int) -> None:
         if isinstance(message, Birth):

@@ -128,6 +128,11 @@ class Plant:
         return self.speed * (self.pitch * 2 / 3 + 3 * self.birth_error) + 4 / self.per_mm
 
     @property
+    def slip_mm(self) -> float:
+        """By so much the encoder may fall behind the belt: the second eye makes up for it."""
+        return self.speed * self.pitch / 4
+
+    @property
     def gate_mm(self) -> float:
         """Where the gate stands, behind the photo-eye."""
         return self.speed * self.to_gate
