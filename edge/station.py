@@ -163,7 +163,7 @@ class Journal(Options):
 
     dir: Path = Path("/var/lib/kenpin/journal")
     keep_days: int = Field(default=30, ge=1, le=3_650)
-    records_max_mb: int = Field(default=2_000, ge=1)
+    records_max_mb: int = Field(default=4_000, ge=1)
     reserve_mb: int = Field(default=16, ge=0)
     pictures_max_mb: int = Field(default=8_000, ge=0)
     free_min_mb: int = Field(default=200, ge=0)

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SIGN_ROWS = 1_000  # a head is signed after so many rows,
 SIGN_NS = 600 * SECOND  # and after this long where there were any
 _TEND_NS = 10 * SECOND
+_PART_ID = 4  # of a row's values, after number and stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,13 @@ class Journal:
     # --- opening ---
 
     def _open(self) -> sqlite3.Connection:
+        files.remove_partial(self._folder)
         days = [path.stem for path in files.day_files(self._folder)]
         self._day = max([*days, files.utc_day(self._clock.wall_ns())])
         earlier = [self._folder / f"{day}.sqlite" for day in days if day != self._day]
         key = newest_key(self._folder)
         if key not in (None, self._heads.public):
-            self._owed.append(("key", f"signed by {self._heads.public.hex()} from here on, before by {key.hex()}"))
+            self._owe("key", f"signed by {self._heads.public.hex()} from here on, before by {key.hex()}")
         before = self._seal_earlier(earlier)
         self._before_path = earlier[-1] if earlier else None
         file = files.open_day(self._path(), self._sign(before))
@@ -119,7 +121,7 @@ class Journal:
         kept = self._heads.kept(self._folder)
         if kept is not None and kept.head.number > self._head.number:
             missing = f"rows {self._head.number + 1} to {kept.head.number} were signed and are missing"
-            self._owed.append(("gap", f"{missing}; head {kept.head.link.hex()}"))
+            self._owe("gap", f"{missing}; head {kept.head.link.hex()}")
             self._head, self._signed = kept.head, kept.head.number
 
     def _stamp_before(self) -> Stamp | None:
@@ -127,6 +129,11 @@ class Journal:
             return None
         with closing(files.open_for_reading(self._before_path)) as before:
             return newest_stamp(before)
+
+    def _owe(self, kind: str, words: str) -> None:
+        """A note of the journal's own goes before the next records; while the disk fails, once is enough."""
+        if (kind, words) not in self._owed:
+            self._owed.append((kind, words))
 
     def _path(self) -> Path:
         return self._folder / f"{self._day}.sqlite"
@@ -197,13 +204,19 @@ class Journal:
 
     def _insert_row(self, file: sqlite3.Connection, table: str, values: tuple[object, ...], is_part: bool) -> bool:
         """Whether the row was new."""
-        if is_part and self._before is not None:
-            known = self._before.execute(f"SELECT 1 FROM {table} WHERE part_id = ?", values[4:5])  # noqa: S608
-            if known.fetchone():
-                return False
+        if is_part and self._is_before(table, values[_PART_ID]):
+            return False
         places = ", ".join("?" * len(values))
         first_stands = " ON CONFLICT (part_id) DO NOTHING" if is_part else ""
         return file.execute(f"INSERT INTO {table} VALUES ({places}){first_stands}", values).rowcount == 1  # noqa: S608
+
+    def _is_before(self, table: str, part_id: object) -> bool:
+        """Whether the file of the day before has this part in the same table."""
+        before, path = self._before, self._before_path
+        if before is None or path is None:
+            return False
+        asked = f"SELECT 1 FROM {table} WHERE part_id = ?"  # noqa: S608
+        return files.translated(path, lambda: before.execute(asked, (part_id,)).fetchone()) is not None
 
     def _stored(self, batch: _Batch) -> _Batch:
         """The batch is on the disk."""
@@ -226,13 +239,11 @@ class Journal:
 
     def _can_mend(self, error: JournalError) -> bool:
         if files.is_full(error) and self._reserve.free():
-            self._owed.append(("disk", "the disk is full: the emergency reserve is given up for the last records"))
+            self._owe("disk", "the disk is full: the emergency reserve is given up for the last records")
             return True
         if files.has_failed(error):
             self._let_go()
-            self._owed.append(
-                ("disk", f"{error.__cause__}: the file is opened again and compared with what was said")
-            )
+            self._owe("disk", f"{error.__cause__}: the file is opened again and compared with what was said")
             return True
         return False
 
@@ -288,7 +299,7 @@ class Journal:
         file = self._ready_file()
         self._reserve.make()
         if self._stamps.has_synchronised():
-            self._owed.append(("clock", "the wall clock is synchronised"))
+            self._owe("clock", "the wall clock is synchronised")
         self._seal_before()
         rows = self._head.number - self._signed
         if rows >= SIGN_ROWS or (rows and self._clock.now_ns() - self._signed_ns >= SIGN_NS):
@@ -337,7 +348,7 @@ class Journal:
             if not files.is_sealed(path):
                 return
             if path.name not in self._going:
-                self._owed.append((DROPPED, _described(path).words))
+                self._owe(DROPPED, _described(path).words)
                 self._going.add(path.name)
             self._store(file, ())
             if path == self._before_path:

@@ -69,6 +69,13 @@ def remove_day(path: Path) -> None:
         path.with_name(path.name + side).unlink(missing_ok=True)
 
 
+def remove_partial(folder: Path) -> None:
+    """Delete what a killed process had begun to make."""
+    for path in folder.glob(f"{_DAY}{PARTIAL}*"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def lock(folder: Path) -> int:
     """The descriptor that holds the folder for one writer. Raises JournalError."""
     path = folder / LOCK
@@ -93,6 +100,8 @@ def lock(folder: Path) -> int:
 def connect(path: Path, mode: str, wait_s: float = _BUSY_S) -> sqlite3.Connection:
     """A connection whose transactions are begun and ended by its user alone. Raises sqlite3.Error."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
+    if mode == "ro" and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        uri += "&immutable=1"  # nobody writes, and no side file can be made: a copy on a medium that is read-only
     connection = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
@@ -115,7 +124,7 @@ def _make(path: Path, begin: SignedHead) -> None:
     if path.exists() and not _is_blank(path):
         return
     partial = path.with_name(path.name + PARTIAL)
-    remove_day(partial)
+    remove_day(partial)  # an attempt that failed
     with closing(connect(partial, "rwc")) as connection:
         _to_wal(connection)
         connection.execute("BEGIN IMMEDIATE")

@@ -17,7 +17,7 @@ class Keep:
     """How much the journal keeps: so many days' files, so many MB (10^6 bytes) of them, and the emergency reserve."""
 
     days: int = 30
-    max_mb: int = 2_000
+    max_mb: int = 4_000
     reserve_mb: int = 16
 
 

@@ -96,7 +96,7 @@ class _Walk:
         files.check_version(file)
         damage = file.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if damage != "ok":
-            raise sqlite3.DatabaseError(damage)
+            raise sqlite3.DatabaseError(" ".join(str(damage).split()))
         if _tables(file) != _expected_tables():
             raise sqlite3.DatabaseError("it has other tables than Kenpin makes")
         begin = files.first_head(file)

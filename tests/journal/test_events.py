@@ -242,13 +242,14 @@ def test_a_journal_of_another_version_is_not_touched(tmp_path, clock):
 
 def test_a_file_that_was_only_begun_is_taken_over(tmp_path, clock):
     """Its writer was killed before the tables were there."""
-    for name in ("2026-09-24.sqlite", TODAY):
+    for name in ("2026-09-24.sqlite", TODAY, f"{TODAY}.partial", f"{TODAY}.partial-wal"):
         (tmp_path / name).write_bytes(b"")
     assert read_parts(tmp_path) == []
     journal = opened(tmp_path, clock)
     journal.commit([ended(1)])
     journal.close()
     assert len(read_parts(tmp_path)) == 1
+    assert not list(tmp_path.glob("*.partial*"))
 
 
 def test_a_folder_without_a_journal_is_said_to_be_none(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from edge.journal.retention import Dropped, Keep, dropped_from, too_many
 from edge.journal.rows import Note
 from edge.journal.verify import verify
 from tests.journal.records import SMALL, decided, ended, opened, outside
+from tests.peers.disks import tmpfs
 
 DAY = 86_400 * SECOND
 HOUR = 3_600 * SECOND
@@ -116,6 +119,18 @@ def test_somebody_who_reads_at_midnight_holds_up_nothing(tmp_path, journal, cloc
     journal.tend()
     assert files.is_sealed(folder / TODAY)
     assert verify(folder).broken == []
+
+
+def test_a_copy_on_a_read_only_medium_can_be_verified(tmp_path, journal, clock):
+    journal.commit([decided(1), ended(1)])
+    clock.advance(DAY)
+    journal.commit([decided(2), ended(2)])
+    journal.close()
+    with tmpfs(tmp_path / "disk", "size=4m") as disk:
+        shutil.copytree(tmp_path / "journal", disk / "journal")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        found = verify(disk / "journal")
+        assert found.broken == [] and found.head.number == 4
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------
