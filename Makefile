@@ -45,7 +45,7 @@ demo-bundle: .venv/full.stamp  ## train, compile and sign the demo's bundle agai
 
 lock: .venv-lock/uv.stamp  ## resolve the exact versions again; UPGRADE=--upgrade takes the newest
 	$(COMPILE) -o requirements/device.txt
-	$(COMPILE) --extra host --extra export --extra gpio --extra openvino --extra plc --group dev -c requirements/limits.in -o requirements/ci.txt
+	$(COMPILE) --extra host --extra export --extra gpio --extra mqtt --extra openvino --extra plc --group dev -c requirements/limits.in -o requirements/ci.txt
 	$(COMPILE) --extra gstreamer -c requirements/ci.txt $(ONLY_GSTREAMER) -o requirements/gstreamer.txt
 
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 \

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from calibration.copies import refuse_copies_between
 from calibration.evidence import (
     GroupCounts,
     Judged,
@@ -24,14 +25,15 @@ from calibration.evidence import (
     shortfall,
 )
 from calibration.judging import judge_pictures
-from calibration.leaks import Seen, refuse_leaks, seen_in
+from calibration.leaks import Seen, read_pretrained, refuse_leaks, seen_in
 from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.scores import Score, read_scores
 from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
 from edge.errors import ConfigError, KenpinError
 from edge.manifest import Evidence
-from edge.picture_set import Picture, PictureSetWriter, read_image, read_mask, read_set, select
+from edge.picture_set import Picture, read_image, read_mask, read_set, select
+from edge.set_writer import PictureSetWriter
 
 ROWS = 20  # groups, and missed pictures, in a table
 
@@ -67,13 +69,24 @@ def threshold_command(
     goal = Goal(escape, confidence, overkill, aim)
     rows = read_scores(scores)
     chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
-    chosen = replace(_with_seen(chosen, rows, pictures, console), student_sha256=_student_hash(student, scores))
+    pretrained = Seen(read_pretrained(scores.parent), frozenset())
+    trained = _trained(pictures, rows) if pictures else []
+    seen = _seen(rows, trained, pretrained, console)
+    chosen = replace(
+        chosen,
+        seen_groups=tuple(sorted(seen.groups)),
+        seen_pictures=tuple(sorted(seen.pictures)),
+        student_sha256=_student_hash(student, scores),
+    )
     console.print(_choice_table(chosen))
     console.print(f"Threshold {chosen.threshold:.4f}. " + sentence(chosen.choice, "cross-fitted"), soft_wrap=True)
     console.print(group_sentence(chosen.groups, confidence), soft_wrap=True)
     if acceptance is not None:
         held_out = _acceptance(acceptance, acceptance_groups)
-        refuse_leaks(Seen(frozenset(chosen.seen_pictures), frozenset(chosen.seen_groups)), held_out, "training")
+        refuse_leaks(pretrained, held_out, "pretraining")
+        refuse_leaks(seen, held_out, "training")
+        if trained:
+            refuse_copies_between(trained, held_out, "training")
         chosen = _prove(chosen, _student(student, scores), held_out, console, allow_unproven)
     write_threshold(out, chosen)
     console.print(
@@ -81,21 +94,19 @@ def threshold_command(
     )
 
 
-def _with_seen(
-    chosen: WorkingThreshold, rows: Sequence[Score], pictures: Path | None, console: Console
-) -> WorkingThreshold:
-    """The threshold with what training saw: groups from the scores, fingerprints where the set is at hand."""
-    groups = {row.group for row in rows if row.group != row.file}
-    if pictures is None:
-        return replace(chosen, seen_groups=tuple(sorted(groups)))
+def _seen(rows: Sequence[Score], trained: Sequence[Picture], pretrained: Seen, console: Console) -> Seen:
+    """What training saw: groups from the scores, a pretraining's pictures, and those of the set where it is at hand."""
+    groups = frozenset(row.group for row in rows if row.group != row.file)
+    seen = seen_in(watched(trained, "reading what was trained on", console) if trained else ())
+    return Seen(pretrained.pictures | seen.pictures, groups | seen.groups)
+
+
+def _trained(pictures: Path, rows: Sequence[Score]) -> list[Picture]:
     names = {row.file for row in rows}
     trained = [picture for picture in read_set(pictures) if picture.name in names]
     if len(trained) < len(names):
         raise ConfigError(f"{pictures} lacks pictures that scores.csv lists; give the set that was trained on")
-    seen = seen_in(watched(trained, "reading what was trained on", console))
-    return replace(
-        chosen, seen_groups=tuple(sorted(groups | seen.groups)), seen_pictures=tuple(sorted(seen.pictures))
-    )
+    return trained
 
 
 def _student(student: Path | None, scores: Path) -> Path:

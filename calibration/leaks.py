@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from edge.durable import write_whole
 from edge.errors import ConfigError
-from edge.picture_set import Picture, read_image
+from edge.picture_set import Image, Picture, read_image
+
+PRETRAINED = "pretrained.txt"  # beside scores.csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,11 @@ def fingerprint(picture: Picture) -> str:
 @lru_cache(maxsize=100_000)
 def _fingerprint(path: Path, _changed_ns: int, _size: int) -> str:
     """Kept while the file does: a compile asks for the same pictures several times."""
-    image = read_image(path)
+    return fingerprint_of(read_image(path))
+
+
+def fingerprint_of(image: Image) -> str:
+    """The same for a picture that is decoded already: uint8 H x W x 3 (BGR), as `read_image` gives it."""
     return sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
 
 
@@ -60,6 +68,32 @@ def refuse_leaks(seen: Seen, acceptance: Sequence[Picture], what: str) -> None:
             f"{len(both)} acceptance pictures were used for {what} too ({_listed(both)}): evidence on them is "
             "worth nothing; hold out pictures that nothing has seen"
         )
+
+
+def write_pretrained(folder: Path, fingerprints: Iterable[str]) -> None:
+    """Tell in `folder`, beside scores.csv, which pictures the student's backbone was pretrained on; none is told too.
+
+    Raises ConfigError when it cannot be written.
+    """
+    path = folder / PRETRAINED
+    try:
+        write_whole(path, "".join(f"{one}\n" for one in sorted(fingerprints)).encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another folder with -o") from error
+
+
+def read_pretrained(folder: Path) -> frozenset[str]:
+    """The fingerprints that `write_pretrained` wrote into `folder`; empty without a file. Raises ConfigError."""
+    path = folder / PRETRAINED
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; run edge-train finetune again") from error
+    if not all(re.fullmatch("[0-9a-f]{64}", line) for line in lines):
+        raise ConfigError(f"{path} holds what is no fingerprint; run edge-train finetune again")
+    return frozenset(lines)
 
 
 def set_hash(pictures: Iterable[Picture]) -> str:

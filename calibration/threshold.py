@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from calibration.bounds import most_events, trials_needed
@@ -114,13 +116,14 @@ def _too_few(defects: int, goal: Goal) -> str:
 
 
 def _halfway(low: float, high: float) -> float:
-    middle = (_log_odds(low) + _log_odds(high)) / 2
+    middle = float(log_odds(np.array([low, high])).mean())
     return min(high, max(math.nextafter(low, 1.0), 1 / (1 + math.exp(-middle))))
 
 
-def _log_odds(score: float) -> float:
-    kept = min(1 - SMALLEST, max(SMALLEST, score))
-    return math.log(kept / (1 - kept))
+def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The log-odds of scores (0..1) of any shape, finite at both ends; NaN stays NaN."""
+    kept = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    return np.log(kept / (1 - kept))
 
 
 def judged_at(scores: Sequence[Score], threshold: float) -> list[Judged]:

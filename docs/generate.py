@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/ (files in map.md, keys in station.md, words in plc.md); run by `make docs`."""
+"""Writes the generated parts of docs/ (files, keys, words that a PLC exchanges); run by `make docs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from edge import options, station
+from edge import options, registers, station
+from edge.line.plc_gate import table as gate_table
+from edge.outbox.options import Mqtt
 from edge.plc import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +79,7 @@ def _sections() -> Iterator[str]:
     )
     yield _section("[gate]", station.Gate, without=("output",))
     yield from _kinds("[gate] and [line_permit]: the output", OUTPUTS)
+    yield _section('[gate] with kind = "plc"', options.PlcGate, without=("kind",))
     for title, model in (
         ("[second_eye]", station.SecondEye),
         ("[confirm]", station.Confirm),
@@ -86,6 +89,7 @@ def _sections() -> Iterator[str]:
         yield _section(title, model, without=("input",)) + "\n\nThe input's own keys are those of a `[trigger]`."
     yield from _kinds("[plc]", PLCS)
     yield _section("[journal]", station.Journal)
+    yield _section("[mqtt]", Mqtt)
     yield _section("[limits]", station.Limits)
 
 
@@ -167,6 +171,22 @@ def word_tables() -> str:
     return "\n\n".join(_words(kind) for kind in (table.Status, table.Result, table.Orders))
 
 
+def gate_tables() -> str:
+    """A table for each part of the blocks that the line and a PLC with a gate of its own exchange."""
+    return "\n\n".join(_gate_words(kind, base) for kind, base in gate_table.BASES.items())
+
+
+def _gate_words(kind: type[Any], base: int) -> str:
+    lines = [f"### {kind.__name__}", "", _sentences(kind), ""]
+    lines += ["| register | word | bits | what it is |", "| --- | --- | --- | --- |"]
+    step = f" + {registers.size(kind)} x slot" if kind in (gate_table.Word, gate_table.Seen) else ""
+    lines += [
+        f"| {word.register}{step} | `{word.name}` | {16 * word.registers} | {word.about} |"
+        for word in registers.words(kind, base)
+    ]
+    return "\n".join(lines)
+
+
 def _words(kind: type[Any]) -> str:
     lines = [f"### {kind.__name__}", "", _sentences(kind), ""]
     lines += ["| register | element | word | bits | what it is |", "| --- | --- | --- | --- | --- |"]
@@ -179,7 +199,12 @@ def _words(kind: type[Any]) -> str:
 
 # --- writing ----------------------------------------------------------------------------------------------------
 
-GENERATED = {"map.md": file_list, "plc.md": word_tables, "station.md": key_tables}
+GENERATED = {
+    "map.md": file_list,
+    "plc.md": word_tables,
+    "plc-gate.md": gate_tables,
+    "station.md": key_tables,
+}
 
 
 def current(name: str) -> str:

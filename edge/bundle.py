@@ -146,9 +146,14 @@ def key_id(key: Ed25519PublicKey) -> bytes:
 def load_keys(folder: Path) -> KeyRing:
     """Every *.pub (PEM) of the folder, without the keys whose ids (16 hex digits, one a line) revoked.txt names.
 
-    Raises BundleError when there is no key, or when one of the files cannot be understood.
+    Raises BundleError when there is no key, or when one of the files cannot be read or understood.
     """
-    paths = sorted(folder.glob("*.pub"))
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        raise BundleError(f"cannot read {folder}: {error.strerror}; make it readable for this user") from error
     if not paths:
         raise BundleError(f"{folder} holds no *.pub key; copy the .pub file of `edge-compile keygen` there")
     revoked = _revoked(folder / REVOKED)

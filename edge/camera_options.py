@@ -11,13 +11,19 @@ from edge.section import Milliseconds, Options
 # those of edge.capture.pixel_formats
 PIXEL_FORMAT = r"^((Mono|Bayer(RG|GR|GB|BG))(8|(10|12)(p|Packed)?|16)|RGB8|BGR8)$"
 
+_Pixel = Annotated[int, Field(ge=0, le=100_000)]
+_Pixels = Annotated[int, Field(ge=16, le=100_000)]
+Region = tuple[_Pixel, _Pixel, _Pixels, _Pixels]
+
 
 class CameraOptions(Options):
     """What every camera states about itself.
 
     A `triggered` camera answers each trigger with one frame and its frames queue; a free-running one keeps
     the newest. A frame belongs to a part when it was captured `trigger_to_frame_ms` after the part's birth,
-    give or take `window_ms` plus both stated time errors.
+    give or take `window_ms` plus both stated time errors. A picture whose focus, as `edge io camera` says it, is under
+    `focus_min` is blurred and not judged (0: any). `region` is the part of its frames that this station looks at,
+    `[x, y, width, height]` in pixels from the upper left corner; without it the whole frame.
     """
 
     name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")
@@ -28,6 +34,21 @@ class CameraOptions(Options):
     queue: int = Field(default=4, ge=1, le=64)
     repeats_are_stale: bool = True
     sizes_may_differ: bool = False
+    focus_min: float = Field(default=0.0, ge=0)
+    region: Region | None = None
+
+    @model_validator(mode="after")
+    def _region_lies_in_the_frame(self) -> "CameraOptions":
+        frame_width, frame_height = getattr(self, "width", None), getattr(self, "height", None)
+        if self.region is None or frame_width is None or frame_height is None:
+            return self
+        x, y, width, height = self.region
+        if x + width > frame_width or y + height > frame_height:
+            raise ValueError(
+                f"region {list(self.region)} does not lie inside the frame of {frame_width} x {frame_height}: give "
+                "[x, y, width, height] in its pixels"
+            )
+        return self
 
 
 class FolderCamera(CameraOptions):

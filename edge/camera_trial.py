@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import cv2
 
 from edge.capture import TABLE, About, Camera, EndOfPictures
 from edge.capture import appraisal as see
 from edge.capture.appraisal import Look, Motion
+from edge.capture.region import cut
 from edge.capture.sheet import Image, draw_sheet
 from edge.clock import SECOND, Clock
 from edge.errors import BundleError, CameraError
 from edge.install import open_active
 from edge.kinds import find
 from edge.options import Camera as CameraOptions
+from edge.picture_set import read_image, read_set
 from edge.pixels import InputSpec, to_input
 from edge.records import Frame
 from edge.station import Station
@@ -26,9 +29,9 @@ COMPARED = 40  # so many of the pictures are compared with those that the studen
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a product's student knows: the geometry of its input, and the acceptance pictures as it sees them."""
+    """What a student learned from, as it sees it: the geometry of its input (None: as the camera sends them)."""
 
-    spec: InputSpec
+    spec: InputSpec | None
     looks: tuple[Look, ...]
 
 
@@ -59,6 +62,13 @@ def learned(station: Station) -> tuple[dict[str, Learned], list[str]]:
     return known, words
 
 
+def like(folder: Path) -> dict[str, Learned]:
+    """What a picture set looks like, of which up to COMPARED pictures are read. Raises ConfigError."""
+    pictures = read_set(folder)
+    some = pictures[:: max(1, len(pictures) // COMPARED)]
+    return {str(folder): Learned(None, tuple(_as_input(read_image(each.path), None) for each in some))}
+
+
 def look(options: CameraOptions, frames: int, known: Mapping[str, Learned], clock: Clock) -> Seen:
     """Take so many pictures, or as many as come. Raises CameraError, also when none comes within 10 s."""
     camera: Camera = find(TABLE, options.kind, "camera")(options, clock)
@@ -66,7 +76,7 @@ def look(options: CameraOptions, frames: int, known: Mapping[str, Learned], cloc
     try:
         camera.open()
         seen, before = Seen(), None
-        for number, frame in enumerate(_frames(camera, frames, clock)):
+        for number, frame in enumerate(_frames(camera, options, frames, clock)):
             before = _keep(seen, frame, before)
             for product in known if number % every == 0 else ():
                 seen.as_input.setdefault(product, []).append(_as_input(frame.image, known[product].spec))
@@ -105,7 +115,7 @@ def png(seen: Seen, words: Sequence[str]) -> bytes:
     return data.tobytes()
 
 
-def _frames(camera: Camera, frames: int, clock: Clock) -> Iterator[Frame]:
+def _frames(camera: Camera, options: CameraOptions, frames: int, clock: Clock) -> Iterator[Frame]:
     heard_ns = clock.now_ns()
     while frames and clock.now_ns() - heard_ns < PATIENCE_S * SECOND:
         try:
@@ -114,7 +124,7 @@ def _frames(camera: Camera, frames: int, clock: Clock) -> Iterator[Frame]:
             return
         if frame is not None:
             heard_ns, frames = clock.now_ns(), frames - 1
-            yield frame
+            yield replace(frame, image=cut(frame.image, options))
 
 
 def _keep(seen: Seen, frame: Frame, before: see.Small | None) -> see.Small:
@@ -135,7 +145,9 @@ def _keep(seen: Seen, frame: Frame, before: see.Small | None) -> see.Small:
     return little
 
 
-def _as_input(image: Image, spec: InputSpec) -> Look:
+def _as_input(image: Image, spec: InputSpec | None) -> Look:
     """A picture's figures as the network sees it."""
+    if spec is None:
+        return see.look_at(image, 0)
     pixels = to_input(image, spec)[0]
     return see.look_at(pixels if spec.channels == 3 else pixels[..., 0], 0)

@@ -15,9 +15,11 @@ from edge.options import (
     CvCamera,
     GigeCamera,
     GstCamera,
+    ModbusCounterInput,
     ModbusInput,
     ModbusRtuInput,
     ModbusRtuOutput,
+    PlcGate,
     PresenceTrigger,
     SerialLineInput,
     SimulatedInput,
@@ -42,6 +44,8 @@ def input_error_ms(device: AnyInput) -> float:
     """The stated error of an edge's time: how it is noticed, and what its contact may bounce."""
     if isinstance(device, SimulatedInput):
         return 0.0
+    if isinstance(device, ModbusCounterInput):
+        return device.poll_ms
     if isinstance(device, ModbusInput):
         noticed = device.poll_ms
     elif isinstance(device, ModbusRtuInput):
@@ -66,16 +70,29 @@ def trigger_error_ms(station: Station) -> float:
     return camera_error_ms(camera)
 
 
+def stated_errors(station: Station) -> list[TimeError]:
+    """How well each device that tells times knows them: the trigger, the other inputs, the cameras."""
+    told = [TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station))]
+    told += [
+        TimeError(f"{name} ({device.kind})", input_error_ms(device))
+        for name, device in devices(station).items()
+        if isinstance(device, AnyInput) and name != "trigger"
+    ]
+    return told + [TimeError(f"camera {each.name} ({each.kind})", camera_error_ms(each)) for each in station.camera]
+
+
 def time_budget(station: Station) -> list[TimeError]:
     """Every stated time error between a part's birth and its gate, for a station that inspects."""
     gate, travel = station.gate, station.travel
     assert gate is not None
-    born = TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station))
+    born = [TimeError(f"trigger ({station.trigger.kind})", trigger_error_ms(station))]
+    if isinstance(gate.output, PlcGate):
+        born.append(TimeError("the PLC's photo-eye and clock (gate.window_ms)", gate.output.window_ms))
     if not isinstance(travel, EncoderTravel) or station.encoder is None:
-        return [born, TimeError("gate write tolerance (gate.late_tolerance_ms)", gate.late_tolerance_ms)]
+        return [*born, TimeError("gate write tolerance (gate.late_tolerance_ms)", gate.late_tolerance_ms)]
     tolerance_ms = travel.in_ms(gate.late_tolerance_counts or 0)
     return [
-        born,
+        *born,
         TimeError(f"encoder ({station.encoder.kind}), between two samples", station.encoder.poll_ms),
         TimeError("gate write tolerance (gate.late_tolerance_counts)", tolerance_ms),
     ]
@@ -102,7 +119,27 @@ def mistakes(station: Station) -> list[str]:
     found += _never_in_time(station.gate.output, time_budget(station)[-1]) + overloads(devices(station))
     if isinstance(station.trigger, CameraTrigger | PresenceTrigger) and len(station.camera) > 1:
         found.append(f"trigger.kind = {station.trigger.kind!r} takes one camera; use a photo-eye for several views")
-    return found + refusals(station)
+    return found + _counters(station) + refusals(station)
+
+
+def _counters(station: Station) -> list[str]:
+    """A counter tells neither whether something is there nor how long it is."""
+    levels = [(f"interlock {each.name}", each.input) for each in station.interlock]
+    levels += [] if station.motor is None else [("motor", station.motor.input)]
+    found = [
+        f'{name}: a counter has no level; use kind = "modbus" with its input'
+        for name, device in levels
+        if isinstance(device, ModbusCounterInput)
+    ]
+    unit = "counts" if isinstance(station.travel, EncoderTravel) else "ms"
+    lengths = [f"length_{which}_{unit}" for which in ("min", "max")]
+    if isinstance(station.trigger, ModbusCounterInput):
+        found += [
+            f"travel.{key}: a counter does not say how long a part is; remove it, or use an input as trigger"
+            for key in lengths
+            if getattr(station.travel, key)
+        ]
+    return found
 
 
 def _over_budget(name: str, budget: list[TimeError], half_ms: float) -> list[str]:
@@ -116,7 +153,7 @@ def _over_budget(name: str, budget: list[TimeError], half_ms: float) -> list[str
     ]
 
 
-def _never_in_time(output: AnyOutput, tolerance: TimeError) -> list[str]:
+def _never_in_time(output: AnyOutput | PlcGate, tolerance: TimeError) -> list[str]:
     """A gate on a slow bus is confirmed after its tolerance, however punctual the line is."""
     if not isinstance(output, ModbusRtuOutput) or output.exchange_ms <= tolerance.error_ms:
         return []

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge import __version__, by_hand
 from edge.clock import SystemClock
+from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
+from edge.doctor.command import doctor
 from edge.durations import parse_ns
 from edge.errors import ConfigError, KenpinError
 from edge.journal.cli import app as journal_app
+from edge.kinds import find
 from edge.operate import COMMANDS, StationFile
+from edge.outbox import TABLE
+from edge.signals import stop_signals
 from edge.station import load
+from edge.systemd.command import setup
+from edge.systemd.log import words_for
+
+if TYPE_CHECKING:
+    from edge.outbox.send import Outbox
 
 app = typer.Typer(
     help="Edge inspection: trigger, camera, verdict, reject gate.",
@@ -28,6 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+StationFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        help="the station file, or one for each station of this eye", metavar="STATION.TOML...", show_default=False
+    ),
+]
 For = Annotated[str | None, typer.Option("--for", help="stop after this time: 30s, 5m, 2h", metavar="TIME")]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="write the report as JSON", metavar="FILE")]
 
@@ -49,29 +62,21 @@ def _options(
     if version:
         print(f"kenpin {__version__}")
         raise typer.Exit
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
-
-
-def _stop_signals() -> threading.Event:
-    """Set by SIGTERM and SIGINT; a second SIGINT ends at once."""
-    asked = threading.Event()
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
-    return asked
+    handler = logging.StreamHandler()
+    handler.setFormatter(words_for("%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
 
 
 def _one_core_pictures() -> None:
     import cv2
 
     cv2.setNumThreads(1)  # a resize must not compete with the engine for a core
+
+
+def _say_which_thread() -> None:
+    """The threads of several stations have their names in front."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(words_for("%(threadName)s: %(message)s"))
 
 
 def _duration_ns(text: str | None) -> int | None:
@@ -101,7 +106,7 @@ def write_report(path: Path | None, values: dict[str, object]) -> None:
 
 @app.command()
 def run(
-    station_file: StationFile,
+    station_files: StationFiles,
     for_: For = None,
     parts: Annotated[int | None, typer.Option(help="stop after so many parts")] = None,
     report: ReportFile = None,
@@ -110,18 +115,24 @@ def run(
         bool, typer.Option("--exit-on-stop", help="end with 75 when a limit stops the line; else wait for edge ack")
     ] = False,
 ) -> None:
-    """Inspect: judge every part and drive the gate. SIGTERM finishes the parts in the zone, then stops."""
+    """Inspect: judge every part and drive the gate. SIGTERM finishes the parts in the zone, then stops.
+
+    Several stations share one eye: a camera that they name alike is opened once, each has its region of the frame.
+    """
     from edge.eye.run import Until
     from edge.eye.run import run as run_eye
     from edge.screen import print_report
 
     _one_core_pictures()
     until = Until(_duration_ns(for_), _count(parts, "--parts"), exit_on_stop)
-    station = load(station_file)
+    stations = [load(path) for path in station_files]
     _writable(report)
-    if station.station.mode == "collect":
-        raise ConfigError(f'{station_file} has mode = "collect": use edge collect, or set mode = "inspect"')
-    done = run_eye(station, until, SystemClock(), _stop_signals(), starts_line=own_line)
+    for station in stations:
+        if station.station.mode == "collect":
+            raise ConfigError(f'{station.source} has mode = "collect": use edge collect, or set mode = "inspect"')
+    if len(stations) > 1:
+        _say_which_thread()
+    done = run_eye(stations, until, SystemClock(), stop_signals(), starts_line=own_line)
     write_report(report, done.to_dict())
     print_report(done)
     raise typer.Exit(done.exit_code)
@@ -129,23 +140,36 @@ def run(
 
 @app.command()
 def check(
-    station_file: StationFile,
+    station_files: StationFiles,
     devices: Annotated[
         bool, typer.Option("--devices", help="also open the camera, infer once and read back the gate")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")] = False,
 ) -> None:
-    """Check a station file, its bundle, its time budget and its outputs; fires nothing."""
-    from edge import check as checks
-    from edge import trial
-    from edge.screen import print_check
+    """Check a station file, its bundle, its time budget and its outputs; fires nothing. Several: also whether they may
+    share an eye."""
+    from edge import lanes, trial
+    from edge.screen import print_check, print_products
 
     _one_core_pictures()
-    station = load(station_file)
-    checks.refuse(station)
-    print_check(station, trial.bundles_of(station))
-    for words in trial.pipelines(station):
-        print(words)
-    if devices:
+    if quiet and devices:
+        raise ConfigError("--devices tells what each one answers: leave --quiet out")
+    stations = [load(path) for path in station_files]
+    lanes.refuse(stations)
+    if quiet:
+        for station in stations:
+            trial.bundles_of(station)
+        return
+    for station in stations:
+        print_check(station)
+        for words in trial.pipelines(station):
+            print(words)
+        print_products(station, trial.bundles_of(station))
+    for words in lanes.advice(stations):
+        print(f"advice: {words}")
+    if len(stations) > 1:
+        print("the stations may run together")
+    for station in stations if devices else ():
         for words in trial.try_devices(station, SystemClock()):
             print(words)
 
@@ -154,25 +178,56 @@ def check(
 def collect(
     station_file: StationFile,
     into: Annotated[Path, typer.Option(help="the picture set's folder; made when absent")],
-    lot: Annotated[str, typer.Option(help="the pictures' group; without it the hour")] = "",
+    lot: Annotated[
+        str, typer.Option(help="the pictures' group; without it the folder's last lot, or the hour")
+    ] = "",
+    shifts: Annotated[
+        str, typer.Option(help="when shifts begin, as 06:00,14:00,22:00: a group for each", metavar="TIMES")
+    ] = "",
+    group: Annotated[Grouping, typer.Option(help="what pictures of one group share: the lot, or the part")] = "lot",
+    at_trigger: Annotated[
+        bool,
+        typer.Option("--at-trigger", help="one picture of each part that the trigger sees, as when inspecting"),
+    ] = False,
     every: Annotated[str | None, typer.Option(help="at most one picture in this time, as 500ms")] = None,
+    changed: Annotated[
+        float, typer.Option(min=0, max=1, help="only where this share of the picture has changed, as 0.02")
+    ] = 0.0,
+    encoding: Annotated[
+        Encoding, typer.Option("--as", help="jpeg loses detail, bmp is large and costs least")
+    ] = "png",
+    max_mb: Annotated[int | None, typer.Option("--max-mb", min=1, help="the most that the set may hold")] = None,
+    when_full: Annotated[WhenFull, typer.Option("--when-full", help="then stop, or drop the oldest")] = "stop",
     pictures: Annotated[int | None, typer.Option(help="stop after so many pictures")] = None,
     for_: For = None,
 ) -> None:
     """Day one: record pictures into a set that edge-train reads; no bundle, no gate."""
-    from edge.eye.collect import Plan
     from edge.eye.collect import collect as record
-    from edge.screen import collecting
+    from edge.eye.lots import parse_shifts
+    from edge.photo_eye import photo_eye_of
+    from edge.screen import collected_words, collecting
 
-    plan = Plan(into, lot, _duration_ns(every) or 0, _count(pictures, "--pictures"), _duration_ns(for_))
-    station = load(station_file)
-    with collecting(plan.pictures) as watch:
-        done = record(station, plan, SystemClock(), _stop_signals(), watch)
-    print(
-        f"{done.stored} pictures stored in {into}, {done.skipped} were there already, "
-        f"{done.refused} refused (black, saturated or repeated)"
+    if at_trigger and (every or changed):
+        raise ConfigError("--at-trigger takes each part: leave --every and --changed out")
+    station, clock = load(station_file), SystemClock()
+    plan = Plan(
+        into,
+        lot.strip(),
+        parse_shifts(shifts),
+        group,
+        _duration_ns(every) or 0,
+        changed,
+        at_trigger,
+        encoding,
+        Quota(max_mb, station.journal.free_min_mb, when_full),
+        _count(pictures, "--pictures"),
+        _duration_ns(for_),
     )
-    if not done.stored + done.skipped:
+    _one_core_pictures()
+    with collecting(plan.pictures) as watch:
+        done = record(station, plan, clock, stop_signals(), watch, photo_eye_of(station, clock))
+    print(f"{done.stored} pictures stored in {into}: {collected_words(done)}")
+    if not done.stored + done.skipped and not done.full:
         words = "; ".join(done.away.values()) or "no camera delivered a picture: check the station's trigger"
         raise ConfigError(f"nothing was recorded: {words}")
 
@@ -183,6 +238,16 @@ def line(station_file: StationFile) -> None:
     from edge.line.__main__ import main as run_line
 
     raise typer.Exit(run_line([str(station_file)]))
+
+
+@app.command()
+def outbox(station_file: StationFile) -> None:
+    """Send the journal to the broker of [mqtt], for a service of its own; a broker that is away is waited for."""
+    station = load(station_file)
+    if station.mqtt is None:
+        raise ConfigError(f"{station_file} has no [mqtt]: add it with the broker's host")
+    sender: type[Outbox] = find(TABLE, "mqtt", "outbox")
+    sender(station, station.mqtt, SystemClock(), stop_signals()).run()
 
 
 @app.command()
@@ -232,13 +297,13 @@ def demo(
     logging.getLogger().setLevel(logging.WARNING)
     duration_ns = None if parts is not None else parse_ns(for_)
     _writable(report)
-    code, values = run_demo(duration_ns, _count(parts, "--parts"), rate, _stop_signals())
+    code, values = run_demo(duration_ns, _count(parts, "--parts"), rate, stop_signals())
     write_report(report, values)
     raise typer.Exit(code)
 
 
 app.add_typer(by_hand.app, name="io")
-for command in COMMANDS:
+for command in (*COMMANDS, setup, doctor):
     app.command()(command)
 app.add_typer(journal_app, name="journal")
 

@@ -88,7 +88,15 @@ class SealChallenge(_Packet):
     who: Name = ""
 
 
-Request: TypeAlias = AskStatus | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge
+class SetLot(_Packet):
+    """Pictures that edge collect records from now on are of this lot."""
+
+    ask: Literal["set_lot"] = "set_lot"
+    lot: Annotated[Name, Field(min_length=1)]
+    who: Name = ""
+
+
+Request: TypeAlias = AskStatus | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge | SetLot
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
 
 
@@ -100,7 +108,8 @@ class Status(_Packet):
 
     `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
-    bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request.
+    bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
+    edge collect records, whose `parts` are stored pictures.
     """
 
     answer: Literal["status"] = "status"
@@ -121,6 +130,7 @@ class Status(_Packet):
     turned_away: int
     malformed: int
     pid: int
+    lot: str = ""
 
 
 class Done(_Packet):
@@ -215,6 +225,10 @@ class Control:
     def seal_challenge(self, result: str, sha256: str, who: str = "") -> Sealed:
         """Record a reject test's result and get its report's hash signed."""
         return self._ask(_checked(SealChallenge, result=result, sha256=sha256, who=who), Sealed)
+
+    def set_lot(self, lot: str, who: str = "") -> Done:
+        """Name the lot that edge collect records from now on."""
+        return self._ask(_checked(SetLot, lot=lot, who=who), Done)
 
     def _ask(self, request: Request, wanted: type[_Wanted]) -> _Wanted:
         answer = self._answer(request)

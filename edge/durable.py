@@ -1,7 +1,8 @@
-"""Files that are whole or absent whatever happens: written aside, brought to the disk, then renamed."""
+"""Files that are whole or absent whatever happens: written aside, brought to the disk, then renamed; and lock files."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +50,32 @@ def write_synced(path: Path, *parts: bytes, mode: int = 0o666) -> None:
             file.write(part)
         file.flush()
         os.fsync(file.fileno())
+
+
+def hold(path: Path, wait: bool = False) -> int:
+    """Have a lock file for this process alone until the returned descriptor is closed; it and its folder are made.
+
+    Raises BlockingIOError when another process has it, unless that is waited for; OSError when it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _locked(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), wait)
+
+
+def hold_folder(folder: Path) -> int:
+    """Have a folder for this process alone until the returned descriptor is closed; nothing is written into it.
+
+    Raises BlockingIOError when another process has it, OSError when it is no folder.
+    """
+    return _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), wait=False)
+
+
+def _locked(descriptor: int, wait: bool) -> int:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def sync_file(path: Path) -> None:

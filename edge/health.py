@@ -20,7 +20,7 @@ class Level(IntEnum):
     BYPASSED = 1  # a person lets parts pass uninspected for a limited time
     NOT_READY = 2  # a device is away and is tried again
     STOPPED = 3  # a limit holds the line until a person acknowledges
-    FAULT = 4  # something failed that does not come back by itself
+    FAULT = 4  # a device of the line failed, or something of the eye that does not come back by itself
     STOPPING = 5
 
 
@@ -110,7 +110,8 @@ class Notifier:
     """
 
     def __init__(self, address: str = "", watchdog_ns: int = 0) -> None:
-        self.watchdog_ns = watchdog_ns
+        self._feed_every_ns = watchdog_ns // 4
+        self._fed_ns: int | None = None
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -139,9 +140,15 @@ class Notifier:
     def status(self, words: str) -> None:
         self._send("STATUS=" + words.replace("\n", " "))
 
-    def alive(self) -> None:
-        """Feed the watchdog: only from the place that has just seen every thread make progress."""
-        self._send("WATCHDOG=1")
+    def is_hungry(self, now_ns: int) -> bool:
+        """Whether the watchdog should be fed again; never where systemd asked for none."""
+        return bool(self._feed_every_ns) and (self._fed_ns is None or now_ns - self._fed_ns >= self._feed_every_ns)
+
+    def alive(self, now_ns: int) -> None:
+        """Feed the watchdog as often as it needs: only from where every thread was just seen to make progress."""
+        if self.is_hungry(now_ns):
+            self._fed_ns = now_ns
+            self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
         self._send("STOPPING=1")

@@ -98,7 +98,8 @@ def rollback(product: str, station: Station) -> Manifest:
 def installed(station: Station) -> list[Installed]:
     """Every retained version, by product and version. Reads names only: nothing is verified."""
     found: list[Installed] = []
-    for folder in sorted(path for path in _root(station).glob("*") if path.is_dir()):
+    root = _root(station)
+    for folder in [root / name for name in _names(root) if (root / name).is_dir()]:
         active = _target(folder)
         for version in sorted(_versions(folder)):
             path = _file(folder, version)
@@ -132,8 +133,18 @@ def _file(folder: Path, version: int) -> Path:
     return folder / f"{version}{_SUFFIX}"
 
 
+def _names(folder: Path) -> list[str]:
+    """What lies in the folder, sorted; nothing where there is none. Raises ConfigError."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"cannot read {folder}: {error.strerror}; use sudo, or join the group kenpin") from error
+
+
 def _versions(folder: Path) -> list[int]:
-    names = [path.name for path in folder.glob(f"*{_SUFFIX}")]
+    names = _names(folder)
     return [int(found[1]) for name in names if (found := re.fullmatch(r"([1-9][0-9]{0,9})\.bundle", name))]
 
 
@@ -180,10 +191,10 @@ def _digest(folder: Path, product: str, version: int, keys: KeyRing) -> str | No
 @contextmanager
 def _changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
     """One process at a time changes a product's folder; what a killed one left half-done is removed first."""
-    if must_exist and not folder.is_dir():
-        raise BundleError(f"no bundle of {folder.name} is installed; install one with `edge install`")
     lock = -1
     try:
+        if must_exist and not folder.is_dir():
+            raise BundleError(f"no bundle of {folder.name} is installed; install one with `edge install`")
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

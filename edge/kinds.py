@@ -13,6 +13,7 @@ EXTRAS = {
     "asyncua": "pip install 'kenpin[plc]'",
     "gi": "pip install 'kenpin[gstreamer]' (and the system packages gstreamer1.0-plugins-good, "
     "gir1.2-gst-plugins-base-1.0)",
+    "paho": "pip install 'kenpin[mqtt]'",
     "pyarrow": "pip install 'kenpin[export]'",
     "pycomm3": "pip install 'kenpin[plc]'",
     "snap7": "pip install 'kenpin[plc]'",

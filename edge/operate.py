@@ -1,4 +1,4 @@
-"""The commands of a person at a running station: how it is, acknowledge, bypass, challenge."""
+"""The commands of a person at a running station: how it is, acknowledge, bypass, lot, challenge."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def bypass(
     done = control.end_bypass(why, who) if for_ is None else control.bypass(parse_ns(for_) / SECOND, why, who)
     print(f"{done.words}; recorded as {done.by}")
     print(_state_after(control, lambda found: (found.bypass_left_s > 0) is not end))
+
+
+def lot(
+    station_file: StationFile,
+    name: Annotated[str, typer.Argument(help="the lot that the pictures are of from now on", show_default=False)],
+    who: Who = "",
+) -> None:
+    """Name the lot that a running edge collect records from now on."""
+    done = Control(load(station_file)).set_lot(name, who)
+    print(f"{done.words}; asked by {done.by}")
 
 
 def challenge(
@@ -137,4 +147,4 @@ def _state_after(control: Control, settled: Callable[[Status], bool]) -> str:
     return f"the station is {found.level}{f': {found.cause}' if found.cause else ''}"
 
 
-COMMANDS = (status, ack, bypass, challenge)
+COMMANDS = (status, ack, bypass, lot, challenge)

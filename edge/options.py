@@ -36,9 +36,9 @@ class RtuUnit(Options):
         return 16 * byte_ms + 2 * max(3.5 * byte_ms, 1.75)
 
     @property
-    def asked_every_ms(self) -> float | None:
-        """How often the unit is asked by itself, None where only when something happens."""
-        return None
+    def bus_share(self) -> float:
+        """The share of the bus's time that the unit takes by itself, beside what it takes when something happens."""
+        return 0.0
 
 
 class GpioLine(Options):
@@ -77,6 +77,21 @@ class ModbusInput(Options):
     timeout_ms: Milliseconds = 200.0
 
 
+class ModbusCounterInput(Options):
+    """A counter of parts in a register of a Modbus TCP device, on a connection of its own: each count is a part, also
+    one that is there for less than `poll_ms`. Of a counter with 32 bits name the register with the lower half. The
+    device debounces its input itself; a counter tells no level and no length."""
+
+    kind: Literal["modbus_counter"]
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    counter: Register
+    counter_kind: Literal["input", "holding"] = "input"
+    poll_ms: Milliseconds = 2.0
+    timeout_ms: Milliseconds = 200.0
+
+
 class ModbusRtuInput(RtuUnit):
     """A discrete input polled over a serial Modbus bus. Where outputs share the bus they go first, but wait for a
     poll that is under way: about 25 ms at 9600 baud, 5 ms at 115200."""
@@ -89,8 +104,8 @@ class ModbusRtuInput(RtuUnit):
     timeout_ms: Milliseconds = 200.0
 
     @property
-    def asked_every_ms(self) -> float | None:
-        return self.poll_ms
+    def bus_share(self) -> float:
+        return self.exchange_ms / self.poll_ms
 
 
 class GpioInput(GpioLine):
@@ -138,7 +153,7 @@ class PresenceTrigger(Options):
     debounce_frames: int = Field(default=2, ge=1, le=50)
 
 
-AnyInput = SimulatedInput | ModbusInput | ModbusRtuInput | GpioInput | SerialLineInput
+AnyInput = SimulatedInput | ModbusInput | ModbusCounterInput | ModbusRtuInput | GpioInput | SerialLineInput
 LineInput = Annotated[AnyInput, Field(discriminator="kind")]
 Trigger = Annotated[AnyInput | CameraTrigger | PresenceTrigger, Field(discriminator="kind")]
 
@@ -196,6 +211,11 @@ class OutputOptions(Options):
     external_watchdog: bool = False
     heartbeat_ms: Milliseconds | None = None
 
+    @property
+    def heartbeat_takes_ms(self) -> float:
+        """How long the line is busy writing the level again, at most, as long as nothing fails."""
+        return 5.0
+
 
 class MemoryOutput(OutputOptions):
     """Keeps the level in memory and forgets it; for tests and benchmarks."""
@@ -237,8 +257,17 @@ class ModbusRtuOutput(CoilOptions, RtuUnit):
     kind: Literal["modbus_rtu"]
 
     @property
-    def asked_every_ms(self) -> float | None:
-        return self.heartbeat_ms
+    def bus_share(self) -> float:
+        return self._beat_ms / self.heartbeat_ms if self.heartbeat_ms else 0.0
+
+    @property
+    def heartbeat_takes_ms(self) -> float:
+        return max(super().heartbeat_takes_ms, self._beat_ms)
+
+    @property
+    def _beat_ms(self) -> float:
+        """One exchange, a second one where the owner's mark is looked at."""
+        return self.exchange_ms * (1 if self.owner_register is None else 2)
 
 
 class GpioOutput(OutputOptions, GpioLine):
@@ -268,8 +297,51 @@ class SerialLineOutput(OutputOptions):
     line: Literal["rts", "dtr"] = "rts"
 
 
+MAX_AT_PLC = 14  # as many parts as the registers of gate.kind = "plc" hold between photo-eye and gate
+
+
+class PlcGate(Options):
+    """A PLC owns the gate: it sees the same photo-eye, is told a word for each part, times the kick itself, rejects
+    what has no word, and says what it did. plc.md has the registers, from `address` on, and what its program must do.
+
+    `scan_ms` is the PLC's longest scan. An edge of its photo-eye and one of the trigger are the same part within
+    `window_ms` and the trigger's own error. The PLC's block is read every `poll_ms`; each request may take
+    `timeout_ms`. The PLC gets another heartbeat every `heartbeat_ms` at least. A PLC that stands still for `silence_ms`
+    is lost, and so is an answer that comes so long after the part has left the gate.
+    """
+
+    kind: Literal["plc"]
+    link: Literal["modbus"] = "modbus"
+    host: str
+    port: Port = 502
+    device_id: int = Field(default=1, ge=0, le=255)
+    address: int = Field(default=0, ge=0, le=65_000)
+    scan_ms: Milliseconds = 10.0
+    window_ms: Milliseconds = 20.0
+    poll_ms: Milliseconds = 10.0
+    timeout_ms: Milliseconds = 100.0
+    heartbeat_ms: Milliseconds = 100.0
+    silence_ms: Milliseconds = 300.0
+
+    def mistakes(self, rest: str, trigger: Trigger) -> list[str]:
+        """What a PLC that times the kick needs to find the same parts, as sentences where it has not."""
+        found = []
+        if rest != "reject":
+            found.append('gate.rest: must be "reject"; a PLC that owns the gate rejects what no word released')
+        if isinstance(trigger, CameraTrigger | PresenceTrigger):
+            found.append('trigger.kind: gate.kind = "plc" needs a photo-eye, the one that the PLC sees too')
+        if self.window_ms < self.scan_ms + 2:
+            found.append("gate.window_ms: must be at least gate.scan_ms + 2, the PLC knows an edge no better")
+        if self.silence_ms < 2 * (self.scan_ms + self.poll_ms):
+            found.append("gate.silence_ms: must be at least twice gate.scan_ms + gate.poll_ms")
+        if self.heartbeat_ms > self.silence_ms:
+            found.append("gate.heartbeat_ms: must not exceed gate.silence_ms")
+        return found
+
+
 AnyOutput = MemoryOutput | ModbusOutput | ModbusRtuOutput | SerialBytesOutput | SerialLineOutput | GpioOutput
 Output = Annotated[AnyOutput, Field(discriminator="kind")]
+GateOutput = Annotated[AnyOutput | PlcGate, Field(discriminator="kind")]
 
 
 # --- PLC links --------------------------------------------------------------------------------------------------

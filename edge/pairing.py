@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 from edge.records import Part, Reason
 
+SLIPPED = 3  # so many frames in a row that agree show that a trigger counter has slipped
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -216,7 +218,8 @@ class _Triggered(_Lane):
 
     def __init__(self, view: View, index: int, max_parts: int, max_frames: int) -> None:
         super().__init__(view, index, max_parts, max_frames)
-        self._step: int | None = None  # camera counter minus line counter, as the last clean pair showed it
+        self._step: int | None = None  # camera counter minus line counter, as the clean pairs show it
+        self._other: tuple[int, int] = (0, 0)  # another step, and how many frames in a row have shown it
 
     def _born(self, opened: _Open) -> list[Result]:
         results: list[Result] = []
@@ -249,12 +252,19 @@ class _Triggered(_Lane):
         return frame.counter - opened.part.token if known else None
 
     def _in_step(self, opened: _Open, frame: Sighting) -> bool:
-        """Whether the trigger counters agree that this is the pair; the next pair may set a broken step anew."""
+        """Whether the trigger counters agree that this is the pair.
+
+        One that slipped shows the same other step again and again, which then counts; frames that are so late that
+        they fall to a neighbour show it once or twice.
+        """
         step = self._counts(opened, frame)
-        agreed = step is None or self._step is None or step == self._step
-        if step is not None:
-            self._step = step if agreed else None
-        return agreed
+        if step is None:
+            return True
+        other, times = self._other
+        self._other = (step, times + 1 if step == other else 1) if step != self._step else (0, 0)
+        if self._step is None or self._other[1] == SLIPPED:
+            self._step = step
+        return step == self._step
 
     def _doubt(self, openeds: Sequence[_Open]) -> list[Result]:
         results: list[Result] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.durable import write_whole
-from edge.errors import ConfigError, JournalError
+from edge.errors import ConfigError
 
 LABELS = "labels.csv"
 COLUMNS = ("file", "label", "group", "mask")
@@ -182,82 +180,3 @@ def read_mask(picture: Picture, height: int, width: int) -> Image:
             f"{picture.mask} is {mask.shape[1]} x {mask.shape[0]}, its picture {width} x {height}; draw it again"
         )
     return np.asarray(mask != 0, np.uint8)
-
-
-class PictureSetWriter:
-    """Appends pictures to a set: each file is on disk before the row that names it, so a kill leaves no bad row.
-
-    One writer per folder. Raises ConfigError for a foreign labels.csv and JournalError when the disk fails.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._table = folder / LABELS
-        self._listed: set[str] = set()
-        self._open_table()
-
-    def holds(self, name: str) -> bool:
-        """Whether labels.csv lists the picture of this name."""
-        return f"images/{name}.png" in self._listed
-
-    def _open_table(self) -> None:
-        """Create labels.csv, or check the existing one and drop the torn last line of a power cut."""
-        try:
-            (self._folder / "images").mkdir(parents=True, exist_ok=True)
-            if not self._table.exists():
-                write_whole(self._table, (",".join(COLUMNS) + "\n").encode())
-                return
-            data = self._table.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:
-                write_whole(self._table, whole)
-        except OSError as error:
-            raise _disk_error(self._table, error) from error
-        lines = whole.decode("utf-8-sig", errors="replace").splitlines()
-        if lines[:1] != [",".join(COLUMNS)]:
-            raise ConfigError(f"{self._table} does not start with {','.join(COLUMNS)}; write into another folder")
-        self._listed = {row[0] for row in csv.reader(lines[1:]) if row}
-
-    def add(self, image: Image, name: str, label: str, group: str, mask: Image | None = None) -> Path:
-        """Store one picture as images/<name>.png and append its row; returns the file's path.
-
-        image: uint8 H x W x 3 (BGR) or H x W. mask: H x W, non-zero = defect, stored as masks/<name>.png.
-        A picture that is listed already is refused with ConfigError; the file of a row that a power cut prevented
-        is written anew. Blocks until file and row are on disk.
-        """
-        if not name or "/" in name or name.startswith("."):
-            raise ConfigError(f"picture name {name!r}: use a plain file name without a folder")
-        file = f"images/{name}.png"
-        if file in self._listed:
-            raise ConfigError(f"{self._folder / file} exists already; choose another name or an empty folder")
-        mask_file = ""
-        try:
-            if mask is not None:
-                mask_file = f"masks/{name}.png"
-                (self._folder / "masks").mkdir(exist_ok=True)
-                marked = np.where(mask != 0, np.uint8(255), np.uint8(0))
-                write_whole(self._folder / mask_file, _png(marked))
-            write_whole(self._folder / file, _png(image))
-            self._append((file, label, group or file, mask_file))
-        except OSError as error:
-            raise _disk_error(self._folder / file, error) from error
-        return self._folder / file
-
-    def _append(self, row: tuple[str, ...]) -> None:
-        with self._table.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow(row)
-            file.flush()
-            os.fsync(file.fileno())
-        self._listed.add(row[0])
-
-
-def _png(image: Image) -> bytes:
-    # camera noise defeats deflate's search: run lengths alone are as small and twice as fast
-    done, data = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE))
-    if not done:
-        raise ConfigError(f"cannot encode a picture of shape {image.shape} as PNG; give uint8 H x W x 3 or H x W")
-    return bytes(data)
-
-
-def _disk_error(path: Path, error: OSError) -> JournalError:
-    return JournalError(f"cannot write {path}: {error.strerror}; free disk space or check the folder's rights")

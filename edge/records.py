@@ -27,7 +27,7 @@ class Reason(IntEnum):
     LATE = 2  # the verdict came after the part's deadline
     NO_FRAME = 3
     STALE_FRAME = 4  # older than the part, or the same picture again
-    BAD_FRAME = 5  # black, saturated or of the wrong shape
+    BAD_FRAME = 5  # black, saturated, blurred or of the wrong shape
     ENGINE_ERROR = 6
     BAD_SCORE = 7  # NaN, infinite, out of range or of the wrong shape
     OVERRUN = 8  # a bounded queue was full

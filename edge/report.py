@@ -6,14 +6,17 @@ import os
 import platform
 import threading
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edge.health import Level
 from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 from edge.timing import Series, Timing
 
+OF_THE_PROCESS = ("rss_mb", "cpu_s", "host")
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _LIBRARIES = ("kenpin", "numpy", "onnxruntime", "opencv-python-headless", "pydantic", "pymodbus")
 
@@ -36,6 +39,18 @@ class Counts:
         self.records_lost = 0
         self.edge_errors = Series()
         self.last_part: tuple[int, Kind, Reason, float] | None = None
+
+    @classmethod
+    def sum(cls, several: Sequence[Counts]) -> Counts:
+        """What several have counted, in one that nobody adds to any more."""
+        total = cls()
+        for each in several:
+            for name in ("verdicts", "reasons", "outcomes", "frames"):
+                getattr(total, name).update(getattr(each, name))
+            for name in ("parts", "unconfirmed", "bypassed", "met", "missed", "committed", "records_lost"):
+                setattr(total, name, getattr(total, name) + getattr(each, name))
+        total.edge_errors = Series.of([each.edge_errors for each in several])
+        return total
 
     def frame(self, what: str, count: int = 1) -> None:
         """`what` is captured, paired, unpaired or lost; or copies, of pixels before they lay in the eye's memory."""
@@ -69,7 +84,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Report:
-    """A run in numbers; `to_dict` gives the public keys. `exit_code`: 0, 74 (journal) or 75 (stopped by limits)."""
+    """A run in numbers; `to_dict` gives the public keys. `exit_code`: 0, 69 (the line), 74 (journal) or 75 (limits).
+
+    Of several stations it is the sum, and `lanes` has each one's own by its name.
+    """
 
     parts: int
     verdicts: dict[str, int]
@@ -86,10 +104,17 @@ class Report:
     state: str = "READY"
     cause: str = ""
     exit_code: int = 0
+    lanes: dict[str, Report] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; what belongs to the process stands at the top only, `lanes` where there are some."""
+        values = asdict(self)
+        for lane in values["lanes"].values():
+            for key in (*OF_THE_PROCESS, "lanes"):
+                del lane[key]
+        if not values["lanes"]:
+            del values["lanes"]
+        return values
 
 
 def report(counts: Counts, timing: Timing, startup_ns: int | None, state: str, cause: str, code: int) -> Report:
@@ -121,6 +146,24 @@ def report(counts: Counts, timing: Timing, startup_ns: int | None, state: str, c
         cause=cause,
         exit_code=code,
     )
+
+
+def together(lanes: Mapping[str, Report], counts: Counts, timing: Timing) -> Report:
+    """The report of several stations that shared an eye; `counts` and `timing` are those of all. The state is that of
+    the worst, and the exit code the highest."""
+    reports = lanes.values()
+    startups = [each.startup_ms for each in reports]
+    causes = [f"{name}: {each.cause}" for name, each in lanes.items() if each.cause]
+    total = report(
+        counts,
+        timing,
+        None,
+        max(reports, key=lambda each: Level[each.state]).state,
+        "; ".join(causes),
+        max(each.exit_code for each in reports),
+    )
+    known = [startup for startup in startups if startup is not None]
+    return replace(total, startup_ms=max(known) if len(known) == len(startups) else None, lanes=dict(lanes))
 
 
 def _edge_errors(series: Series) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edge import check
-from edge.clock import SECOND
+from edge.clock import SECOND, SystemClock
 from edge.health import Level
 from edge.line.outputs.survival import goes_to_rest, survives
 from edge.manifest import Evidence, Manifest, ModelEntry
-from edge.options import Output
+from edge.options import Output, PlcGate
 from edge.records import GateOutcome, Kind
 from edge.report import Report
 from edge.station import Station
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
+
+log = logging.getLogger(__name__)
 
 _COLOURS = {Kind.PASS: "green", Kind.REJECT: "red", Kind.UNKNOWN: "yellow"}
 _REDRAW_NS = SECOND // 5
@@ -70,19 +74,25 @@ def print_installed(found: Sequence[Installed]) -> None:
 # --- edge check ---
 
 
-def print_check(station: Station, manifests: dict[int, Manifest]) -> None:
-    """What a station that may run consists of: products, time budget, outputs."""
+def print_check(station: Station) -> None:
+    """What can be said of a station by its file alone: time errors, time budget, outputs, advice."""
     console = Console()
     identity = station.station
     print(f"{station.source}: station {identity.name}, mode {identity.mode}")
-    for recipe, manifest in manifests.items():
-        entry = manifest.entry(station.engine.kind, station.engine.precision)
-        print(f"product {manifest.product} version {manifest.version} (recipe {recipe}): {model_line(entry)}")
+    for known in check.stated_errors(station):
+        print(f"{known.what}: times are known to {known.error_ms:g} ms")
     if identity.mode != "collect" and station.gate is not None and station.travel is not None:
         console.print(_budget_table(station, station.travel.shortest_pitch_ms / 2))
         console.print(_output_table(station))
     for words in check.advice(station):
         print(f"advice: {words}")
+
+
+def print_products(station: Station, manifests: dict[int, Manifest]) -> None:
+    """The installed products of a station that may run with them."""
+    for recipe, manifest in manifests.items():
+        entry = manifest.entry(station.engine.kind, station.engine.precision)
+        print(f"product {manifest.product} version {manifest.version} (recipe {recipe}): {model_line(entry)}")
     print("the station may run")
 
 
@@ -99,13 +109,15 @@ def _budget_table(station: Station, half_ms: float) -> Table:
 def _output_table(station: Station) -> Table:
     table = Table("output", "kind", "line dies", "line hangs", "cable", "boot", "rests by itself", title="outputs")
     assert station.gate is not None
-    outputs: dict[str, Output | None] = {"gate": station.gate.output, "line_permit": station.line_permit}
+    outputs: dict[str, Output | PlcGate | None] = {"gate": station.gate.output, "line_permit": station.line_permit}
     for name, output in outputs.items():
         if output is None:
             continue
         known = survives(output.kind)
         rests = "yes" if goes_to_rest(output) else "no"
         table.add_row(name, output.kind, known.line_death, known.line_hang, known.cable, known.boot, rests)
+    for column in table.columns:
+        column.overflow = "fold"  # a narrow terminal cuts no word off
     return table
 
 
@@ -113,17 +125,20 @@ def _output_table(station: Station) -> Table:
 
 
 def print_report(report: Report) -> None:
-    """A run's report as tables."""
-    Console().print(report_tables(report))
+    """A run's report as tables; of several stations each one's, then that of all."""
+    console = Console()
+    for name, one in report.lanes.items():
+        console.print(report_tables(one, f"run of {name}"))
+    console.print(report_tables(report, "run of all" if report.lanes else "run"))
 
 
-def report_tables(report: Report) -> Group:
+def report_tables(report: Report, title: str) -> Group:
     """Parts, gate and latency of a run."""
     verdicts = _listed(report.verdicts)
     reasons = ", ".join(f"{name} {count}" for name, count in report.unknown_reasons.items())
     gate = report.gate
     errors = gate["edge_error_us"]
-    facts = Table(show_header=False, title="run")
+    facts = Table(show_header=False, title=title)
     facts.add_row("parts", f"{report.parts}: {verdicts}")
     if reasons:
         facts.add_row("unknown because", reasons)
@@ -173,6 +188,8 @@ def live_view(title: str) -> Iterator[Callable[[Live], None]]:
                 view.update(_live_table(title, live), refresh=True)
 
         yield watch
+    if not console.is_terminal:
+        console.print()  # the view leaves its last line unended
 
 
 def _live_table(title: str, live: Live) -> Table:
@@ -211,6 +228,11 @@ def print_status(status: Status) -> None:
     table = Table(title=f"station {status.station}, mode {status.mode}", show_header=False)
     calm = "" if status.level == "READY" else "bold red"
     table.add_row("state", Text(f"{status.level} {status.cause}", calm))
+    if status.mode == "collect":
+        table.add_row("lot", status.lot or "none named: edge lot STATION.TOML NAME")
+        table.add_row("pictures", str(status.parts))
+        Console().print(table)
+        return
     table.add_row("line", status.line or "away")
     table.add_row("line permit", "on" if status.permit else "off")
     table.add_row("product", f"{status.product} (recipe {status.recipe})")
@@ -232,13 +254,44 @@ def _listed(counts: dict[str, int]) -> str:
 
 @contextmanager
 def collecting(pictures: int | None) -> Iterator[Callable[[Collected], None]]:
-    """A progress line for edge collect."""
+    """A progress line for edge collect; where no terminal shows it, a line in the log every minute."""
+    if not sys.stderr.isatty():
+        yield _told_every_minute()
+        return
     columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=pictures, words="")
 
         def watch(so_far: Collected) -> None:
-            words = "; ".join(so_far.away.values())
-            progress.update(task, completed=so_far.stored, words=words)
+            progress.update(task, completed=so_far.stored, words=collected_words(so_far))
 
         yield watch
+
+
+def _told_every_minute() -> Callable[[Collected], None]:
+    clock = SystemClock()
+    told_ns = clock.now_ns()
+
+    def watch(so_far: Collected) -> None:
+        nonlocal told_ns
+        if clock.now_ns() - told_ns >= 60 * SECOND:
+            told_ns = clock.now_ns()
+            log.info("%d pictures stored, %s", so_far.stored, collected_words(so_far))
+
+    return watch
+
+
+def collected_words(so_far: Collected) -> str:
+    """What a recording holds and lacks, in words; what is zero is left out."""
+    counted = (
+        (so_far.skipped, "were there already"),
+        (so_far.refused, "refused (black, saturated, blurred or repeated)"),
+        (so_far.unseen, "LOST by the camera"),
+        (so_far.missed, "parts without a picture"),
+        (so_far.lost, "LOST because disk or encoding could not follow"),
+        (so_far.dropped, "oldest dropped for newer ones"),
+        (so_far.waiting, "in memory"),
+    )
+    words = [f"{so_far.mb:.0f} MB", *(f"{count} {what}" for count, what in counted if count)]
+    words += [f"lot {so_far.lot}"] if so_far.lot else []
+    return ", ".join(words + [cause for cause in (so_far.full, *so_far.away.values()) if cause])

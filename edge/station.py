@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
+from edge.credentials import FOLDER, with_credentials
 from edge.errors import ConfigError
 from edge.options import (
+    MAX_AT_PLC,
     Camera,
     CameraTrigger,
     Encoder,
     Engine,
+    GateOutput,
     LineInput,
     Milliseconds,
     OpcUaPlc,
@@ -23,9 +27,11 @@ from edge.options import (
     OrtEngine,
     Output,
     Plc,
+    PlcGate,
     PresenceTrigger,
     Trigger,
 )
+from edge.outbox.options import Mqtt
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -109,7 +115,7 @@ class Gate(Options):
     rest: Literal["reject", "pass"]
     late_tolerance_ms: Milliseconds = 5.0
     late_tolerance_counts: Counts | None = None
-    output: Output
+    output: GateOutput
 
 
 class SecondEye(Options):
@@ -210,6 +216,7 @@ class Station(Options):
     line_permit: Output | None = None
     plc: Plc | None = None
     journal: Journal = Journal()
+    mqtt: Mqtt | None = None
     limits: Limits = Limits()
     source: Path
     digest: bytes
@@ -239,7 +246,8 @@ _PLACES: dict[str, tuple[type[Options], str]] = {
 
 
 def load(path: Path) -> Station:
-    """Read and check a station file; relative paths in it are relative to its folder.
+    """Read and check a station file; relative paths in it are relative to its folder. Secrets that systemd has handed
+    over take the place of the files that it names.
 
     Raises ConfigError with one line for each mistake.
     """
@@ -247,7 +255,7 @@ def load(path: Path) -> Station:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; give the path of a station.toml") from error
-    return parse(data, path)
+    return with_credentials(parse(data, path), os.environ.get(FOLDER, ""))
 
 
 def parse(data: bytes, path: Path) -> Station:
@@ -357,6 +365,8 @@ def cross_checks(station: Station) -> list[str]:
         mistakes.append("station.product: remove it, or remove [recipes]; not both")
     if station.station.mode != "collect":
         mistakes += _needs_of_inspection(station)
+    if station.mqtt is not None:
+        mistakes += station.mqtt.mistakes()
     return mistakes + _recipes(station)
 
 
@@ -388,6 +398,8 @@ def _needs_of_inspection(station: Station) -> list[str]:
         mistakes += _geometry(station, station.travel, station.gate)
     if station.gate and station.gate.rest == "pass" and station.line_permit is None:
         mistakes.append('line_permit: missing; gate.rest = "pass" lets parts by when nobody commands the gate')
+    if station.gate and isinstance(station.gate.output, PlcGate):
+        mistakes += station.gate.output.mistakes(station.gate.rest, station.trigger)
     names = [each.name for each in station.interlock]
     if len(set(names)) != len(names):
         mistakes.append(f"interlock: names must differ, got {', '.join(names)}")
@@ -435,6 +447,10 @@ def _distances(station: Station, travel: TimeTravel | EncoderTravel, gate: Gate,
         )
     if tolerance >= pitch / 2:
         mistakes.append(f"gate.late_tolerance_{unit}: must be less than half of travel.pitch_{unit}")
+    if isinstance(gate.output, PlcGate) and to_gate + pulse + tolerance > (MAX_AT_PLC - 1) * pitch:
+        mistakes.append(
+            f"gate.kind: a PLC keeps {MAX_AT_PLC} parts between photo-eye and gate; move them nearer to each other"
+        )
     if longest and longest < shortest:
         mistakes.append(f"travel.length_max_{unit}: must not be less than travel.length_min_{unit}")
     return mistakes + _second_look(station.second_eye, to_gate - max(before, lead), pitch, unit)
@@ -468,8 +484,15 @@ def _with_paths(station: Station, folder: Path) -> Station:
         camera.model_copy(update={"dir": folder / camera.dir}) if camera.kind == "folder" else camera
         for camera in station.camera
     )
-    plc = station.plc
-    if isinstance(plc, OpcUaPlc):
-        files = ("certificate", "private_key", "trusted_dir", "users")
-        plc = plc.model_copy(update={name: folder / getattr(plc, name) for name in files})
-    return station.model_copy(update={"station": identity, "journal": journal, "camera": cameras, "plc": plc})
+    update: dict[str, Any] = {"station": identity, "journal": journal, "camera": cameras}
+    if isinstance(station.plc, OpcUaPlc):
+        update["plc"] = _in_folder(station.plc, folder, "certificate", "private_key", "trusted_dir", "users")
+    if station.mqtt is not None:
+        update["mqtt"] = _in_folder(station.mqtt, folder, "ca", "certificate", "private_key", "password_file")
+    return station.model_copy(update=update)
+
+
+def _in_folder(section: Options, folder: Path, *keys: str) -> Options:
+    """The section with the paths of these keys, where they are given, made absolute."""
+    given = [key for key in keys if getattr(section, key) is not None]
+    return section.model_copy(update={key: folder / getattr(section, key) for key in given})

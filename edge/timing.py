@@ -55,9 +55,20 @@ class Series:
             return sorted(self._values[first:last])
         return sorted(self._values[first:] + self._values[:last])
 
+    @classmethod
+    def of(cls, several: Sequence[Series]) -> Series:
+        """What several have seen, in one that nobody adds to any more."""
+        joined = cls(0)
+        for series in [series for series in several if series.count]:
+            joined._values += array("q", series.newest())
+            joined._longest = max(joined._longest, series._longest) if joined.count else series._longest
+            joined.count += series.count
+        joined._capacity = len(joined._values)
+        return joined
+
     def summary(self, unit: float) -> dict[str, float | None]:
         """p50, p90, p99, p999 and max in `unit`s; None while nothing was measured."""
-        ordered = self.newest()
+        ordered = self.newest(self._capacity)
         if not ordered:
             return dict.fromkeys([name for name, _ in _RANKS] + ["max"])
         ranks: dict[str, float | None] = {
@@ -84,6 +95,13 @@ class Timing:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._series = {stage: Series(capacity) for stage in STAGES}
+
+    @classmethod
+    def of(cls, several: Sequence[Timing]) -> Timing:
+        """What several have seen, in one that nobody adds to any more."""
+        joined = cls(0)
+        joined._series = {stage: Series.of([each._series[stage] for each in several]) for stage in STAGES}
+        return joined
 
     def view(self, stamps: Stamps) -> None:
         """One view was judged."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edge.capture import TABLE as CAMERAS
 from edge.capture import About, Camera, EndOfPictures
 from edge.capture.quality import FrameCheck
+from edge.capture.region import cut
 from edge.clock import MS, SECOND, Clock
 from edge.errors import CameraError, ConfigError, EngineError, KenpinError, PlcError
 from edge.eye.plc_trial import plc_answers
@@ -88,7 +90,8 @@ def _camera_answers(options: CameraOptions, students: list[Student], clock: Cloc
         if frame is None:
             words = f"open; no frame within {options.timeout_ms:g} ms (it waits for a trigger)"
             return f"camera {options.name}: {'; '.join([words, *about.words])}"
-        words = f"camera {options.name}: {frame.image.shape[1]} x {frame.image.shape[0]}, {_quality(frame)}"
+        size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
+        words = f"camera {options.name}: {size}, {_quality(frame, options.focus_min)}"
         return "; ".join([words, *about.words, *(_judged(student, frame, clock) for student in students)])
     finally:
         camera.close()
@@ -111,7 +114,7 @@ def _first_frame(camera: Camera, options: CameraOptions, clock: Clock) -> Frame 
         except EndOfPictures:
             return None
         if frame is not None:
-            return frame
+            return replace(frame, image=cut(frame.image, options))
     if options.triggered:
         return None
     raise CameraError(
@@ -119,8 +122,8 @@ def _first_frame(camera: Camera, options: CameraOptions, clock: Clock) -> Frame 
     )
 
 
-def _quality(frame: Frame) -> str:
-    reason = FrameCheck().check(frame.image)
+def _quality(frame: Frame, focus_min: float) -> str:
+    reason = FrameCheck(focus_min=focus_min).check(frame.image)
     return "frame looks sound" if reason is Reason.NONE else f"frame refused ({reason.name}): check light and lens"
 
 

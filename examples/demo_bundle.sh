@@ -13,7 +13,7 @@ if [ ! -e "$work/accept" ]; then
 fi
 
 [ -e "$work/student/student.onnx" ] ||
-    edge-train finetune "$work/train" -o "$work/student" --roi 80,80,480,480 --folds 2 --epochs 8
+    edge-train finetune "$work/train" -o "$work/student" --roi 80,80,480,480 --size 256 --folds 2
 
 edge-calibrate threshold "$work/student/scores.csv" --escape 0.05 \
     --pictures "$work/train" --acceptance "$work/accept" -o "$work/threshold.json"

@@ -6,6 +6,7 @@ import pytest
 
 from edge import check
 from edge.errors import ConfigError
+from edge.screen import print_check
 from edge.station import Station, parse
 
 STATION = """
@@ -73,6 +74,28 @@ def test_a_pairing_window_that_reaches_the_neighbour_is_refused() -> None:
 def test_a_presence_line_states_one_frame_of_error() -> None:
     station = _station(camera_keys="fps = 50", trigger="presence", trigger_keys='camera = "top"')
     assert check.trigger_error_ms(station) == pytest.approx(20.0)
+
+
+def test_every_device_that_tells_times_states_how_well_it_knows_them(capsys: pytest.CaptureFixture[str]) -> None:
+    more = (
+        '[confirm]\nafter_ms = 50\nwindow_ms = 20\nkind = "gpio"\nline = 4\n'
+        '[[interlock]]\nname = "air"\nkind = "modbus"\nhost = "h"\ninput = 7\npoll_ms = 20\n'
+    )
+    text = STATION.replace("[line_permit]", f"{more}[line_permit]")
+    keys = {"camera": "cv", "camera_keys": "source = 0\ncaptured_err_ms = 12", "trigger": "serial_line"}
+    values = {"trigger_keys": 'port = "/dev/a"\nlate_ms = 2', "pitch": 90, "tolerance": 5}
+    station = parse(
+        text.format(gate='kind = "modbus"\nhost = "192.0.2.10"', **keys, **values).encode(), Path("station.toml")
+    )
+    print_check(station)
+    said = capsys.readouterr().out
+    for words in (
+        "trigger (serial_line): times are known to 7 ms",
+        "confirm (gpio): times are known to 3.1 ms",
+        "interlock air (modbus): times are known to 23 ms",
+        "camera top (cv): times are known to 12 ms",
+    ):
+        assert words in said
 
 
 def test_a_slow_camera_clock_counts_in_the_pairing_budget() -> None:

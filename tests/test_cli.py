@@ -137,6 +137,14 @@ def test_install_and_rollback_show_the_evidence(bench: Bench) -> None:
     assert code == 0 and "version 1 is active" in said
 
 
+def test_check_shows_what_the_outputs_do_before_a_bundle_is_there(tmp_path: Path) -> None:
+    example = Path(__file__).parents[1] / "examples" / "plc-gate.toml"
+    code, said = edge("check", example, cwd=tmp_path)
+    assert code == 65
+    assert "time budget" in said and "rests by itself" in said.replace("\n", " ")
+    assert said.rstrip().endswith("no bundle of cap-a is active; install one with `edge install`")
+
+
 def test_check_with_devices_fires_nothing(bench: Bench) -> None:
     draw(bench.folder, [DARK])
     code, said = edge("check", bench.file, "--devices")
@@ -171,7 +179,7 @@ def test_collect_makes_a_set_that_can_be_labelled_and_resumes(tmp_path: Path) ->
         draw(tmp_path, [DARK] * 8)
         code, said = edge("collect", bench.file, "--into", tmp_path / "set", "--lot", "monday", "--pictures", "5")
         assert code == 0 and "5 pictures stored" in said
-        code, said = edge("collect", bench.file, "--into", tmp_path / "set", "--lot", "monday")
+        code, said = edge("collect", bench.file, "--into", tmp_path / "set")
         assert code == 0 and "3 pictures stored" in said and "5 were there already" in said
     rows = (tmp_path / "set" / "labels.csv").read_text().splitlines()
     assert rows[0] == "file,label,group,mask" and rows[1] == "images/top-0000.png,,monday,"

@@ -20,6 +20,7 @@ from edge.control import (
     EndBypass,
     Request,
     SealChallenge,
+    SetLot,
     packed,
     read_request,
 )
@@ -35,6 +36,7 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.builds(EndBypass, why=LINES, who=NAMES),
     st.builds(BeginChallenge, who=NAMES),
     st.builds(SealChallenge, result=st.just("passed"), sha256=st.just("0" * 64), who=NAMES),
+    st.builds(SetLot, lot=NAMES.filter(bool), who=NAMES),
 )
 
 
@@ -60,14 +62,14 @@ VALUES = st.recursive(
 )
 
 
-@given(REQUESTS, st.sampled_from(("ask", "why", "who", "for_s", "sha256", "result", "more")), VALUES)
+@given(REQUESTS, st.sampled_from(("ask", "why", "who", "for_s", "sha256", "result", "lot", "more")), VALUES)
 def test_a_request_with_a_strange_value_is_refused_or_a_request(request: Request, name: str, value: object) -> None:
     changed = json.dumps(request.model_dump() | {name: value}).encode()
     try:
         found = read_request(changed)
     except ValueError:
         return
-    for text in (getattr(found, "why", "-"), getattr(found, "who", "")):
+    for text in (getattr(found, "why", "-"), getattr(found, "who", ""), getattr(found, "lot", "-")):
         assert text.isprintable() and len(text) <= 200
 
 
@@ -95,6 +97,9 @@ def test_half_a_request_is_none(request: Request, data: st.DataObject) -> None:
         {"ask": "bypass", "why": "x", "for_s": 1e9},
         {"ask": "seal_challenge", "result": "passed", "sha256": "0" * 63},
         {"ask": "seal_challenge", "result": "splendid", "sha256": "0" * 64},
+        {"ask": "set_lot"},
+        {"ask": "set_lot", "lot": " "},
+        {"ask": "set_lot", "lot": "two\nlines"},
     ],
 )
 def test_what_is_out_of_bounds_is_refused(request_: dict[str, object]) -> None:
@@ -119,4 +124,12 @@ def test_the_client_says_what_is_wrong_before_it_asks(tmp_path: Path) -> None:
 
 def test_every_request_is_tried_above() -> None:
     asked = {kind.model_fields["ask"].default for kind in control.Request.__args__}
-    assert asked == {"status", "acknowledge", "bypass", "end_bypass", "begin_challenge", "seal_challenge"}
+    assert asked == {
+        "status",
+        "acknowledge",
+        "bypass",
+        "end_bypass",
+        "begin_challenge",
+        "seal_challenge",
+        "set_lot",
+    }

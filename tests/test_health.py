@@ -77,26 +77,28 @@ def test_systemd_hears_ready_status_and_watchdog_as_datagrams(tmp_path: Path) ->
         with Notifier.from_environment(environment) as notifier:
             notifier.ready()
             notifier.status("READY\nall is well")
-            notifier.alive()
-            assert notifier.watchdog_ns == 3 * SECOND
-        heard = [service.recv(200) for _ in range(3)]
-    assert heard == [b"READY=1", b"STATUS=READY all is well", b"WATCHDOG=1"]
+            for at_ns in (0, SECOND // 2, SECOND):
+                notifier.alive(at_ns)
+            notifier.stopping()
+        heard = [service.recv(200) for _ in range(5)]
+    fed = [b"WATCHDOG=1"] * 2  # at 0 and at 1 s: half a second later would be more often than every quarter of 3 s
+    assert heard == [b"READY=1", b"STATUS=READY all is well", *fed, b"STOPPING=1"]
 
 
 def test_an_abstract_notify_socket_is_reached_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
         service.bind("\0kenpin-test-notify")
-        with Notifier("@kenpin-test-notify") as notifier:
-            notifier.alive()
+        with Notifier("@kenpin-test-notify", 3 * SECOND) as notifier:
+            notifier.alive(0)
         assert service.recv(200) == b"WATCHDOG=1"
 
 
 def test_a_watchdog_meant_for_another_process_is_not_ours(tmp_path: Path) -> None:
     environment = {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}
-    assert Notifier.from_environment(environment, pid=77).watchdog_ns == 0
+    assert not Notifier.from_environment(environment, pid=77).is_hungry(0)
 
 
 def test_without_systemd_or_with_a_dead_one_nothing_happens(tmp_path: Path) -> None:
     Notifier.from_environment({}).ready()
-    with Notifier(str(tmp_path / "nobody")) as notifier:
-        notifier.alive()
+    with Notifier(str(tmp_path / "nobody"), 3 * SECOND) as notifier:
+        notifier.alive(0)

@@ -225,6 +225,33 @@ def test_an_active_link_that_points_elsewhere_is_not_followed(tmp_path, station,
         open_active(station, "cap-a")
 
 
+def refuses_to_list(folder, monkeypatch):
+    """As a folder of the service does to anybody else; root, who runs the tests, may read everything."""
+    iterdir = Path.iterdir
+
+    def listed(path):
+        if path == folder or folder in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", listed)
+
+
+@pytest.mark.parametrize("use", [installed, lambda station: open_active(station, "cap-a")])
+def test_whoever_may_not_read_the_bundles_is_told_so(tmp_path, station, monkeypatch, use):
+    put(tmp_path, station, 3)
+    refuses_to_list(folder_of(station).parent, monkeypatch)
+    with pytest.raises(ConfigError, match=r"bundles.*: Permission denied; use sudo, or join the group kenpin"):
+        use(station)
+
+
+def test_whoever_may_not_read_the_keys_is_told_so(tmp_path, station, monkeypatch):
+    put(tmp_path, station, 3)
+    refuses_to_list(tmp_path / "keys", monkeypatch)
+    with pytest.raises(BundleError, match="keys: Permission denied; make it readable"):
+        open_active(station, "cap-a")
+
+
 def test_a_disk_that_refuses_leaves_the_old_bundle_active(tmp_path, station, monkeypatch):
     put(tmp_path, station, 3)
 

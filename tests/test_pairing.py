@@ -140,17 +140,34 @@ def test_trigger_counters_settle_which_of_two_parts_a_frame_shows() -> None:
     assert not pairs.is_doubted(2)
 
 
-def test_a_counter_out_of_step_costs_one_part_and_then_counts_anew() -> None:
+def test_a_counter_that_slipped_costs_two_parts_and_then_counts_anew() -> None:
     pairs = pairing()
     born(pairs, part(1, 0, token=1))
     pairs.frame(frame(1, 10, counter=1))
-    born(pairs, part(2, 100, token=2))
-    assert pairs.frame(frame(2, 110, counter=3)) == [
-        Unpaired(frame(2, 110, counter=3)),
-        Missing(part(2, 100, token=2), 0, Reason.AMBIGUOUS),
-    ]
-    born(pairs, part(3, 200, token=3))
-    assert isinstance(pairs.frame(frame(3, 210, counter=4))[0], Paired)
+    for number in (2, 3):
+        slipped = frame(number, 100 * number + 10, counter=number + 1)
+        born(pairs, part(number, 100 * number, token=number))
+        assert pairs.frame(slipped) == [
+            Unpaired(slipped),
+            Missing(part(number, 100 * number, token=number), 0, Reason.AMBIGUOUS),
+        ]
+    for number in (4, 5):
+        born(pairs, part(number, 100 * number, token=number))
+        assert isinstance(pairs.frame(frame(number, 100 * number + 10, counter=number + 1))[0], Paired)
+
+
+def test_two_late_frames_that_fall_to_neighbours_do_not_shift_the_line() -> None:
+    pairs = pairing()
+    for number in range(1, 6):
+        born(pairs, part(number, 100 * number, token=number))
+    assert isinstance(pairs.frame(frame(1, 110, counter=1))[0], Paired)
+    for number in (2, 3):  # each comes at the time of the next part
+        late = frame(number, 100 * number + 110, counter=number)
+        assert pairs.frame(late) == [
+            Unpaired(late),
+            Missing(part(number + 1, 100 * number + 100, token=number + 1), 0, Reason.AMBIGUOUS),
+        ]
+    assert isinstance(pairs.frame(frame(5, 510, counter=5))[0], Paired)
 
 
 def test_every_view_of_a_part_gets_its_own_camera_frame() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigError, JournalError
-from edge.picture_set import PictureSetWriter, read_image, read_mask, read_set, select
+from edge.picture_set import read_image, read_mask, read_set, select
+from edge.set_writer import PictureSetWriter
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -11,7 +11,7 @@ import pytest
 from edge.clock import SystemClock
 from edge.errors import CameraError
 from edge.station import Station, parse
-from edge.trial import try_devices
+from edge.trial import pipelines, try_devices
 from tests.peers.gige_vision import GvCamera
 from tests.peers.waiting import missing
 
@@ -61,3 +61,33 @@ def test_a_camera_that_parts_would_outrun_is_refused(peer: GvCamera) -> None:
         for words in try_devices(station(peer, 40), SystemClock()):
             said.append(words)
     assert "camera with a global shutter" in said[0]
+
+
+URIS = """
+[station]
+name = "line-3"
+mode = "collect"
+[[camera]]
+name = "top"
+kind = "gst"
+uri = "v4l2:///dev/video0"
+width = 640
+[[camera]]
+name = "side"
+kind = "gst"
+uri = "csi://0"
+[[camera]]
+name = "front"
+kind = "gst"
+pipeline = "videotestsrc ! appsink name=frames"
+[trigger]
+kind = "simulated"
+"""
+
+
+def test_pipelines_that_are_written_for_this_machine_are_shown() -> None:
+    if find_spec("gi") is None:
+        missing("install kenpin[gstreamer]")
+    top, side = pipelines(parse(URIS.encode(), Path("station.toml")))
+    assert top.startswith('camera top, pipeline: v4l2src device="/dev/video0" ! video/x-raw, width=640 ! ')
+    assert "camera side, pipeline: cannot be written on this machine: GStreamer has no nvarguscamerasrc" in side

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from edge.errors import ConfigError, KenpinError
-from edge.picture_set import read_set, select
+from edge.errors import KenpinError
+from edge.picture_set import GOOD, Picture, read_set, select
 from edge.pixels import InputSpec
-from training.process import settle
+from training.cli_evidence import copies, coverage, curve, floor
+from training.cli_labels import label, suggest
+from training.cli_pretrain import pretrain
+from training.cli_report import report
+from training.geometry import geometry
+from training.results import make_folder
+from training.terminal import follow, progress_on, roi_of, room, size_of
 
 if TYPE_CHECKING:
-    from training.measures import Separation
+    from training.backbones import Start
+    from training.measures import Separation, Sorting
 
 ROWS = 20  # groups in the table
 
@@ -48,10 +46,14 @@ def finetune(
     pictures: Annotated[Path, typer.Argument(metavar="SET", help="folder with labels.csv, or with ok/ and ng/")],
     out: Annotated[Path, typer.Option("-o", "--out", help="folder for student.onnx, scores.csv, training.json")],
     groups: Annotated[str, typer.Option(help="only groups that match, e.g. 'pos0*,pos11'")] = "",
-    size: Annotated[str, typer.Option(help="network input in pixels: 256 or 320x128 (width x height)")] = "256",
+    size: Annotated[
+        str, typer.Option(help="network input in pixels: 256, 320x128 (width x height), or auto")
+    ] = "auto",
     fit: Annotated[str, typer.Option(help="stretch, or letterbox to keep the aspect ratio")] = "stretch",
     roi: Annotated[str, typer.Option(help="region of interest in the pictures: x,y,width,height")] = "",
     mono: Annotated[bool, typer.Option("--mono", help="one grey channel")] = False,
+    backbone: Annotated[str, typer.Option(help="lite0, resnet18 or resnet10t; lite0 without --encoder")] = "",
+    encoder: Annotated[Path | None, typer.Option(help="encoder.safetensors that pretrain wrote")] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="held-out parts of the cross-fit")] = 4,
     epochs: Annotated[int, typer.Option(min=0, help="passes over the pictures; 0 = by their number")] = 0,
     batch: Annotated[int, typer.Option(min=2, max=256, help="pictures per step")] = 16,
@@ -59,64 +61,81 @@ def finetune(
     threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads")] = 2,
 ) -> None:
     """Train a student on labelled pictures; every one is also scored by a model that never saw its group."""
-    spec = InputSpec(*_size(size), 1 if mono else 3, _roi(roi), fit)
     chosen = select(read_set(pictures), groups)
-    room = _room()
-    settings = room.Settings(spec, room.Recipe(epochs or None, batch), folds, seed, threads)
-    total = room.steps(chosen, settings)
-    room.make_folder(out)
+    spec = InputSpec(*size_of("256" if size == "auto" else size), 1 if mono else 3, roi_of(roi), fit)
+    work = room("finetune")
+    begin, pretrained = work.begin_with(backbone, encoder, spec.channels)
+    if size == "auto":
+        spec = _sized(spec, chosen, begin, folds, seed, threads)
+    settings = work.Settings(spec, work.Recipe(epochs or None, batch), folds, seed, threads, begin, pretrained)
+    total = work.steps(chosen, settings)
+    make_folder(out)
     console = Console()
-    with _progress(console) as progress:
-        report = room.finetune(chosen, settings, out, _follow(progress, total))
-    console.print(_table(*room.separations(report)))
+    with progress_on(console) as progress:
+        report = work.finetune(chosen, settings, out, follow(progress, total))
+    _show(console, work, report, out)
+
+
+def _show(console: Console, room: ModuleType, report: dict[str, Any], out: Path) -> None:
+    overall, groups = room.separations(report)
+    if sorting := room.sortings(report):
+        console.print(_confusion(*sorting))
+    if overall.auroc is None:
+        console.print(
+            f"student: {out / 'student.onnx'}; it tells the classes apart and knows no good part: add pictures "
+            "labelled ok before it may guard a gate"
+        )
+        return
+    console.print(_table(overall, groups))
     console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
 
 
-def _room() -> ModuleType:
-    """training.finetune, imported late: torch takes seconds, and a wrong command line is told before."""
-    settle()
-    try:
-        return import_module("training.finetune")
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"training needs {error.name}: pip install 'kenpin[host]'") from error
+def _confusion(classes: Sequence[str], sorting: Sorting) -> Table:
+    """True classes down, told ones across."""
+    table = Table(
+        title="held-out defects by class",
+        caption=f"right: {sorting.accuracy:.1%} of all, {sorting.mean_recall:.1%} as the mean over the classes",
+    )
+    table.add_column("defect")
+    for name in classes:
+        table.add_column(f"as {name}", justify="right")
+    for name, counts in zip(classes, sorting.confusion, strict=True):
+        table.add_row(name, *(str(count) if count else "" for count in counts))
+    return table
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
-    if match is None:
-        raise ConfigError(f"--size {text!r}: write 256, or 320x128 for width x height")
-    return int(match[1]), int(match[2] or match[1])
+def _sized(
+    spec: InputSpec, pictures: Sequence[Picture], begin: Start, folds: int, seed: int, threads: int
+) -> InputSpec:
+    """`spec` in the encoder's size, or in what masks or shape ask for, or in that with which a probe does best."""
+    if begin.told:
+        of_encoder = InputSpec.from_dict(begin.told["encoder"]["input"])
+        return replace(spec, width=of_encoder.width, height=of_encoder.height)
+    found = geometry(pictures, spec.roi)
+    width, height, why = found.width, found.height, found.why
+    known = [picture for picture in pictures if picture.label]
+    if found.larger and {picture.label == GOOD for picture in known} == {True, False}:
+        work = room("scale")
+        sizes = ((width, height), *found.larger)
+        with progress_on(Console()) as progress, room("computing").computing(threads):
+            tick = follow(progress, work.steps(known, sizes))
+            (width, height), values = work.smallest_size(
+                known, spec, sizes, begin, folds, seed, lambda: tick("sizes", 1)
+            )
+        told = ", ".join(f"{value:.3f} at {across}x{down}" for (across, down), value in values.items())
+        why = f"no masks tell how small the defects are; frozen features reach an AUROC of {told}"
+    print(f"input {width}x{height}: {why}")
+    return replace(spec, width=width, height=height)
 
 
-def _roi(text: str) -> tuple[int, int, int, int] | None:
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", text)
-    if match is None:
-        raise ConfigError(f"--roi {text!r}: write x,y,width,height in pixels of the pictures, e.g. 100,40,640,480")
-    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), console=console,
-    )  # fmt: skip
-
-
-def _follow(progress: Progress, total: int) -> Callable[[str, int], None]:
-    """What moves the bar; where there is no terminal, each part of the work is one line."""
-    task = progress.add_task("", total=total)
-    told = ""
-
-    def tick(what: str, done: int) -> None:
-        nonlocal told
-        progress.update(task, description=what, advance=done)
-        if what != told and not progress.console.is_terminal:
-            progress.console.print(what)
-        told = what
-
-    return tick
+app.command()(pretrain)
+app.command()(label)
+app.command()(suggest)
+app.command()(report)
+app.command()(floor)
+app.command()(copies)
+app.command()(coverage)
+app.command()(curve)
 
 
 def _table(overall: Separation, groups: Mapping[str, Separation]) -> Table:

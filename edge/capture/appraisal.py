@@ -21,6 +21,14 @@ UNSTEADY = 0.25  # speeds that differ by more than this share of their median ar
 SIDE = 512  # motion is looked for in a picture of at most this size
 FAINT = 40.0
 GLARING = 210.0
+# What must be as it was learned, by how much it may differ, and how it is written.
+LIKENESS = (
+    ("brightness", "mean", 0.1, ".0f"),
+    ("contrast", "contrast", 0.15, ".0f"),
+    ("red beside green", "red", 0.05, ".2f"),
+    ("blue beside green", "blue", 0.05, ".2f"),
+    ("focus", "focus", 0.1, ".0f"),
+)
 
 Image = NDArray[np.uint8]
 
@@ -29,7 +37,8 @@ Image = NDArray[np.uint8]
 class Look:
     """What one picture says of itself. `mean`, `low`, `high`: its mean grey level and its 1st and 99th percentile.
     `dark`, `bright`: the shares of clipped pixels. `focus`: the variance of its Laplacian, as if its mean were 128, so
-    that light alone changes nothing."""
+    that light alone changes nothing. `red`, `blue`: these channels' means as shares of green's; 1 of grey pictures.
+    """
 
     captured_ns: int
     mean: float
@@ -38,6 +47,12 @@ class Look:
     dark: float
     bright: float
     focus: float
+    red: float = 1.0
+    blue: float = 1.0
+
+    @property
+    def contrast(self) -> float:
+        return self.high - self.low
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +90,19 @@ def look_at(image: Image, captured_ns: int) -> Look:
     levels = grey(image)
     mean = float(levels.mean())
     low, high = np.percentile(levels, (1, 99))
-    laplacian = cv2.Laplacian(levels, cv2.CV_32F)
-    focus = float(laplacian.var()) * (128.0 / max(mean, 1.0)) ** 2
+    focus = focus_of(levels)
     dark = np.count_nonzero(levels <= CLIPPED_LOW) / levels.size
     # a coloured surface saturates one channel long before its grey value shows it
     bright = np.count_nonzero(image >= CLIPPED_HIGH) / image.size
-    return Look(captured_ns, mean, float(low), float(high), dark, bright, focus)
+    blue, green, red = (1.0, 1.0, 1.0) if image.ndim == 2 else (value + 1.0 for value in cv2.mean(image)[:3])
+    return Look(captured_ns, mean, float(low), float(high), dark, bright, focus, red / green, blue / green)
+
+
+def focus_of(levels: Image) -> float:
+    """The variance of the Laplacian of H x W grey levels, as if their mean were 128; 0.5 ms for 640 x 640."""
+    _, spread = cv2.meanStdDev(cv2.Laplacian(levels, cv2.CV_16S))
+    mean = max(cv2.mean(levels)[0], 1.0)
+    return float(spread[0, 0] * 128.0 / mean) ** 2
 
 
 def small(image: Image, captured_ns: int) -> Small:
@@ -126,8 +148,8 @@ def focus_words(looks: Sequence[Look]) -> str:
     """The focus of the pictures, and how to find the best."""
     values = [look.focus for look in looks]
     return (
-        f"focus {np.median(values):.0f} (the sharpest picture {max(values):.0f}): turn the lens until it is highest, "
-        "with a part in the picture"
+        f"focus {np.median(values):.0f}, from {min(values):.0f} to {max(values):.0f}: turn the lens until it is "
+        f"highest, with a part in the picture; then focus_min = {min(values) / 2:.1f} refuses what is blurred"
     )
 
 
@@ -168,15 +190,17 @@ def blur_words(moved: Sequence[Motion], exposure_us: float | None) -> str:
 
 
 def likeness_words(live: Sequence[Look], learned: Sequence[Look]) -> str:
-    """Whether this is the light and the focus that the student learned from; both as the network sees them."""
-    pairs = (("brightness", "mean"), ("focus", "focus"))
+    """Whether this is the light, the colour and the focus that the student learned from; both as the network sees
+    them. The live median must lie within what was learned, give or take a share of it."""
     found = []
-    for name, field in pairs:
+    for name, field, share, form in LIKENESS:
         known = sorted(float(getattr(look, field)) for look in learned)
         now = float(np.median([getattr(look, field) for look in live]))
-        low, high = known[0] * 0.9, known[-1] * 1.1
-        if not low <= now <= high:
-            found.append(f"{name} {now:.0f}, learned from {known[0]:.0f} to {known[-1]:.0f}")
+        if not known[0] * (1 - share) <= now <= known[-1] * (1 + share):
+            found.append(f"{name} {now:{form}}, learned from {known[0]:{form}} to {known[-1]:{form}}")
+    saturated, was = float(np.median([look.bright for look in live])), max(look.bright for look in learned)
+    if saturated > was + 0.01:
+        found.append(f"{saturated:.1%} saturated, learned from up to {was:.1%}")
     if not found:
-        return "light and focus are as the student learned them"
+        return "light, colour and focus are as the student learned them"
     return f"NOT as the student learned: {'; '.join(found)}; set light and lens back, or learn from new pictures"

@@ -15,8 +15,9 @@ from edge.capture.belt_drawing import Image, Look, draw, draw_mask, draw_part, s
 from edge.clock import MS, SECOND, Clock
 from edge.conveyor import defect_of, first_after, passes_ns
 from edge.errors import CameraError, ConfigError, KenpinError
-from edge.picture_set import GOOD, PictureSetWriter
+from edge.picture_set import GOOD
 from edge.records import Frame, TimeSource
+from edge.set_writer import PictureSetWriter
 
 DRAW_AHEAD_NS = 4 * MS  # a frame with a defect takes under 1 ms
 LOT = 20  # parts that are made, and lit, together

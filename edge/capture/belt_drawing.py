@@ -18,6 +18,7 @@ Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
 VARIANTS = 8  # how many different surfaces the washers have
+BLOTCHES = 3.0  # grey levels by which each part's surface is its own
 LIGHT_PERIODS = (2_600.0, 710.0)  # parts per swing of the lamp: minutes at usual rates
 MARGIN = 64  # how far noise and belt windows may shift, pixels
 RIM = 0.88  # the washer's radius as a share of half a sprite; the rest is for its shadow
@@ -148,10 +149,13 @@ def _band(radius: Field, inner: float, outer: float) -> Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenery:
-    """What is drawn once for a look: the belt, the washers, the lens' vignette and the two halves of the noise."""
+    """What is drawn once for a look: the belt, the washers, the blotches of which every part has others, the lens'
+    vignette and the noise; of blotches and noise what brightens and what darkens."""
 
     belt: Image
     washers: tuple[Sprite, ...]
+    blotch_up: Image
+    blotch_down: Image
     vignette: Image
     noise_up: Image
     noise_down: Image
@@ -165,13 +169,24 @@ def scenery(look: Look) -> Scenery:
     rows, columns = np.mgrid[0 : look.height, 0 : look.width].astype(np.float32)
     distance = np.hypot(columns / look.width - 0.48, rows / look.height - 0.52)
     vignette = np.asarray(200 * (1 - 0.55 * distance**2), np.uint8)
+    blotches = BLOTCHES * _grain(_rng(look.seed, 0, 9), (2 * look.side, 2 * look.side), 30, 30)
+    up, down = (np.dstack([half] * 3) for half in _halves(blotches))
+    brighter, darker = _halves(noise)
     return Scenery(
         belt=_belt(look),
         washers=tuple(_washer(look, variant) for variant in range(VARIANTS)),
         vignette=np.dstack([vignette] * 3),
-        noise_up=np.asarray(np.rint(np.clip(noise, 0, 255)), np.uint8),
-        noise_down=np.asarray(np.rint(np.clip(-noise, 0, 255)), np.uint8),
+        blotch_up=up,
+        blotch_down=down,
+        noise_up=brighter,
+        noise_down=darker,
     )
+
+
+def _halves(field: Field) -> tuple[Image, Image]:
+    """What a field of grey levels adds, and what it takes away."""
+    up, down = (np.asarray(np.rint(np.clip(half, 0, 255)), np.uint8) for half in (field, -field))
+    return up, down
 
 
 # --- defects: each returns a square patch of the grey levels it adds to the part; `scale` is 1 at 640 pixels ------
@@ -254,8 +269,14 @@ def _defect_field(look: Look, number: int, defect: str) -> tuple[Field, tuple[sl
 
 
 def washer_of(look: Look, number: int) -> Sprite:
-    """The undamaged surface of part `number`."""
-    return scenery(look).washers[int(_rng(look.seed, number, 6).integers(VARIANTS))]
+    """The undamaged surface of part `number`: one of a few, with blotches that no other part has."""
+    scene, rng = scenery(look), _rng(look.seed, number, 6)
+    washer = scene.washers[int(rng.integers(VARIANTS))]
+    y, x = (int(value) for value in rng.integers(0, look.side, 2))
+    window = (slice(y, y + look.side), slice(x, x + look.side))
+    image = cv2.add(washer.image, scene.blotch_up[window])
+    cv2.subtract(image, scene.blotch_down[window], dst=image)
+    return Sprite(np.asarray(image, np.uint8), washer.solid, washer.shade)
 
 
 @lru_cache(maxsize=4)
@@ -265,7 +286,7 @@ def sprite_of(look: Look, number: int, defect: str) -> Sprite:
     if not defect:
         return washer
     field, window = _defect_field(look, number, defect)
-    image = washer.image.copy()
+    image = washer.image
     changed = image[window] + np.dstack([field * share for share in _TINTS[defect]])
     image[window] = np.clip(changed, 0, 255).astype(np.uint8)
     return Sprite(image, washer.solid, washer.shade)

@@ -108,6 +108,8 @@ class GstCamera:
         self._caps: Any = None
         self._first_id = 0
         self._read = 0
+        self._dropped = 0
+        self._damaged = 0
         self._lost = 0
         self._counter = -1
         self._fault = ""
@@ -116,7 +118,8 @@ class GstCamera:
         """Build and start the pipeline within 10 s. Raises CameraError with GStreamer's words."""
         self.close()
         self._first_id += self._read + self._lost
-        self._read, self._lost, self._counter, self._fault = 0, 0, -1, ""
+        self._read, self._dropped, self._damaged, self._lost = 0, 0, 0, 0
+        self._counter, self._fault = -1, ""
         self._layout, self._caps = None, None
         try:
             self._release.wait(CLOSE_S)
@@ -149,6 +152,7 @@ class GstCamera:
                 running.silence.heard()
                 if not sample.get_buffer().has_flags(Gst.BufferFlags.CORRUPTED):
                     return self._frame(running, sample, arrived)
+                self._damaged += 1
             else:
                 self._raise_end(running)
             if self._clock.now_ns() >= until_ns:
@@ -294,9 +298,11 @@ class GstCamera:
             if 0 <= self._counter < buffer.offset:
                 self._lost += buffer.offset - self._counter - 1
             self._counter = buffer.offset
-        elif running.live:
+            return
+        if running.live:
             waiting = self._options.queue - 1 if self._options.triggered else 0
-            self._lost = max(self._lost, arrived - waiting - self._read)
+            self._dropped = max(self._dropped, arrived - waiting - self._read - self._damaged)
+        self._lost = self._dropped + self._damaged
 
     def _captured(self, running: Running, sample: Any, buffer: Any) -> tuple[int, TimeSource]:
         now_ns = self._clock.now_ns()

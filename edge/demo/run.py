@@ -112,7 +112,7 @@ def run_demo(
         station = load(home / "station.toml")
         print_evidence(install(_bundle(), station))
         with live_view(f"kenpin demo, {rate:g} parts/s") as watch:
-            done = run_eye(station, Until(duration_ns, parts, stop_ends=True), clock, asked, watch)
+            done = run_eye([station], Until(duration_ns, parts, stop_ends=True), clock, asked, watch)
         print_report(done)
         print(f"{_what_the_board_saw(board)}; journal, pictures and station file were in {home} and are gone now")
     return done.exit_code, done.to_dict()

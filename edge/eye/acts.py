@@ -23,6 +23,7 @@ from edge.control import (
     Request,
     SealChallenge,
     Sealed,
+    SetLot,
     Statement,
     Status,
 )
@@ -104,6 +105,8 @@ class Acts:
         """The answer, or the act that has it once its record is on the disk."""
         if isinstance(request, AskStatus):
             return self._status()
+        if isinstance(request, SetLot):
+            return Refused(words="this station inspects: lots are for edge collect")
         now_ns = self._clock.now_ns()
         if len(self._acted_ns) == ACTS_A_MINUTE and now_ns - self._acted_ns[0] < _MINUTE_NS:
             return Refused(words=f"more than {ACTS_A_MINUTE} acts in a minute: wait, then ask again")
@@ -153,9 +156,16 @@ class Acts:
         return _plain(f"no line is connected: {self._desk.standing().cause}")
 
     def _clear_stop(self) -> bool:
-        """No longer held first, or the desk would stop a line that has just begun again."""
+        """No longer held first, or the desk would stop a line that has just begun again; but what the line could not
+        be told is still to be acknowledged."""
+        cause = self._held.cause
         self._held.acknowledge()
-        return self._link.clear_stop()
+        if self._link.clear_stop():
+            return True
+        if cause:
+            self._held.stopped(cause)
+            self._held.keep()
+        return False
 
     def _bypass(self, request: AskBypass, by: str) -> Answer | RecordedAct:
         refusal = self._why_no_bypass(request.for_s)

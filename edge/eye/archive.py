@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
-from edge.eye.parts import Job
+from edge.eye.jobs import Job
 from edge.eye.slots import Slots
 from edge.journal.pictures import PictureStore
 from edge.records import Kind

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from edge.clock import SECOND, Clock
 from edge.eye.held import UNNAMED, Held
+from edge.eye.jobs import PutJob
 from edge.eye.parts import Parts, Settled
 from edge.eye.recorder import Recorder
 from edge.eye.slots import Slots
@@ -34,6 +35,7 @@ _MISSED = (Reason.LATE, Reason.NO_VERDICT)
 _LEVELS = {
     LineState.READY: Level.READY,
     LineState.STOPPED: Level.STOPPED,
+    LineState.FAULT: Level.FAULT,
     LineState.STOPPING: Level.STOPPING,
     LineState.BYPASSED: Level.BYPASSED,
 }
@@ -54,6 +56,7 @@ class Desk:
         students: dict[int, Student],
         views: Sequence[View],
         slots: Sequence[Slots],
+        put_job: PutJob,
         clock: Clock,
         counts: Counts,
         timing: Timing,
@@ -84,7 +87,7 @@ class Desk:
         self.has_finished = False  # the line was told to stop, and its zone is empty
         self.outcomes_gone = 0
         self._told: list[Told] = []
-        self.parts = Parts(views, slots, self.settled, counts.frame)
+        self.parts = Parts(views, slots, self.settled, counts.frame, put_job)
         self.recorder = Recorder(journal, clock, health, progress, self.committed, disk_stops)
 
     def tell(self, listener: Told) -> None:
@@ -287,6 +290,12 @@ class Desk:
         """What the line is doing, None while none is connected."""
         line = self._line
         return None if line is None else line.state
+
+    @property
+    def recipe(self) -> int | None:
+        """What the line gives every part that is born from now on, None while none is connected."""
+        line = self._line
+        return None if line is None else line.recipe
 
     def standing(self) -> Standing:
         """The state of the whole station with its first cause: the eye's own first, then the line's.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty
 
 from edge.clock import SECOND, Clock
 from edge.errors import ConfigError, EngineError
-from edge.eye.parts import Job, Parts
+from edge.eye.jobs import Job, Jobs
+from edge.eye.parts import Parts
 from edge.eye.slots import Slots
 from edge.eye.student import Student, prove
 from edge.health import Health, Level, Progress
@@ -28,88 +31,104 @@ _FAILURES = 3  # engine errors in a row that make a fault
 Keep = Callable[[Job, Kind], bool]
 
 
-class Inference:
-    """`run` belongs to one thread. Every job ends in one decision and a slot that is free again or was taken over."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Client:
+    """One station as the engine knows it: its students by recipe, where its pictures lie, and who hears of them."""
 
-    def __init__(
-        self,
-        students: Mapping[int, Student],
-        parts: Parts,
-        slots: Sequence[Slots],
-        clock: Clock,
-        timing: Timing,
-        health: Health,
-        progress: Progress,
-        keep: Keep,
-    ) -> None:
-        self._students = students
-        self._parts = parts
-        self._slots = slots
+    students: Mapping[int, Student]
+    parts: Parts
+    slots: Sequence[Slots]
+    timing: Timing
+    health: Health
+    keep: Keep
+
+
+class Inference:
+    """`run` belongs to one thread. Every job ends in one decision and a slot that is free again or was taken over.
+
+    `clients` are the stations in the order of their numbers in `jobs`.
+    """
+
+    def __init__(self, clients: Sequence[Client], jobs: Jobs, clock: Clock, progress: Progress) -> None:
+        self._clients = clients
+        self._jobs = jobs
         self._clock = clock
-        self._timing = timing
-        self._health = health
         self._progress = progress
-        self._keep = keep
-        self._failures = 0
+        self._students = tuple(dict.fromkeys(student for client in clients for student in client.students.values()))
+        self._failures: Counter[Student] = Counter()
+        self._fastest_ns: dict[Student | None, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Judge what comes; while nothing does, prove twice a second that the engine still answers."""
         while not stop.is_set():
-            try:
-                job = self._parts.jobs.get(timeout=KEEP_WARM_S)
-            except Empty:
-                self._stay_warm()
-                continue
-            if job is not None:
-                self._work(job)
-            self._progress.beat(SOURCE)
+            self.serve(KEEP_WARM_S)
 
-    def _stay_warm(self) -> None:
+    def serve(self, wait_s: float) -> None:
+        """Judge one picture, or after `wait_s` without any prove that the engine still answers."""
         try:
-            for student in self._students.values():
-                prove(student, self._clock)
-        except EngineError as error:
-            self._failed(error)
+            station, job = self._jobs.take(wait_s)
+        except Empty:
+            self._stay_warm()
             return
-        self._succeeded()
+        self._work(self._clients[station], job)
         self._progress.beat(SOURCE)
 
-    def _work(self, job: Job) -> None:
+    def _stay_warm(self) -> None:
+        answered = True
+        for student in self._students:
+            try:
+                prove(student, self._clock)
+            except EngineError as error:
+                self._failed(student, error)
+                answered = False
+            else:
+                self._succeeded(student)
+        if answered:
+            self._progress.beat(SOURCE)
+
+    def _work(self, client: Client, job: Job) -> None:
         decision: Decision = (Kind.UNKNOWN, Reason.LATE)
         score = math.nan
         stamps = Stamps(job.part.born_ns, job.captured_ns, job.ready_ns, self._clock.now_ns())
-        if stamps.taken_ns < job.part.deadline_ns:
-            decision, score = self._look(job, stamps)
-        if not self._keep(job, decision[0]):
-            self._slots[job.view].free(job.slot)
-        self._parts.judged(job, decision, score)
+        student = client.students.get(job.part.recipe)
+        soonest_ns = stamps.taken_ns + self._fastest_ns.get(student, 0)
+        if soonest_ns < job.part.deadline_ns:  # else it is late whatever it says
+            decision, score = self._look(client, student, job, stamps)
+        if not client.keep(job, decision[0]):
+            client.slots[job.view].free(job.slot)
+        client.parts.judged(job, decision, score)
 
-    def _look(self, job: Job, stamps: Stamps) -> tuple[Decision, float]:
-        student = self._students.get(job.part.recipe)
+    def _look(self, client: Client, student: Student | None, job: Job, stamps: Stamps) -> tuple[Decision, float]:
         if student is None:
             return (Kind.UNKNOWN, Reason.ENGINE_ERROR), math.nan
         try:
-            scores = student.look(self._slots[job.view].image(job.slot), stamps, self._clock)
+            scores = student.look(client.slots[job.view].image(job.slot), stamps, self._clock)
         except EngineError as error:
-            self._failed(error)
+            self._failed(student, error)
             return (Kind.UNKNOWN, Reason.ENGINE_ERROR), math.nan
         except ConfigError as error:
             log.error("part %d: %s", job.part.part_id, error)
             return (Kind.UNKNOWN, Reason.BAD_FRAME), math.nan
         decision = student.judge(scores)
         stamps.judged_ns = self._clock.now_ns()
-        self._timing.view(stamps)
-        self._succeeded()
+        client.timing.view(stamps)
+        took_ns = stamps.judged_ns - stamps.taken_ns
+        self._fastest_ns[student] = min(took_ns, self._fastest_ns.get(student, took_ns))
+        self._succeeded(student)
         return decision, scores.score
 
-    def _failed(self, error: EngineError) -> None:
-        self._failures += 1
+    def _failed(self, student: Student, error: EngineError) -> None:
+        """A network that fails again and again is a fault of every station that judges by it."""
+        self._failures[student] += 1
         log.error("%s", error)
-        if self._failures >= _FAILURES:
-            self._health.report(SOURCE, Level.FAULT, f"{error}")
+        if self._failures[student] < _FAILURES:
+            return
+        for client in self._clients:
+            if student in client.students.values():
+                client.health.report(SOURCE, Level.FAULT, f"{error}")
 
-    def _succeeded(self) -> None:
-        self._failures = 0
+    def _succeeded(self, student: Student) -> None:
+        self._failures[student] = 0
 
 
 BOUND_NS = 5 * SECOND  # the longest time between two signs of life of this thread

@@ -6,9 +6,9 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 
 from edge.clock import MS
+from edge.eye.jobs import Job, PutJob
 from edge.eye.slots import Slots
 from edge.judge import Decision, worst
 from edge.pairing import Missing, Paired, Pairing, Result, Sighting, View
@@ -20,20 +20,6 @@ LAST_WORD_NS = 3 * MS
 HOLD_NS = 500 * MS
 MAX_PARTS = 1_024
 _NEVER_NS = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A picture of a part to be judged: it lies in slot `slot` of camera `view`.
-
-    `ready_ns` is when the eye had both, the frame in memory and the birth.
-    """
-
-    part: Part
-    view: int
-    slot: int
-    captured_ns: int
-    ready_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +45,7 @@ class _Open:
 class Parts:
     """Any thread may call. `settled` is called outside the lock, by the thread that brought the last decision.
 
-    Pictures to be judged go to `jobs`; a slot is freed by whoever takes the job, or here when there is none.
+    Pictures to be judged go to `put_job`; a slot is freed by whoever takes the job, or here when there is none.
     """
 
     def __init__(
@@ -68,16 +54,17 @@ class Parts:
         slots: Sequence[Slots],
         settled: Callable[[Settled], None],
         count_frame: Callable[[str], None],
+        put_job: PutJob,
     ) -> None:
         self._views = len(views)
         self._slots = slots
         self._settled = settled
         self._count_frame = count_frame
+        self._put_job = put_job
         self._lock = threading.Lock()
         max_frames = max(2, min(slot.count for slot in slots) // 2)
         self._pairing = Pairing(views, MAX_PARTS, max_frames, HOLD_NS)
         self._open: dict[int, _Open] = {}
-        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
 
     def born(self, part: Part, heard_ns: int) -> None:
         """The line told a birth, which was heard now."""
@@ -145,7 +132,7 @@ class Parts:
         if frame.reason is Reason.NONE:
             opened = self._open.get(result.part.part_id)
             ready_ns = max(frame.received_ns, opened.heard_ns if opened else 0)
-            self.jobs.put(Job(result.part, frame.view, frame.slot, frame.captured_ns, ready_ns))
+            self._put_job(Job(result.part, frame.view, frame.slot, frame.captured_ns, ready_ns))
             return []
         self._slots[frame.view].free(frame.slot)
         return self._decide(result.part.part_id, (Kind.UNKNOWN, frame.reason), math.nan, frame.captured_ns)

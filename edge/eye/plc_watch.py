@@ -218,6 +218,7 @@ def _scene(station: Station, desk: Desk, counts: Counts) -> Scene:
     return Scene(
         standing=desk.standing(),
         line=desk.line_now,
+        recipe=desk.recipe,
         shadow=station.station.mode == "shadow",
         permit=desk.permit,
         busy=desk.parts.open_parts > 0,

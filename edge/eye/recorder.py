@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
 from edge.clock import MS, SECOND, Clock
 from edge.errors import JournalError
@@ -103,8 +102,10 @@ class Recorder:
         """Commit what waits, let the releases out, then keep house; whether the disk took it all."""
         with self._committing:
             try:
-                if self._waiting:
-                    self._commit_batch([record for _, record in islice(self._waiting, _MAX_BATCH)])
+                # others append meanwhile: an iterator over the queue would fail
+                count = min(len(self._waiting), _MAX_BATCH)
+                if count:
+                    self._commit_batch([self._waiting[place][1] for place in range(count)])
                 self._journal.tend()
             except JournalError as error:
                 self._failed(str(error))

@@ -1,50 +1,31 @@
-"""Runs the eye: builds its rooms from a station, starts its threads, and ends them in order."""
+"""Runs the eye: builds the rooms of its stations, what they share, their threads, and ends them in order."""
 
 from __future__ import annotations
 
+import functools
 import gc
-import itertools
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from edge import check
+from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
-from edge.capture import Camera
-from edge.capture.presence import PresenceLine
 from edge.clock import MS, SECOND, Clock, process_started_ns
-from edge.device_key import load_or_create
 from edge.errors import DeviceError, JournalError, StationStop
-from edge.eye import camera_watch, inference, plc_watch, reception, recorder
-from edge.eye.acts import Acts
-from edge.eye.archive import Archive
-from edge.eye.camera_watch import Births, CameraWatch
+from edge.eye import camera_watch, inference, lane
+from edge.eye.camera_watch import CameraWatch
 from edge.eye.crew import Crew
-from edge.eye.desk import SOURCE as LINE
-from edge.eye.desk import Desk
-from edge.eye.held import Held
 from edge.eye.inference import Inference
-from edge.eye.plc_watch import PlcWatch, plc_of
-from edge.eye.reception import Reception
-from edge.eye.slots import Slots
-from edge.eye.student import Student, load
-from edge.health import Health, Level, Notifier, Progress, Standing
-from edge.install import open_active
-from edge.journal.events import Journal
-from edge.journal.heads import OUTSIDE, Heads
-from edge.journal.reading import left_open
-from edge.journal.retention import Keep
+from edge.eye.jobs import Jobs
+from edge.eye.lane import Lane
+from edge.eye.sight import Sight, source_of
+from edge.eye.student import students_of
+from edge.health import Level, Notifier, Progress, Standing
 from edge.kinds import find
-from edge.line_link import LineLink
-from edge.options import Camera as CameraOptions
-from edge.options import CameraTrigger, PresenceTrigger
-from edge.pairing import View
-from edge.report import Counts, Report, report
+from edge.report import Counts, Report, report, together
 from edge.station import Station
 from edge.timing import Timing
 
@@ -53,7 +34,6 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.05
 _THREADS_END_NS = 3 * SECOND
 _LINE_ENDS_NS = 5 * SECOND  # beyond the time a part takes through the zone
-_WATCHED_NS = 5 * SECOND
 _SWITCH_INTERVAL_S = 0.0005
 _LINE_KILLED = "the line process hung at the end and was killed: look at what its outputs do, then start again"
 
@@ -62,7 +42,8 @@ _LINE_KILLED = "the line process hung at the end and was killed: look at what it
 class Until:
     """When a run ends by itself; None: only when asked, or when a finite camera has no more pictures.
 
-    A limit that stops the line ends the run with `stop_ends` only; else it waits for an acknowledgement.
+    `parts` are counted over all stations. A limit that stops a line ends the run with `stop_ends` only; else that line
+    waits for an acknowledgement.
     """
 
     duration_ns: int | None = None
@@ -72,7 +53,7 @@ class Until:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a person may watch while the station runs."""
+    """What a person may watch of a station while it runs."""
 
     standing: Standing
     permit: bool
@@ -81,286 +62,212 @@ class Live:
     elapsed_ns: int
 
 
+Watch = Callable[[Live], None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Eye:
-    """The rooms of a running eye."""
+    """The stations of a running eye, and what they share."""
 
-    station: Station
-    clock: Clock
-    counts: Counts
-    timing: Timing
-    health: Health
-    progress: Progress
-    link: LineLink
-    desk: Desk
-    inference: Inference
-    archive: Archive
+    lanes: tuple[Lane, ...]
     watches: tuple[CameraWatch, ...]
-    reception: Reception
-    plc: PlcWatch | None
+    inference: Inference
+    progress: Progress
+    clock: Clock
 
-
-def students_of(station: Station, clock: Clock) -> dict[int, Student]:
-    """The station's students by recipe number, loaded and warm. Raises ConfigError, BundleError, EngineError."""
-    return {
-        recipe: load(open_active(station, product), station.engine, clock)
-        for recipe, product in station.products().items()
-    }
-
-
-def view_of(station: Station, camera: CameraOptions) -> View:
-    """How frames of this camera find their parts."""
-    trigger = station.trigger
-    births = isinstance(trigger, CameraTrigger) and trigger.camera == camera.name
-    return View(
-        camera.name,
-        round(camera.trigger_to_frame_ms * MS),
-        round(camera.window_ms * MS),
-        camera.triggered and not isinstance(trigger, PresenceTrigger),
-        births,
-    )
+    def prefix(self, of: Lane) -> str:
+        """What tells a station from the others in the log; nothing where it is the only one."""
+        return f"{of.name} " if len(self.lanes) > 1 else ""
 
 
 def run(
-    station: Station,
+    stations: Sequence[Station],
     until: Until,
     clock: Clock,
     asked: threading.Event,
-    watch: Callable[[Live], None] | None = None,
+    watch: Watch | None = None,
     starts_line: bool = True,
 ) -> Report:
     """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures.
 
-    Devices that are away are tried again for ever. Raises KenpinError for what a person must mend first.
+    Stations may share cameras, each with a region of the frame; all share the engine. Devices that are away are tried
+    again for ever. Raises KenpinError for what a person must mend first.
     """
-    check.refuse(station)
+    agreement.refuse(stations)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
-        key = load_or_create(station.station.state_dir)
-        journal = _journal(station, clock, key)
-        stack.callback(journal.close)
-        students = students_of(station, clock)
-        for student in students.values():
-            stack.callback(student.engine.close)
-        held = Held(None if until.stop_ends else station.station.state_dir)
-        eye = _build(station, clock, journal, students, held, key, starts_line)
-        stack.callback(eye.link.close)
-        stack.callback(eye.reception.close)
+        eye = _build(stations, clock, not until.stop_ends, starts_line, stack)
         crew = _start(eye, clock)
         gc.collect()
         gc.freeze()
         notifier.ready()
-        standing, stop_words = Standing(Level.READY, ""), ""
+        standings = [Standing(Level.READY, "") for _ in eye.lanes]
+        stops = [""] * len(eye.lanes)
         try:
-            stop_words = _watch_over(eye, crew, until, asked, notifier, watch)
-            standing = eye.desk.standing()
+            _watch_over(eye, crew, until, asked, notifier, watch)
+            stops = [_stop_words(each) for each in eye.lanes]
+            standings = [each.desk.standing() for each in eye.lanes]
         finally:
             notifier.stopping()
-            line_ended = _finish(eye, crew)
+            ended = _finish(eye, crew)
         if isinstance(crew.failure, Exception):
             raise crew.failure
-        return _report(eye, standing, stop_words, line_ended)
+        return _report(eye, standings, stops, ended)
 
 
-def _journal(station: Station, clock: Clock, key: Ed25519PrivateKey) -> Journal:
-    heads, settings = Heads(key, station.station.state_dir / OUTSIDE), station.journal
-    return Journal(
-        settings.dir, clock, heads, Keep(settings.keep_days, settings.records_max_mb, settings.reserve_mb)
-    )
-
-
-def _build(
-    station: Station,
-    clock: Clock,
-    journal: Journal,
-    students: dict[int, Student],
-    held: Held,
-    key: Ed25519PrivateKey,
-    starts_line: bool,
-) -> Eye:
-    counts, timing, health = Counts(), Timing(), Health()
-    slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
-    bounds = dict.fromkeys((LINE, reception.SOURCE), _WATCHED_NS)
-    bounds |= {recorder.SOURCE: recorder.BOUND_NS, inference.SOURCE: inference.BOUND_NS}
-    bounds |= {camera_watch.source_of(camera): camera_watch.BOUND_NS for camera in station.camera}
-    bounds |= {plc_watch.SOURCE: plc_watch.BOUND_NS} if station.plc else {}
-    progress = Progress(clock, bounds)
-    link = LineLink(station, clock, journal.newest_outcome, starts_line)
-    desk = Desk(
-        link,
-        journal,
-        students,
-        [view_of(station, camera) for camera in station.camera],
-        slots,
-        clock,
-        counts,
-        timing,
-        health,
-        progress,
-        station.journal.on_disk_full == "stop",
-        held,
-        left_open(station.journal.dir),
-    )
-    plc = plc_of(station, desk, link, clock, counts, health, progress)
-    archive = Archive(station, slots)
-    judging = Inference(students, desk.parts, slots, clock, timing, health, progress, archive.offer)
-    numbers = itertools.count(1)
-    watches = tuple(
-        CameraWatch(
-            index,
-            camera,
-            _camera(camera, clock),
-            desk.parts,
-            slots[index],
-            numbers,
-            clock,
-            counts,
-            health,
-            progress,
-            _births(station, camera, link, plc),
-            _start_signal(station, camera, desk),
+def _build(stations: Sequence[Station], clock: Clock, keeps_stop: bool, starts_line: bool, stack: ExitStack) -> Eye:
+    records = [lane.open_record(station, clock, stack) for station in stations]
+    students = students_of(stations, clock)
+    for student in dict.fromkeys(student for known in students for student in known.values()):
+        stack.callback(student.engine.close)
+    jobs = Jobs(len(records))
+    lanes = tuple(
+        lane.build(
+            record, students[number], functools.partial(jobs.put, number), clock, keeps_stop, starts_line, stack
         )
-        for index, camera in enumerate(station.camera)
+        for number, record in enumerate(records)
     )
-    acts = Acts(station, clock, link, desk, counts, held, key)
-    door = Reception(station.station.run_dir, clock, progress, acts.ask, lambda words: desk.note("control", words))
-    acts.door = door
-    return Eye(station, clock, counts, timing, health, progress, link, desk, judging, archive, watches, door, plc)
+    sights = _by_camera(lanes)
+    bounds = dict.fromkeys(sights, camera_watch.BOUND_NS) | {inference.SOURCE: inference.BOUND_NS}
+    progress = Progress(clock, bounds)
+    watches = tuple(
+        CameraWatch(find(CAMERAS, of[0].options.kind, "camera")(of[0].options, clock), of, clock, progress)
+        for of in sights.values()
+    )
+    judging = Inference([each.client for each in lanes], jobs, clock, progress)
+    return Eye(lanes, watches, judging, progress, clock)
 
 
-def _camera(options: CameraOptions, clock: Clock) -> Camera:
-    camera: Camera = find(CAMERAS, options.kind, "camera")(options, clock)
-    return camera
-
-
-def _births(station: Station, camera: CameraOptions, link: LineLink, plc: PlcWatch | None) -> Births | None:
-    trigger = station.trigger
-    if not isinstance(trigger, CameraTrigger | PresenceTrigger) or trigger.camera != camera.name:
-        return None
-    first = min(station.products())
-
-    def ask(token: int, born_ns: int, born_err_ns: int) -> object:
-        return link.ask_birth(token, born_ns, born_err_ns, plc.recipe or first if plc else first)
-
-    if isinstance(trigger, CameraTrigger):
-        return Births(ask)
-    return Births(ask, lambda: PresenceLine(trigger.axis, trigger.line, trigger.contrast, trigger.debounce_frames))
-
-
-def _start_signal(station: Station, camera: CameraOptions, desk: Desk) -> threading.Event:
-    """A replayed folder is a belt that runs when the line is ready; a real camera delivers from the start."""
-    if camera.kind == "folder" and isinstance(station.trigger, CameraTrigger):
-        return desk.may_start
-    started = threading.Event()
-    started.set()
-    return started
+def _by_camera(lanes: Sequence[Lane]) -> dict[str, list[Sight]]:
+    """A camera is opened once, whatever number of stations has it."""
+    found: dict[str, list[Sight]] = {}
+    for each in lanes:
+        for sight in each.sights:
+            found.setdefault(source_of(sight.options), []).append(sight)
+    return found
 
 
 def _start(eye: Eye, clock: Clock) -> Crew:
     crew = Crew(clock)
-    crew.start(recorder.SOURCE, eye.desk.recorder.run)
-    crew.start("pictures", eye.archive.run)
-    crew.start(reception.SOURCE, eye.reception.run)
     crew.start(inference.SOURCE, eye.inference.run)
-    for watch, camera in zip(eye.watches, eye.station.camera, strict=True):
-        crew.start(camera_watch.source_of(camera), watch.run)
-    if eye.plc is not None:
-        crew.start(plc_watch.SOURCE, eye.plc.run)
-    eye.desk.note("start", f"station {eye.station.station.name}, mode {eye.station.station.mode}")
-    crew.start(LINE, eye.desk.run)
+    for watch in eye.watches:
+        crew.start(watch.source, watch.run)
+    for each in eye.lanes:
+        lane.start(each, crew, eye.prefix(each))
     return crew
 
 
 def _watch_over(
-    eye: Eye,
-    crew: Crew,
-    until: Until,
-    asked: threading.Event,
-    notifier: Notifier,
-    watch: Callable[[Live], None] | None,
-) -> str:
-    """Until there is a reason to end; returns the words of a limit that holds the line then, "" otherwise."""
+    eye: Eye, crew: Crew, until: Until, asked: threading.Event, notifier: Notifier, watch: Watch | None
+) -> None:
+    """Until there is a reason to end."""
     began_ns = eye.clock.now_ns()
-    shown: Standing | None = None
+    shown: list[Standing] = []
     while not asked.wait(_TICK_S) and not crew.stop.is_set():
         elapsed_ns = eye.clock.now_ns() - began_ns
-        standing = eye.desk.standing()
-        if standing != shown:
-            shown = standing
-            hint = '; look at the line, then: edge ack STATION.TOML --why "..."' if eye.desk.stopped_by else ""
-            log.info("%s%s%s", standing.level.name, f": {standing.cause}" if standing.cause else "", hint)
-            notifier.status(f"{standing.level.name} {standing.cause}")
+        standings = [each.desk.standing() for each in eye.lanes]
+        if standings != shown:
+            _tell(eye, standings, shown, notifier)
+            shown = standings
         _feed_watchdog(eye, notifier)
         if watch is not None:
-            watch(Live(standing, eye.desk.permit, eye.counts, eye.timing, elapsed_ns))
+            for each, standing in zip(eye.lanes, standings, strict=True):
+                watch(Live(standing, each.desk.permit, each.counts, each.timing, elapsed_ns))
         if _is_over(eye, until, elapsed_ns):
             break
-    stopped_by = eye.desk.stopped_by
-    if not stopped_by:
+
+
+def _tell(eye: Eye, standings: Sequence[Standing], before: Sequence[Standing], notifier: Notifier) -> None:
+    """The log hears of what changed, systemd of all."""
+    words = []
+    for number, (each, now) in enumerate(zip(eye.lanes, standings, strict=True)):
+        hint = '; look at the line, then: edge ack STATION.TOML --why "..."' if each.desk.stopped_by else ""
+        said = f"{eye.prefix(each)}{now.level.name}{f': {now.cause}' if now.cause else ''}"
+        words.append(said)
+        if number >= len(before) or before[number] != now:
+            log.info("%s%s", said, hint)
+    notifier.status("; ".join(words))
+
+
+def _stop_words(of: Lane) -> str:
+    """The words of a limit that holds the line at the end of the run, "" otherwise."""
+    if not of.desk.stopped_by:
         return ""
-    words = f"a limit stopped the station: {stopped_by}; look at the line, start it again, then: edge ack"
-    eye.desk.note("stopped", words)
+    words = f"a limit stopped the station: {of.desk.stopped_by}; look at the line, start it again, then: edge ack"
+    of.desk.note("stopped", words)
     return words
 
 
 def _is_over(eye: Eye, until: Until, elapsed_ns: int) -> bool:
-    if until.stop_ends and eye.desk.stopped_by:
+    if until.stop_ends and any(each.desk.stopped_by for each in eye.lanes):
         return True
     if until.duration_ns is not None and elapsed_ns >= until.duration_ns:
         return True
-    if until.parts is not None and eye.counts.parts >= until.parts:
+    if until.parts is not None and sum(each.counts.parts for each in eye.lanes) >= until.parts:
         return True
     return all(watch.has_ended for watch in eye.watches)
 
 
 def _feed_watchdog(eye: Eye, notifier: Notifier) -> None:
-    stalled = eye.progress.stalled()
-    if not stalled:
-        eye.health.clear("progress")
-        notifier.alive()
-    else:
-        eye.health.report("progress", Level.NOT_READY, f"no sign of life from: {', '.join(stalled)}")
+    """One thread that stands still keeps its station from inspecting, a shared one all; systemd restarts all."""
+    shared, is_well = eye.progress.stalled(), True
+    for each in eye.lanes:
+        stalled = each.progress.stalled() + shared
+        if not stalled:
+            each.health.clear("progress")
+            continue
+        is_well = False
+        each.health.report("progress", Level.NOT_READY, f"no sign of life from: {', '.join(stalled)}")
+    if is_well:
+        notifier.alive(eye.clock.now_ns())
 
 
-def _finish(eye: Eye, crew: Crew) -> bool:
-    """The line finishes the parts in its zone while the threads still serve it; then all end. Whether the line ended
-    by itself, where it should."""
-    travel = eye.station.travel
-    assert travel is not None
-    patience_ns = round(travel.longest_transit_ms * MS) + _LINE_ENDS_NS
-    until_ns = eye.clock.now_ns() + patience_ns
-    if eye.link.stop() and not crew.stop.is_set():
-        while eye.clock.now_ns() < until_ns and not _line_is_done(eye):
-            crew.stop.wait(0.01)
-    line_ended = eye.link.end_line(max(0, until_ns - eye.clock.now_ns()))
-    if not line_ended:
-        eye.desk.note("line", _LINE_KILLED)
+def _finish(eye: Eye, crew: Crew) -> list[bool]:
+    """The lines finish the parts in their zones while the threads still serve them; then all end. Whether each line
+    ended by itself, where it should."""
+    began_ns = eye.clock.now_ns()
+    until_ns = {each.name: began_ns + _patience_ns(each.station) for each in eye.lanes}
+    waited_for = [each for each in eye.lanes if each.link.stop()]
+    while not crew.stop.is_set() and any(
+        eye.clock.now_ns() < until_ns[each.name] and not lane.is_done(each) for each in waited_for
+    ):
+        crew.stop.wait(0.01)
+    ended = []
+    for each in eye.lanes:
+        ended.append(each.link.end_line(max(0, until_ns[each.name] - eye.clock.now_ns())))
+        if not ended[-1]:
+            each.desk.note("line", _LINE_KILLED)
     for words in crew.join(_THREADS_END_NS):
         log.error("%s", words)
-    eye.reception.close()
-    eye.desk.parts.close()
-    eye.desk.note("stop", f"{eye.counts.parts} parts")
-    eye.desk.recorder.finish()
-    eye.counts.record(committed=False, count=eye.desk.recorder.lost)
-    eye.archive.finish()
-    return line_ended
+    for each in eye.lanes:
+        lane.finish(each)
+    return ended
 
 
-def _line_is_done(eye: Eye) -> bool:
-    """A child line has ended and its last words are read; a line of a unit waits for the next eye."""
-    if not eye.link.is_connected:
-        return eye.link.finish(0)
-    return eye.desk.has_finished and not eye.link.is_child
+def _patience_ns(station: Station) -> int:
+    assert station.travel is not None
+    return round(station.travel.longest_transit_ms * MS) + _LINE_ENDS_NS
 
 
-def _report(eye: Eye, standing: Standing, stop_words: str, line_ended: bool) -> Report:
-    ready_ns = eye.desk.ready_ns
+def _report(eye: Eye, standings: Sequence[Standing], stops: Sequence[str], ended: Sequence[bool]) -> Report:
+    reports = [
+        _report_of(each, standing, stop, line_ended)
+        for each, standing, stop, line_ended in zip(eye.lanes, standings, stops, ended, strict=True)
+    ]
+    if len(reports) == 1:
+        return reports[0]
+    counts, timing = Counts.sum([each.counts for each in eye.lanes]), Timing.of([each.timing for each in eye.lanes])
+    return together({each.name: one for each, one in zip(eye.lanes, reports, strict=True)}, counts, timing)
+
+
+def _report_of(of: Lane, standing: Standing, stop_words: str, line_ended: bool) -> Report:
+    ready_ns = of.desk.ready_ns
     startup_ns = None if ready_ns is None else ready_ns - process_started_ns()
-    code = JournalError.exit_code if eye.desk.recorder.lost else 0
+    code = JournalError.exit_code if of.desk.recorder.lost else 0
     cause = standing.cause
     if not line_ended:
         code, cause = DeviceError.exit_code, _LINE_KILLED
     if stop_words:
         code, cause = StationStop.exit_code, stop_words
-    return report(eye.counts, eye.timing, startup_ns, standing.level.name, cause, code)
+    return report(of.counts, of.timing, startup_ns, standing.level.name, cause, code)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.bundle import Bundle
 from edge.clock import Clock
 from edge.errors import ConfigError, EngineError
 from edge.infer import TABLE, Engine
+from edge.install import open_active
 from edge.judge import Decision, judge
 from edge.kinds import find
 from edge.manifest import ModelEntry
 from edge.options import Engine as EngineOptions
 from edge.pixels import STEP, Image, Pixels
 from edge.records import Kind, Reason, Scores
+from edge.station import Station
 from edge.timing import Stamps
 
 
@@ -64,6 +67,28 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
     student = Student(manifest.product, manifest.version, entry, engine, Pixels(manifest.input), pictures[0].image)
     prove(student, clock)
     return student
+
+
+def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:
+    """Each station's students by recipe number; those that run the same model of the same bundle share one.
+
+    Raises ConfigError, BundleError, EngineError.
+    """
+    loaded: dict[tuple[str, EngineOptions], Student] = {}
+    return [
+        {recipe: _shared(loaded, station, product, clock) for recipe, product in station.products().items()}
+        for station in stations
+    ]
+
+
+def _shared(
+    loaded: dict[tuple[str, EngineOptions], Student], station: Station, product: str, clock: Clock
+) -> Student:
+    bundle = open_active(station, product)
+    key = bundle.sha256, station.engine
+    if key not in loaded:
+        loaded[key] = load(bundle, station.engine, clock)
+    return loaded[key]
 
 
 def prove(student: Student, clock: Clock) -> None:

@@ -96,21 +96,19 @@ class Journal:
         return file
 
     def _seal_earlier(self, earlier: Sequence[Path]) -> Head:
-        """Seal the files that are still open: their writer ended before midnight, or was killed. Returns the head."""
+        """Seal the files that are still open: their writer ended before midnight, or was killed. Returns the head.
+
+        One that is being read stays open until the next start.
+        """
         for index, path in enumerate(earlier):
             if not files.is_sealed(path):
                 self._seal(path, files.newest_head(earlier[index - 1]) if index else START)
         return files.newest_head(earlier[-1]) if earlier else START
 
     def _seal(self, path: Path, before: Head) -> None:
-        file = files.open_day(path, self._sign(before))
-
-        def sign_and_seal() -> None:
-            files.insert_head(file, self._sign(files.last_head(file)))
-            files.seal(file)
-
-        with closing(file):
-            files.translated(path, sign_and_seal)
+        with closing(files.open_day(path, self._sign(before))) as file:
+            files.translated(path, lambda: files.insert_head(file, self._sign(files.last_head(file))))
+        files.translated(path, lambda: files.seal_unless_read(path))
 
     def _go_on(self, file: sqlite3.Connection) -> None:
         """Find the end of the chain, and note what its next rows must explain."""

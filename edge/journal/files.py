@@ -7,7 +7,6 @@ journal.lock         held by the one process that writes
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import struct
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.clock import SECOND
-from edge.durable import PARTIAL, sync_file, sync_folder
+from edge.durable import PARTIAL, hold, sync_file, sync_folder
 from edge.errors import JournalError
 from edge.journal.chain import Head
 from edge.journal.heads import SignedHead
@@ -80,18 +79,13 @@ def lock(folder: Path) -> int:
     """The descriptor that holds the folder for one writer. Raises JournalError."""
     path = folder / LOCK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return hold(path)
+    except BlockingIOError as error:
+        raise JournalError(f"{folder} is being written by another process; stop that one first") from error
     except OSError as error:
         raise JournalError(
             f"cannot write {path}: {error.strerror}; check the disk and the folder's rights"
         ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise JournalError(f"{folder} is being written by another process; stop that one first") from error
-    return descriptor
 
 
 # --- one file ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class Axis(Protocol):
     """`place` is where the belt is at an instant, `here` where a write that is issued at that instant takes effect."""
 
     measured: bool  # places are measured: they stay true while the belt stops, and nothing ends by time
+    skipped: int  # by so much places jumped ahead of the belt so far: what was born before a jump comes later
 
     def place(self, at_ns: int) -> int:
         """Where the belt is, or was, at this instant."""
@@ -47,11 +48,22 @@ class Axis(Protocol):
         """Whether what measures the belt is silent, so that it may move or not; False where nothing measures it."""
         ...
 
+    def ran_back(self, at_ns: int) -> bool:
+        """Whether the belt had been further before this instant, so that a sensor saw then what it had seen already;
+        False where nothing measures it."""
+        ...
+
+    def stood(self, at_ns: int) -> bool:
+        """Whether no travel was measured right before this instant, so that the belt may have run back by less than
+        is measured; False where nothing measures it."""
+        ...
+
 
 class TimeAxis:
     """A belt of constant speed: its places are instants."""
 
     measured = False
+    skipped = 0
 
     def place(self, at_ns: int) -> int:
         return at_ns
@@ -69,6 +81,12 @@ class TimeAxis:
         return False
 
     def is_blind(self, now_ns: int) -> bool:  # noqa: ARG002
+        return False
+
+    def ran_back(self, at_ns: int) -> bool:  # noqa: ARG002
+        return False
+
+    def stood(self, at_ns: int) -> bool:  # noqa: ARG002
         return False
 
 
@@ -118,6 +136,7 @@ class EncoderAxis:
         self._front = 0  # the furthest `here` so far
         self._furthest = 0  # and the furthest measured place
         self._anew_ns = 0
+        self.skipped = 0
         self.moved_ns = 0  # when the belt was last seen to move
 
     def sample(self, counter: int, at_ns: int) -> Seen:
@@ -158,9 +177,19 @@ class EncoderAxis:
         """Whether no sample tells if the belt moves."""
         return self._counter is None or now_ns >= self.stale_ns
 
+    def ran_back(self, at_ns: int) -> bool:
+        """As far as the samples reach back; see the Protocol."""
+        place = self.place(at_ns)
+        return any(sample.place > place for sample in self._samples if sample.at_ns <= at_ns)
+
+    def stood(self, at_ns: int) -> bool:
+        """Over as long as a speed is measured; see the Protocol."""
+        return self.place(at_ns) <= self.place(at_ns - _SPEED_OVER_NS)
+
     def _begin_anew(self, at_ns: int) -> Seen:
         """What is planned lies ahead of the new beginning, so that nothing comes twice."""
         self._anew_ns = at_ns
+        self.skipped += self._front - self._samples[-1].place
         self._samples = deque([_Sample(self._front, at_ns)], maxlen=_HISTORY)
         self._furthest = self._front
         self._counts, self._within_ns = 0, 1

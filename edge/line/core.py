@@ -11,6 +11,7 @@ from edge.line.axis import Axis, EncoderAxis, TimeAxis
 from edge.line.confirm import Confirm
 from edge.line.drive import Drive
 from edge.line.events import (
+    PLC_GATE,
     Action,
     Counted,
     EdgeSeen,
@@ -22,6 +23,8 @@ from edge.line.events import (
     InputBack,
     InputLost,
     Keep,
+    PlcDid,
+    PlcSaw,
     Say,
     Send,
     StopAsked,
@@ -43,6 +46,7 @@ from edge.line.messages import (
     State,
     Stop,
 )
+from edge.line.plc_gate.told import Told
 from edge.line.readiness import Eye, Readiness
 from edge.line.senses import Senses
 from edge.line.settings import Settings
@@ -82,6 +86,7 @@ class LineCore:
             self._trip,
             self._say,
         )
+        self._told = self._told_plc(settings)
         self._epoch = 0
         self._heard_ns: int | None = None
         self._eye_ready = False
@@ -93,6 +98,13 @@ class LineCore:
         self._ended = False
         self._reported: tuple[object, ...] = ()
         self._report_ns = now_ns
+
+    def _told_plc(self, settings: Settings) -> Told | None:
+        """What stands for the gate's level where a PLC moves it."""
+        if settings.plc is None:
+            return None
+        parts = (settings.zone, self._axis, self._tracker, self._readiness)
+        return Told(settings.plc, *parts, self._act, self._trip, self._say)
 
     # --- what the shell asks ---
 
@@ -107,7 +119,7 @@ class LineCore:
 
     def due_ns(self, now_ns: int) -> int:
         """When `step` must be called next even if nothing happens."""
-        next_end = self._tracker.next_end()
+        next_end = None if self._told else self._tracker.next_end()
         times = [
             self._report_ns,
             None if next_end is None else self._axis.when_ns(next_end),
@@ -116,26 +128,37 @@ class LineCore:
             self._bypass_until_ns or None,
         ]
         known = [at_ns for at_ns in times if at_ns is not None]
-        return min([*self._drive.due_ns(now_ns), *self._senses.due_ns(), *known])
+        answers = self._told.due_ns() if self._told else []
+        return min([*self._drive.due_ns(now_ns), *self._senses.due_ns(), *answers, *known])
+
+    def take_edge(self, now_ns: int) -> list[Action]:
+        """The gate edge alone, if it is due, without any other work before it."""
+        self._actions = []
+        self._drive.watch_heartbeats(now_ns)
+        self._drive.take_edge(now_ns)
+        return self._actions
 
     def step(self, now_ns: int, wall_ns: int, events: Sequence[Event] = ()) -> list[Action]:
-        """What is to be done now. A due gate edge alone comes back first, without any other work before it."""
+        """What is to be done now."""
         self._actions = []
         self._drive.watch_heartbeats(now_ns)
         if not events and self._drive.take_edge(now_ns):
             return self._actions
         for event in events:
             self._happened(event, now_ns)
+        self._drive.take_in_level()
         self._senses.look(now_ns)
         self._end_parts(now_ns, wall_ns)
+        if self._told:
+            self._told.look(now_ns)
         self._look_at_eye(now_ns)
         self._readiness.settle(now_ns)
         self._finish_stop(now_ns, wall_ns)
-        self._drive.permit(now_ns, self._finishing())
         self._drive.plan(now_ns)
         self._drive.take_edge(now_ns)
-        self._drive.repair(now_ns)
-        self._drive.beat(now_ns)
+        self._drive.permit(now_ns, self._finishing())
+        if not self._drive.repair(now_ns):
+            self._drive.beat(now_ns)
         self._report(now_ns)
         return self._actions
 
@@ -153,9 +176,18 @@ class LineCore:
     # --- parts ---
 
     def _edge_birth(
-        self, born_ns: int, born_err_ns: int, *, place: int | None = None, held_back: Reason = Reason.NONE
+        self,
+        born_ns: int,
+        born_err_ns: int,
+        *,
+        counter: int = 0,
+        place: int | None = None,
+        held_back: Reason = Reason.NONE,
     ) -> int:
-        return self._birth(born_ns, born_err_ns, recipe=self._recipe, place=place, held_back=held_back)
+        """The eye compares `counter`, the photo-eye's, with that of a camera which the same wire triggers."""
+        return self._birth(
+            born_ns, born_err_ns, token=counter, recipe=self._recipe, place=place, held_back=held_back
+        )
 
     def _birth(
         self,
@@ -216,8 +248,11 @@ class LineCore:
 
     def _end_parts(self, now_ns: int, wall_ns: int) -> None:
         here = self._axis.here(now_ns)
+        if self._told:
+            self._keep(self._told.ended(here, now_ns, wall_ns), now_ns)
+            return
         self._keep(self._tracker.ended(here, self._drive.levels, wall_ns, self._settings.shadow), now_ns)
-        self._drive.levels.forget_before(here - self._zone.transit)
+        self._drive.levels.forget_before(self._tracker.lost_from(here) - self._zone.transit)
 
     def _keep(self, events: Iterable[GateEvent], now_ns: int) -> None:
         """Number the events and tell them, those that wait for the confirm sensor later."""
@@ -369,10 +404,22 @@ class LineCore:
         self._senses.counted(event, now_ns)
 
     def _input_lost(self, event: InputLost, now_ns: int) -> None:
+        if self._told and event.source == PLC_GATE:
+            self._told.lost()
         self._senses.lost(event, now_ns)
 
     def _input_back(self, event: InputBack, now_ns: int) -> None:
+        if self._told and event.source == PLC_GATE:
+            self._told.back(now_ns)
         self._senses.back(event, now_ns)
+
+    def _plc_saw(self, event: PlcSaw, now_ns: int) -> None:
+        if self._told:
+            self._told.saw(event, now_ns)
+
+    def _plc_did(self, event: PlcDid, now_ns: int) -> None:
+        if self._told:
+            self._told.did(event, now_ns)
 
     # --- telling ---
 
@@ -389,10 +436,11 @@ class LineCore:
     def _report(self, now_ns: int) -> None:
         """State when it changed, and every second with the inputs; a change of state also goes to the log."""
         readiness = self._readiness
-        current = (readiness.state, readiness.permit, readiness.cause)
+        logged = (readiness.state, readiness.permit, readiness.cause)
+        current = (*logged, self._recipe)
         if current == self._reported and now_ns < self._report_ns:
             return
-        if current != self._reported:
+        if logged != self._reported[:3]:
             permit = "on" if readiness.permit else "off"
             self._say(f"{readiness.state.name}, permit {permit}; {readiness.cause or 'no fault'}")
         self._reported = current
@@ -411,6 +459,7 @@ class LineCore:
             next_ring_seq=self._next_seq,
             cause=_short(self._readiness.cause or self._settings.note),
             bypass_until_ns=self._bypass_until_ns,
+            recipe=self._recipe,
         )
 
     _HANDLERS: ClassVar[dict[type[Any], Callable[[LineCore, Any, int], None]]] = {
@@ -418,6 +467,8 @@ class LineCore:
         Counted: _counted,
         InputLost: _input_lost,
         InputBack: _input_back,
+        PlcSaw: _plc_saw,
+        PlcDid: _plc_did,
         EyeConnected: _eye_connected,
         EyeGone: _eye_gone,
         Heard: _heard,

@@ -32,7 +32,7 @@ from edge.line.settings import Settings
 from edge.line.tracker import Tracker
 from edge.records import Reason
 
-_CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat this near before a gate edge
+_CLEAR_OF_EDGE_NS = 5 * MS  # no heartbeat and no repair this near before a gate edge, however short
 _BEAT_SLACK_NS = 10 * MS
 _VALVE_NS = 10 * MS  # by so much valve and wire may be slower than the stated lead, where the belt waits for them
 _HELD_STATES = (LineState.FAULT, LineState.STOPPED, LineState.SUSPENDED, LineState.HELD)
@@ -79,6 +79,7 @@ class Drive:
         self._edge: GateEdge | None = None
         self._due_ns: int | None = None
         self._planned_ns = 0
+        self._stands: tuple[bool, int] | None = None  # the gate's level, and since when, not in `levels` yet
         self._writing = False
         self._is_armed = False
         self._arm = Retry()
@@ -101,7 +102,7 @@ class Drive:
         times = [
             self.gate_edge_ns,
             self._arm.at_ns,
-            *(retry.at_ns for retry in self._rest.values()),
+            *(self._next_repair_ns(which, now_ns) for which in Which),
             *(self._next_beat_ns(which, now_ns) for which in Which),
             *(at_ns for at_ns in (self._coast_until_ns, self._gate_settled_ns) if at_ns > now_ns),
         ]
@@ -125,7 +126,8 @@ class Drive:
         """The next gate edge, from the parts' slots, or from the purge that holds a gate that rests open."""
         active, here = self.levels.active, self._axis.here(now_ns)
         before, self._edge, self._due_ns = self._edge, None, None
-        if active is None or self._writing or self._ended:
+        driven = self._settings.plc is None
+        if active is None or self._writing or self._ended or not driven:
             return
         if self._holds(now_ns):
             if not active:
@@ -156,7 +158,9 @@ class Drive:
         if not readiness.permit and self._may_still_run(now_ns):
             return True
         if readiness.permit:
-            return not readiness.zone_known or readiness.state in _HELD_STATES
+            if not readiness.zone_known:
+                return True
+            return readiness.state in _HELD_STATES and not self._axis.measured  # the counts tell how it runs down
         if readiness.state is not LineState.PURGING:
             return False
         return not self._settings.permits or readiness.wants_permit(False)
@@ -196,13 +200,21 @@ class Drive:
         if event.edge.active is not self.levels.active:
             # the device acted at some time until it was done
             self.levels.changed(self._axis.here(event.issued_ns), None)
-        self._gate_is(self._axis.here(done_ns), event.edge.active, done_ns)
+        self._gate_is(event.edge.active, done_ns)
         self._tracker.served(event.edge, self._planned_ns, event.issued_ns, event.confirmed_ns)
 
-    def _gate_is(self, at: int, active: bool, now_ns: int) -> None:
+    def _gate_is(self, active: bool, at_ns: int) -> None:
         if active is not self.levels.active:
-            self._gate_settled_ns = now_ns + self._settle_ns
-        self.levels.changed(at, active)
+            self._gate_settled_ns = at_ns + self._settle_ns
+        self._stands = (active, at_ns)
+
+    def take_in_level(self) -> None:
+        """Once all events of a step are taken in: by the samples that came during a long write it is known where the
+        belt was at its end."""
+        if self._stands is not None:
+            active, at_ns = self._stands
+            self.levels.changed(self._axis.here(at_ns), active)
+            self._stands = None
 
     def permit(self, now_ns: int, finishing: bool) -> None:
         """Let the belt run or stop it, where that has changed."""
@@ -210,6 +222,8 @@ class Drive:
         if wanted and not self._readiness.permit and not self._gate_stands_ready(now_ns):
             if not self._readiness.zone_known:
                 self._tracker.withdraw(Reason.PURGE)  # or the gate would stay open for a part that stands before it
+                self.plan(now_ns)
+                self.take_edge(now_ns)
             return
         if wanted is not self._readiness.permit and self._usable(Which.PERMIT):
             self._beat_ns[Which.PERMIT] = now_ns
@@ -220,7 +234,8 @@ class Drive:
         with a known part before the gate goes on as it stood."""
         if self._axis.measured and self._readiness.zone_known:
             return True
-        return self.levels.active is self._holds(now_ns) and now_ns >= self._gate_settled_ns
+        settled = not self._writing and now_ns >= self._gate_settled_ns
+        return settled and self.levels.active is self._holds(now_ns)
 
     def _permit_written(self, event: PermitWritten, now_ns: int) -> None:
         if self._rest[Which.PERMIT].at_ns is not None:
@@ -253,7 +268,7 @@ class Drive:
         self._rest[event.which].succeeded()
         self._beat_ns[event.which] = self._fed_ns[event.which] = now_ns
         if event.which is Which.GATE:
-            self._gate_is(self._axis.here(now_ns), False, now_ns)
+            self._gate_is(False, now_ns)
         else:
             self._runs_down(now_ns)
         self._say(f"the {event.which.value} is at rest again")
@@ -263,7 +278,7 @@ class Drive:
         self._is_armed = True
         self._beat_ns = dict.fromkeys(Which, now_ns)
         self._fed_ns = dict.fromkeys(Which, now_ns)
-        self._gate_is(self._axis.here(now_ns), False, now_ns)
+        self._gate_is(False, now_ns)
         if self._settings.permits:
             self._runs_down(now_ns)  # an earlier process may have let the belt run until now
         self._readiness.armed(now_ns)
@@ -274,16 +289,26 @@ class Drive:
             self._say(f"the outputs cannot be armed yet: {event.words}")
         self._readiness.not_armed(event.words)
 
-    def repair(self, now_ns: int) -> None:
+    def repair(self, now_ns: int) -> bool:
+        """Arm the outputs, or bring one that failed to rest; whether there was something to do. One at a time, because
+        each is kept clear of the next gate edge by itself."""
         if self._ended:
-            return
+            return False
         if self._arm.due(now_ns):
             self._arm.at_ns = None
             self._act(Arm())
+            return True
         for which, retry in self._rest.items():
-            if retry.due(now_ns):
+            at_ns = self._next_repair_ns(which, now_ns)
+            if at_ns is not None and at_ns <= now_ns:
                 retry.at_ns = now_ns + 5 * SECOND
                 self._act(Rest(which))
+                return True
+        return False
+
+    def _next_repair_ns(self, which: Which, now_ns: int) -> int | None:
+        at_ns = self._rest[which].at_ns
+        return None if at_ns is None else self._clear_of_edge_ns(at_ns, now_ns, self._takes_ns(which))
 
     def _usable(self, which: Which) -> bool:
         return self._is_armed and self._rest[which].at_ns is None
@@ -294,19 +319,30 @@ class Drive:
             return settings.gate_heartbeat_ns
         return settings.permit_heartbeat_ns if settings.permits else None
 
+    def _takes_ns(self, which: Which) -> int:
+        settings = self._settings
+        gate, permit = settings.gate_heartbeat_takes_ns, settings.permit_heartbeat_takes_ns
+        return max(_CLEAR_OF_EDGE_NS, gate if which is Which.GATE else permit)
+
     def _next_beat_ns(self, which: Which, now_ns: int) -> int | None:
-        """When this output is to be written again: never right before a gate edge, which that could delay."""
+        """When this output is to be written again. One that has waited for long no longer asks for all its time: edges
+        may follow each other so fast that it would never come, and its watchdog would trip."""
         every_ns = self._beat_every(which)
         if every_ns is None or not self._usable(which) or self._ended:
             return None
         at_ns = self._beat_ns[which] + every_ns
+        waited_long = now_ns >= at_ns + every_ns // 2
+        return self._clear_of_edge_ns(at_ns, now_ns, _CLEAR_OF_EDGE_NS if waited_long else self._takes_ns(which))
+
+    def _clear_of_edge_ns(self, at_ns: int, now_ns: int, takes_ns: int) -> int:
+        """When something that is due at `at_ns` can be done: not right before a gate edge, which it would delay."""
         edge_ns = self.gate_edge_ns
-        if edge_ns is not None and edge_ns - _CLEAR_OF_EDGE_NS < max(at_ns, now_ns):
+        if edge_ns is not None and edge_ns - takes_ns < max(at_ns, now_ns):
             return max(at_ns, edge_ns + 1)
         return at_ns
 
     def beat(self, now_ns: int) -> None:
-        """Write levels again for a watchdog outside that waits for it."""
+        """Write levels again for a watchdog outside that waits for it, one output at a time."""
         for which in Which:
             at_ns = self._next_beat_ns(which, now_ns)
             if at_ns is None or at_ns > now_ns or self._writing:
@@ -314,10 +350,11 @@ class Drive:
             self._beat_ns[which] = now_ns
             if which is Which.PERMIT:
                 self._act(WritePermit(self._readiness.permit))
-            elif self.levels.active is not None:
-                self._writing = True
-                self._planned_ns = now_ns
+                return
+            if self.levels.active is not None:
                 self._act(WriteGate(GateEdge(self._axis.here(now_ns), self.levels.active)))
+                self._planned_ns, self._writing = now_ns, True
+                return
 
     def watch_heartbeats(self, now_ns: int) -> None:
         """Begin again at rest when this process stood still and missed heartbeats.

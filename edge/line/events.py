@@ -25,6 +25,7 @@ CONFIRM = "confirm"
 MOTOR = "motor"
 ENCODER = "encoder"
 INTERLOCK = "interlock "
+PLC_GATE = "plc gate"  # the PLC that owns the gate; lost and back as an input is
 ENCODER_DEAD = "encoder dead"  # it is read, and stands while the motor runs
 
 
@@ -137,6 +138,29 @@ class OutputRested:
     which: Which
 
 
+@dataclass(frozen=True, slots=True)
+class PlcSaw:
+    """The PLC that owns the gate saw a part come, as the edge that it gives this number. `session` names the
+    conversation: numbers of another one are other parts."""
+
+    session: int
+    edge: int
+    at_ns: int
+    err_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlcDid:
+    """The PLC rejected the part of this edge or let it pass, going by the word for `part_number` (0: it had none)."""
+
+    session: int
+    edge: int
+    part_number: int
+    passed: bool
+    at_ns: int
+    err_ns: int
+
+
 Event: TypeAlias = (
     EdgeSeen
     | Counted
@@ -152,6 +176,8 @@ Event: TypeAlias = (
     | PermitWritten
     | OutputFailed
     | OutputRested
+    | PlcSaw
+    | PlcDid
 )
 
 
@@ -185,6 +211,23 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
+class TellPlc:
+    """The word for a part, for the PLC that saw it as this edge; it takes the place of an earlier one."""
+
+    session: int
+    edge: int
+    part_number: int
+    release: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BeatPlc:
+    """A sign of life for the PLC, with the bits of LineFlag."""
+
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """A message to the connected eye."""
 
@@ -210,4 +253,4 @@ class End:
     """Everything is finished: put the outputs to rest, close them, end the process."""
 
 
-Action: TypeAlias = Arm | WriteGate | WritePermit | Rest | Send | Keep | Say | End
+Action: TypeAlias = Arm | WriteGate | WritePermit | Rest | TellPlc | BeatPlc | Send | Keep | Say | End

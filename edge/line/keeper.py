@@ -17,6 +17,7 @@ from edge.line.events import (
     Arm,
     Armed,
     ArmFailed,
+    BeatPlc,
     End,
     Event,
     GateWritten,
@@ -27,6 +28,7 @@ from edge.line.events import (
     Rest,
     Say,
     Send,
+    TellPlc,
     Which,
     WriteGate,
     WritePermit,
@@ -37,6 +39,7 @@ from edge.line.outputs import Output
 from edge.line.ring import OutcomeRing
 
 _AHEAD_NS = MS  # waking from select is this much too early, the rest is slept to the instant
+PlcWords = Callable[[TellPlc | BeatPlc], None]  # takes a word for the PLC, without waiting
 _COLLECT_EVERY_NS = 10 * SECOND
 _COLLECT_NEEDS_NS = 100 * MS
 
@@ -69,7 +72,9 @@ class Mailbox:
 
 
 class Keeper:
-    """Runs the core on real devices until it ends. `permit` is None where none is driven; the caller closes all."""
+    """Runs the core on real devices until it ends. `permit` is None where none is driven; the caller closes all.
+    `tell_plc` takes the words for a PLC that owns the gate. `turned` is called at least once a second while the loop
+    turns and no edge is due, and must not wait."""
 
     def __init__(
         self,
@@ -81,6 +86,8 @@ class Keeper:
         mailbox: Mailbox,
         clock: Clock,
         log: Log,
+        tell_plc: PlcWords | None = None,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         self._core = core
         self._gate = gate
@@ -90,6 +97,8 @@ class Keeper:
         self._mailbox = mailbox
         self._clock = clock
         self._log = log
+        self._tell_plc = tell_plc
+        self._turned = turned
         self._ended = False
         self._collected_ns = clock.now_ns()
 
@@ -106,16 +115,18 @@ class Keeper:
         if edge_ns is not None and edge_ns - now_ns <= _AHEAD_NS:
             self._clock.sleep_until(edge_ns)
             return []
+        self._turned()
         due_ns = self._core.due_ns(now_ns)
         self._collect_in_peace(now_ns, due_ns)
         if due_ns == edge_ns:
             due_ns -= _AHEAD_NS
-        wait_s = max(0, due_ns - now_ns) / SECOND
-        readable, _, _ = select.select([self._mailbox.fileno(), *self._link.filenos()], [], [], wait_s)
-        return self._read(readable) if readable else []
+        return self._read(max(0, due_ns - now_ns) / SECOND)
 
-    def _read(self, readable: list[int]) -> list[Event]:
+    def _read(self, wait_s: float) -> list[Event]:
         """Births first, so that a word for a part never overtakes its birth."""
+        readable, _, _ = select.select([self._mailbox.fileno(), *self._link.filenos()], [], [], wait_s)
+        if not readable:
+            return []
         events = self._mailbox.take() if self._mailbox.fileno() in readable else []
         return events + self._link.read(readable)
 
@@ -125,18 +136,22 @@ class Keeper:
             realtime.collect()
 
     def _carry_out(self, events: list[Event]) -> None:
-        """Step the core until its actions have no more results; a gate edge that is due goes before all else."""
-        edge_ns = self._core.gate_edge_ns
-        if events and edge_ns is not None and edge_ns <= self._clock.now_ns():
-            self._carry_out([])
-        while True:
-            actions = self._core.step(self._clock.now_ns(), self._clock.wall_ns(), events)
-            events = [result for action in actions for result in self._do(action)]
-            if not events:
-                return
+        """Step the core until its actions have no more results; a gate edge that is due goes before all else.
 
-    def _do(self, action: Action) -> list[Event]:
-        return self._DOINGS[type(action)](self, action)
+        A write may take long. What happened meanwhile goes to the core with its result, or it would judge by a belt,
+        an encoder and an eye that seem to have stood still.
+        """
+        edge_ns = self._core.gate_edge_ns
+        if edge_ns is not None and edge_ns <= self._clock.now_ns():
+            events = self._do(self._core.take_edge(self._clock.now_ns())) + events + self._read(0)
+        while True:
+            results = self._do(self._core.step(self._clock.now_ns(), self._clock.wall_ns(), events))
+            if not results:
+                return
+            events = results + self._read(0)
+
+    def _do(self, actions: list[Action]) -> list[Event]:
+        return [result for action in actions for result in self._DOINGS[type(action)](self, action)]
 
     def _write_gate(self, action: WriteGate) -> list[Event]:
         issued_ns = self._clock.now_ns()
@@ -180,6 +195,11 @@ class Keeper:
             return [ArmFailed(str(error))]
         return [Armed()]
 
+    def _tell(self, action: TellPlc | BeatPlc) -> list[Event]:
+        if self._tell_plc is not None:
+            self._tell_plc(action)
+        return []
+
     def _send(self, action: Send) -> list[Event]:
         return self._link.send(action.message)
 
@@ -206,6 +226,8 @@ class Keeper:
         WritePermit: _write_permit,
         Rest: _rest,
         Arm: _arm,
+        TellPlc: _tell,
+        BeatPlc: _tell,
         Send: _send,
         Keep: _keep,
         Say: _say,

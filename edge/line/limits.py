@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from edge.line.messages import LimitAction
 from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 
-# Rejected by the line's own doing: says nothing about the product or about the eye.
+# Rejected by the station's own doing: says nothing about the product, nor that the eye fails unnoticed.
 _OWN_DOING = frozenset(
     {Reason.PURGE, Reason.OTHER_EPOCH, Reason.STOPPING, Reason.STATION_STOPPED, Reason.TOUCHING}
-    | {Reason.LENGTH, Reason.UNTRACKED, Reason.MISSING, Reason.INTERLOCK}
+    | {Reason.LENGTH, Reason.UNTRACKED, Reason.MISSING, Reason.INTERLOCK, Reason.JOURNAL}
 )
 
 

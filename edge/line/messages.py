@@ -60,7 +60,8 @@ class LimitAction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """A part was born. From the eye with part_id 0 it asks for one; `token` comes back in the line's answer."""
+    """A part was born. From the eye with part_id 0 it asks for one; `token` comes back in the line's answer. A part
+    that the photo-eye saw has that one's counter as its token."""
 
     part_id: int
     token: int
@@ -183,8 +184,9 @@ class Inputs:
 class State:
     """The line's state with the words of its first cause (up to 56 bytes of UTF-8).
 
-    `bypass_until_ns` is when a bypass ends by itself, 0 without one. `station` is the first 8 bytes of the station
-    file's SHA-256: an eye with another file must not go on.
+    `bypass_until_ns` is when a bypass ends by itself, 0 without one. `recipe` is what every part gets that is born at
+    the trigger from now on. `station` is the first 8 bytes of the station file's SHA-256: an eye with another file must
+    not go on.
     """
 
     state: LineState
@@ -195,8 +197,9 @@ class State:
     next_ring_seq: int
     cause: bytes
     bypass_until_ns: int = 0
+    recipe: int = 0
 
-    FORMAT: ClassVar[str] = "B?I8sIQ56sq"
+    FORMAT: ClassVar[str] = "B?I8sIQ56sqI"
 
     def words(self) -> str:
         """The cause as text, empty when there is none."""

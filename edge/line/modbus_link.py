@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -102,6 +102,19 @@ class ModbusLink:
             f"register {address}", lambda client: client.write_register(address, value, device_id=self._device_id)
         )
 
+    def write_registers(self, address: int, values: Sequence[int]) -> int:
+        """Write up to 123 holding registers at once; returns when they were confirmed (CLOCK_MONOTONIC ns)."""
+        what = f"registers {address} to {address + len(values) - 1}"
+        with self._turn():
+            exchange = self._ask(
+                what, lambda client: client.write_registers(address, list(values), device_id=self._device_id)
+            )
+            confirmed_ns = self._clock.now_ns()
+            asked, request = self._carrier.frame(exchange.sent)
+            # The reply has the request's function, address and count, and no values.
+            self._must_be(exchange, asked, request[:5], what)
+        return confirmed_ns
+
     def read_coil(self, address: int) -> bool:
         """The level of one coil as the device reports it."""
         what = f"coil {address}"
@@ -159,6 +172,15 @@ class ModbusLink:
                     f"{exchange.received.hex()}), {what} is unknown: look for a gateway or a second master"
                 )
         return confirmed_ns
+
+    def _must_be(self, exchange: Exchange, asked: bytes, expected: bytes, what: str) -> None:
+        """Fail for a reply that belongs to another request."""
+        if self._carrier.frame(exchange.received) != (asked, expected):
+            self._fail()
+            raise self._error(
+                f"{self} confirmed something else than it was sent ({exchange.received.hex()}), {what} are unknown: "
+                f"look for a gateway or a second master"
+            )
 
     def _read(self, function: int, size: int, what: str, request: Request) -> bytes:
         """The `size` data bytes of a reply that is nothing else: its function, its byte count, its length."""

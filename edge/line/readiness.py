@@ -100,6 +100,11 @@ class Readiness:
         self._known_from = self._axis.here(now_ns) if counts else None
         self._begins = self._axis.measured
 
+    def purge_from(self, born: int) -> None:
+        """What was born here was not known, or was elsewhere by what was known: the purge under way outlasts it."""
+        if self._known_from is not None:
+            self._known_from = max(self._known_from, born)
+
     def fault(self, source: str, words: str, now_ns: int) -> bool:
         """A device failed; returns whether this is news."""
         news = source not in self._faults
@@ -179,7 +184,7 @@ class Readiness:
 
         A silent eye does not stop it at once (every part is rejected, the limit on missing verdicts stops it), unless
         the eye alone sees the parts come; one that says it cannot inspect does. While stopping, the belt empties the
-        zone if it was running.
+        zone if it was running, unless something stops it: a gate that has failed rejects nothing.
         """
         if not self._permits:
             return False
@@ -191,7 +196,8 @@ class Readiness:
         if state is LineState.READY:
             silent = not self.eye.live and not self._eye_births
             return silent or (self.eye.live and self.eye.ready)
-        return state is LineState.STOPPING and finishing and self.permit
+        is_well = not (self._faults or self._stopped or self._inhibits)
+        return state is LineState.STOPPING and is_well and finishing and self.permit
 
     def settle(self, now_ns: int) -> None:
         """READY once the zone is known and an eye can inspect. A bypass lets what is unknown pass as well."""

@@ -29,6 +29,7 @@ from edge.line.tracker import Flight, Tracker
 from edge.line.zone import Zone
 from edge.records import Edge, Reason, TimeSource
 
+_UNSEEN = 8  # counts
 _NO_ONE_PART = (Reason.TOUCHING, Reason.LENGTH)  # more or less than one part at the confirm sensor
 
 
@@ -68,7 +69,13 @@ class Births(Protocol):
     """Books a part; see LineCore."""
 
     def __call__(
-        self, born_ns: int, born_err_ns: int, *, place: int | None = None, held_back: Reason = Reason.NONE
+        self,
+        born_ns: int,
+        born_err_ns: int,
+        *,
+        counter: int = 0,
+        place: int | None = None,
+        held_back: Reason = Reason.NONE,
     ) -> int:
         """The part's id, 0 where none is booked any more."""
         ...
@@ -109,6 +116,7 @@ class Senses:
         self._rose_ns = 0
         self._is_long = False
         self._motor_since_ns: int | None = None
+        self._second_free_from: int | None = None  # where the second eye last saw a part leave
 
     def inputs(self) -> Inputs:
         """For the eye."""
@@ -147,8 +155,8 @@ class Senses:
             self._motor(edge.level, now_ns)
         elif event.source in self._interlocks:
             self._interlock(event.source, edge.level, now_ns)
-        elif edge.level and event.source == SECOND_EYE:
-            self._seen_again(edge)
+        elif event.source == SECOND_EYE:
+            self._second_edge(edge)
         elif edge.level and event.source == CONFIRM:
             self._came_through(edge.at_ns)
 
@@ -160,6 +168,8 @@ class Senses:
             self._tracker.distrust(Reason.PURGE)
         elif source == ENCODER:
             self._forget_travel(now_ns)
+        elif source == SECOND_EYE:
+            self._second_free_from = None
         if self._readiness.fault(source, f"{source} lost: {event.words}", now_ns):
             self._say(f"{source} lost: {event.words}; it is opened again, then the zone is purged")
 
@@ -194,6 +204,7 @@ class Senses:
 
     def _trigger_edge(self, edge: Edge, now_ns: int) -> None:
         self._trigger = edge
+        self._compare_counter(edge, now_ns)
         if not edge.level:
             self._part_left(edge.at_ns)
             if not self._readiness.zone_known and self._rose_ns <= self._readiness.forgotten_ns:
@@ -201,12 +212,15 @@ class Senses:
             return
         self._rose_ns = edge.at_ns
         self._trigger_edges += 1
-        if self._last_counter is not None and edge.counter > self._last_counter + 1:
-            self._edges_lost(edge.counter - self._last_counter - 1, now_ns)
-        self._last_counter = edge.counter
-        self._under_eye = self._births(edge.at_ns, edge.err_ns)
+        self._under_eye = self._births(edge.at_ns, edge.err_ns, counter=edge.counter)
         self._under_eye_from = self._axis.place(edge.at_ns)
         self._is_long = False
+
+    def _compare_counter(self, edge: Edge, now_ns: int) -> None:
+        """Both edges of a part tell the same count; an edge that tells more of it tells of parts that nobody saw."""
+        last, self._last_counter = self._last_counter, edge.counter
+        if last is not None and edge.counter - edge.level > last:
+            self._edges_lost(edge.counter - edge.level - last, now_ns)
 
     def _edges_lost(self, count: int, now_ns: int) -> None:
         self._lost_edges += count
@@ -296,23 +310,41 @@ class Senses:
 
     # --- the second eye ---
 
+    def _second_edge(self, edge: Edge) -> None:
+        if edge.level:
+            self._seen_again(edge)
+        else:
+            self._second_free_from = self._axis.place(edge.at_ns)
+
     def _seen_again(self, edge: Edge) -> None:
         second = self._sensors.second_eye
         assert second is not None
         born = self._axis.place(edge.at_ns) - second.at
-        drift = self._tracker.see_again(born, second.window)
+        if self._tracker.lies_at(born, second.max_drift) and self._jogged(edge.at_ns):
+            return  # one that it has seen comes back
+        drift = self._tracker.see_again(born, second.window, second.max_drift)
         if drift is None:
-            self._untracked(edge, born)
+            self._unexpected(edge, born, "a part came before the gate that the trigger did not see")
         elif abs(drift) > second.max_drift:
-            self._trip(Trip(LimitAction.STOP, 1, "parts slip on the belt between trigger and gate"))
+            self._unexpected(edge, born, "parts slip on the belt between trigger and gate")
 
-    def _untracked(self, edge: Edge, born: int) -> None:
-        """Nobody saw this part come. While the zone is purged it is one of those that the purge rejects."""
-        if self._readiness.state not in (LineState.READY, LineState.BYPASSED):
+    def _jogged(self, at_ns: int) -> bool:
+        """Whether the belt had been further, or stood right where a part had left the second eye: then it may have run
+        back by less than its samples show yet."""
+        if self._axis.ran_back(at_ns):
+            return True
+        free_from = self._second_free_from
+        return self._axis.stood(at_ns) and free_from is not None and self._axis.place(at_ns) - free_from <= _UNSEEN
+
+    def _unexpected(self, edge: Edge, born: int, words: str) -> None:
+        """Nobody knows which part this is: it is rejected where it was seen, and a purge under way goes on until it is
+        through."""
+        if not self._readiness.zone_known:
+            self._readiness.purge_from(born)
             return
         self._births(edge.at_ns, edge.err_ns, place=born, held_back=Reason.UNTRACKED)
-        self._tracker.see_again(born, 0)
-        self._trip(Trip(LimitAction.STOP, 1, "a part came before the gate that the trigger did not see"))
+        self._tracker.see_again(born, 0, 0)
+        self._trip(Trip(LimitAction.STOP, 1, words))
 
     def _unseen(self) -> int | None:
         """Where the belt is when the next part can no longer come by the second eye."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from edge.clock import MS
 from edge.errors import ConfigError
 from edge.line.axis import EncoderScale
-from edge.line.events import CONFIRM, ENCODER, INTERLOCK, MOTOR, SECOND_EYE, TRIGGER
+from edge.line.events import CONFIRM, ENCODER, INTERLOCK, MOTOR, PLC_GATE, SECOND_EYE, TRIGGER
 from edge.line.limits import Bounds
 from edge.line.messages import LineState
+from edge.line.plc_gate.told import PlcTerms
 from edge.line.senses import Interlock, SecondEye, Sensors
 from edge.line.zone import Zone
+from edge.options import AnyOutput, PlcGate
 
 if TYPE_CHECKING:
     from edge.station import EncoderTravel, Station, TimeTravel
@@ -25,8 +27,10 @@ class Settings:
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
     `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output
-    that is written on change only. A bypass lasts `bypass_max_ns` at most; 0 allows none. `encoder` is None where the
-    belt's travel is not measured. `confirm`: after the gate's planned edge, give or take, a part comes by the sensor.
+    that is written on change only; `..._takes_ns` is how long one keeps the line busy. A bypass lasts
+    `bypass_max_ns` at most; 0 allows none. `encoder` is None where the belt's travel is not measured. `confirm`:
+    after the gate's planned edge, give or take, a part comes by the sensor.
+    `plc`: a PLC owns the gate; the line tells it a word for each part and writes no level.
     """
 
     zone: Zone
@@ -39,11 +43,14 @@ class Settings:
     pid: int = 0
     gate_heartbeat_ns: int | None = None
     permit_heartbeat_ns: int | None = None
+    gate_heartbeat_takes_ns: int = 0
+    permit_heartbeat_takes_ns: int = 0
     note: str = ""
     bypass_max_ns: int = 0
     encoder: EncoderScale | None = None
     sensors: Sensors = field(default_factory=Sensors)
     confirm: tuple[int, int] | None = None
+    plc: PlcTerms | None = None
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -55,6 +62,7 @@ class Settings:
         names |= {CONFIRM} if self.confirm else set()
         names |= {MOTOR} if sensors.motor else set()
         names |= {ENCODER} if self.encoder else set()
+        names |= {PLC_GATE} if self.plc else set()
         return frozenset(names)
 
     @classmethod
@@ -65,6 +73,7 @@ class Settings:
             raise ConfigError(f"{station.source} describes no gate to drive: the line needs [travel] and [gate]")
         shadow = station.station.mode == "shadow"
         permit = None if shadow else station.line_permit
+        level = None if shadow or isinstance(gate.output, PlcGate) else gate.output
         limits = station.limits
         return cls(
             zone=Zone.of(travel, gate),
@@ -84,14 +93,26 @@ class Settings:
             child=child,
             digest=station.digest,
             pid=os.getpid(),
-            gate_heartbeat_ns=None if shadow else _ns(gate.output.heartbeat_ms),
+            gate_heartbeat_ns=None if level is None else _ns(level.heartbeat_ms),
             permit_heartbeat_ns=None if permit is None else _ns(permit.heartbeat_ms),
+            gate_heartbeat_takes_ns=0 if level is None else round(level.heartbeat_takes_ms * MS),
+            permit_heartbeat_takes_ns=0 if permit is None else round(permit.heartbeat_takes_ms * MS),
             note=note,
             bypass_max_ns=round(limits.bypass_max_min * 60_000 * MS),
             encoder=_encoder(station, travel),
             sensors=_sensors(station, travel),
             confirm=_confirm(station, shadow),
+            plc=None if shadow else _plc(gate.output, travel),
         )
+
+
+def _plc(output: AnyOutput | PlcGate, travel: TimeTravel | EncoderTravel) -> PlcTerms | None:
+    """The lead is a time on an encoder's axis; on the other one the slots begin by it. A PLC that stands still is lost
+    before anything of it is missed."""
+    if not isinstance(output, PlcGate):
+        return None
+    lead_ms = travel.lead_ms if travel.mode == "encoder" else 0.0
+    return PlcTerms(round(1.5 * output.silence_ms * MS), round(output.heartbeat_ms * MS), round(lead_ms * MS))
 
 
 def _encoder(station: Station, travel: TimeTravel | EncoderTravel) -> EncoderScale | None:

@@ -18,7 +18,8 @@ class Flight:
     """One part between trigger and gate, with the first word said for it and the write that served it.
 
     `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part. `lost` is
-    where the belt's travel was lost, so that nobody knows where the part was when.
+    where the belt's travel was lost, so that nobody knows where the part was when; `skipped` is what the axis had
+    jumped when it was born.
     """
 
     part: Part
@@ -35,6 +36,7 @@ class Flight:
     shift: int = 0
     tail: int = 0
     lost: int | None = None
+    skipped: int = 0
     planned_ns: int = 0
     written_ns: int = 0
     confirmed_ns: int = 0
@@ -111,7 +113,7 @@ class Tracker:
             releasable=held_back is Reason.NONE,
         )
         planned_ns = self._axis.expected_ns(self._zone.slot_start(born), born_ns)
-        flight = Flight(part, self._epoch, held_back, planned_ns=planned_ns)
+        flight = Flight(part, self._epoch, held_back, skipped=self._axis.skipped, planned_ns=planned_ns)
         if bypassed:
             flight.reason, flight.released, flight.bypassed = Reason.BYPASS, True, True
         self._flights[part.part_id] = flight
@@ -200,11 +202,16 @@ class Tracker:
 
     def lose(self, here: int, reason: Reason) -> None:
         """The belt's travel was lost here: nothing that the gate has yet to serve is let pass, and nobody knows when it
-        comes there."""
+        comes there, or to a second eye."""
         for flight in self._flights.values():
-            if self._slot(flight, False).end > here:
+            if self._end(flight) > here:
                 self._hold_back(flight, reason)
                 flight.lost = here if flight.lost is None else flight.lost
+                flight.seen_again = True
+
+    def lost_from(self, here: int) -> int:
+        """The first place where a part in flight was lost, `here` when none was."""
+        return min((flight.lost for flight in self._flights.values() if flight.lost is not None), default=here)
 
     def distrust(self, reason: Reason) -> None:
         """Nothing in flight can be released from now on; releases that were accepted stand."""
@@ -252,13 +259,18 @@ class Tracker:
                 flight.planned_ns, flight.written_ns, flight.confirmed_ns = planned_ns, written_ns, confirmed_ns
 
     def next_end(self) -> int | None:
-        """Where the next slot ends, None without parts."""
-        return min((self._slot(flight, False).end for flight in self._flights.values()), default=None)
+        """Where the next part is through, None without parts."""
+        return min((self._end(flight) for flight in self._flights.values()), default=None)
+
+    def _end(self, flight: Flight) -> int:
+        """Where the part is surely through: a counter that began anew had jumped ahead of the belt."""
+        slot_end = self._zone.slot_start(flight.place) + self._zone.pulse + flight.tail
+        return slot_end + self._axis.skipped - flight.skipped
 
     def ended(self, here: int, levels: LevelRecord, wall_ns: int, shadow: bool) -> list[GateEvent]:
         """The events of the parts whose slots are over, not numbered yet; each part ends exactly once."""
         self._past = [slot for slot in self._past if slot.end + self._zone.pulse > here]
-        over = [flight for flight in self._flights.values() if self._slot(flight, False).end <= here]
+        over = [flight for flight in self._flights.values() if self._end(flight) <= here]
         over.sort(key=lambda flight: flight.place)
         events: list[GateEvent] = []
         for flight in over:
@@ -266,6 +278,22 @@ class Tracker:
             del self._flights[flight.part.part_id]
             events.append(_event(flight, *self._judge(flight, levels), wall_ns, shadow))
         return events
+
+    def in_flight(self) -> list[Flight]:
+        """The parts that have not ended, in order of birth."""
+        return list(self._flights.values())
+
+    def span(self, flight: Flight) -> tuple[int, int]:
+        """The stretch of the axis in which the gate belongs to this part."""
+        slot = self._slot(flight, flight.released)
+        return slot.start, slot.end
+
+    def end(
+        self, flight: Flight, outcome: GateOutcome, reason: Reason, wall_ns: int, shadow: bool = False
+    ) -> GateEvent:
+        """This part ended so, by the word of whoever moved the gate for it."""
+        del self._flights[flight.part.part_id]
+        return _event(flight, outcome, reason, wall_ns, shadow)
 
     def abandoned(self, here: int, wall_ns: int, shadow: bool) -> list[GateEvent]:
         """The line ends while the belt stands with parts in the zone: a gate that rests closed rejects those that have
@@ -282,20 +310,25 @@ class Tracker:
         if flight.lost is not None:
             return self._judge_lost(flight, flight.lost, levels)
         slot = self._slot(flight, flight.released)
-        middle = (slot.start + slot.end) // 2
         active = self._energises(flight)
         if flight.released:
+            middle = (slot.start + slot.end) // 2
             kept = levels.kept(active, middle, middle + 1)
         else:
-            kept = levels.kept(active, min(slot.start + self._zone.tolerance, middle), slot.end)
+            kept = levels.kept(active, self._begun(slot), slot.end)
         if kept is Kept.YES:
             return (GateOutcome.RELEASED if flight.released else GateOutcome.FIRED), flight.reason
         return GateOutcome.LATE, Reason.OUTPUT_ERROR if kept is Kept.UNKNOWN else Reason.LATE_WRITE
 
+    def _begun(self, slot: Slot) -> int:
+        """From here on the gate must stand at reject for this slot."""
+        return min(slot.start + self._zone.tolerance, (slot.start + slot.end) // 2)
+
     def _judge_lost(self, flight: Flight, lost: int, levels: LevelRecord) -> tuple[GateOutcome, Reason]:
-        """Rejected when the gate was at reject from before the travel was lost until the part must have gone."""
-        end = self._slot(flight, False).end
-        kept = levels.kept(not self._zone.rest_rejects, lost - 1, end)
+        """Rejected when the gate was at reject from before the travel was lost, and from the part's slot on, until it
+        must have gone."""
+        begun = min(lost - 1, self._begun(self._slot(flight, False)))
+        kept = levels.kept(not self._zone.rest_rejects, begun, self._end(flight))
         return (GateOutcome.FIRED if kept is Kept.YES else GateOutcome.LATE), flight.reason
 
     # --- what the sensors say of a part ---
@@ -323,9 +356,10 @@ class Tracker:
         waiting = (flight for flight in self._flights.values() if not flight.reached)
         return min((self._slot(flight, False).start for flight in waiting), default=None)
 
-    def see_again(self, born: int, window: int) -> int | None:
+    def see_again(self, born: int, window: int, max_drift: int) -> int | None:
         """A second eye saw a part that, by the belt's travel, was born at `born`: the nearest one within the window
-        takes that place. Returns how far it had slipped, None when there is no such part."""
+        takes that place, unless it is further off than `max_drift`. Returns how far it had slipped, None when there is
+        no such part."""
         near = [
             flight
             for flight in self._flights.values()
@@ -334,9 +368,19 @@ class Tracker:
         if not near:
             return None
         flight = min(near, key=lambda flight: abs(flight.part.position - born))
-        flight.seen_again = True
-        flight.shift = born - flight.part.position
-        return flight.shift
+        drift = born - flight.part.position
+        if abs(drift) <= max_drift:
+            flight.seen_again = True
+            flight.shift = drift
+        return drift
+
+    def lies_at(self, born: int, margin: int) -> bool:
+        """Whether a part that a second eye has seen already lies over this place of birth, by its length or less."""
+        return any(
+            -margin <= born - flight.place <= self._zone.pulse + flight.tail + margin
+            for flight in self._flights.values()
+            if flight.seen_again
+        )
 
     def miss(self, born: int) -> list[int]:
         """The parts born before this place that a second eye should have seen and did not: they are held back."""

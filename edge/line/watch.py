@@ -87,12 +87,16 @@ class Counts:
 
 
 class Watch:
-    """Owns its source from `start` to `stop`; `tell` takes its events and may be called from this thread."""
+    """Owns its source from `start` to `stop`; `tell` takes its events and may be called from this thread. It calls
+    `beat` whenever the source came back from a wait, in vain or not: at least every few seconds."""
 
-    def __init__(self, source: _Source, name: str, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, source: _Source, name: str, tell: Callable[[Event], None], beat: Callable[[], None] = lambda: None
+    ) -> None:
         self._source = source
         self._name = name
         self._tell = tell
+        self._beat = beat
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"line-{name}")
 
@@ -117,10 +121,12 @@ class Watch:
     def _watch(self) -> None:
         retry_s = _FIRST_RETRY_S
         while not self._stop.is_set():
+            self._beat()
             try:
                 self._tell(self._source.open())
                 retry_s = _FIRST_RETRY_S
                 while not self._stop.is_set():
+                    self._beat()
                     self._source.pass_on(self._tell)
             except InputError as error:
                 if self._stop.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, product
 
 from edge import options
 from edge.options import Options
@@ -49,13 +49,37 @@ def conflicts(devices: Devices) -> list[str]:
     return found
 
 
+def between(one: Devices, other: Devices) -> list[str]:
+    """Why these devices of two line processes cannot work beside each other, as sentences. Each process opens its
+    serial ports for itself alone, so not even different relays of one board will do; a TCP device serves both."""
+    found = []
+    for (name, mine), (other_name, theirs) in product(one.items(), other.items()):
+        if _port(mine) is not None and _port(mine) == _port(theirs):
+            found.append(
+                f"{name} and {other_name} are both at serial port {_port(mine)}, which one line has for itself: "
+                f"give {other_name} a port of its own"
+            )
+        elif _wire(mine) is not None and _wire(mine) == _wire(theirs):
+            found.append(f"{name} and {other_name} are the same wire: give {other_name} one of its own")
+        elif _mark(mine) is not None and _mark(mine) == _mark(theirs):
+            found.append(
+                f"{name} and {other_name} have the same owner_register, so each would take the other for a second "
+                f"master: give each a register of its own"
+            )
+        elif _two_times(mine, theirs):
+            found.append(
+                f"{name} and {other_name} set one watchdog to two times: give both the same watchdog_value"
+            )
+    return found
+
+
 def overloads(devices: Devices) -> list[str]:
     """Buses that are asked for more time than there is, as sentences."""
     shares: dict[tuple[str, int], float] = {}
     for device in devices.values():
         if isinstance(device, options.RtuUnit):
-            bus, every_ms = (device.port, device.baud), device.asked_every_ms
-            shares[bus] = shares.get(bus, 0.0) + (device.exchange_ms / every_ms if every_ms else 0.0)
+            bus = (device.port, device.baud)
+            shares[bus] = shares.get(bus, 0.0) + device.bus_share
     return [
         f"the bus at {port} is asked for {share:.0%} of its time at {baud} baud: poll less often, write fewer "
         f"heartbeats, or set a higher baud"
@@ -89,6 +113,8 @@ def _way(device: Options) -> tuple[object, ...]:
 
 def _wire(device: Options) -> tuple[object, ...] | None:
     """What only one device may have; an input that is polled may be read twice."""
+    if isinstance(device, options.PlcGate):
+        return (device.host, device.port, device.device_id, "gate", device.address)
     if isinstance(device, options.ModbusOutput):
         return (device.host, device.port, device.device_id, device.coil)
     if isinstance(device, options.ModbusRtuOutput):
@@ -100,3 +126,20 @@ def _wire(device: Options) -> tuple[object, ...] | None:
     if isinstance(device, options.SerialLineInput | options.SerialLineOutput):
         return (_port(device), device.line)
     return None
+
+
+def _mark(device: Options) -> tuple[object, ...] | None:
+    """Where a coil over TCP holds its owner's mark."""
+    if not isinstance(device, options.ModbusOutput) or device.owner_register is None:
+        return None
+    return (device.host, device.port, device.device_id, device.owner_register)
+
+
+def _two_times(one: Options, other: Options) -> bool:
+    """Whether two coils over TCP would set the watchdog of one device to different times."""
+    if not isinstance(one, options.ModbusOutput) or not isinstance(other, options.ModbusOutput):
+        return False
+    places = [(each.host, each.port, each.device_id, each.watchdog_register) for each in (one, other)]
+    return (
+        one.watchdog_register is not None and places[0] == places[1] and one.watchdog_value != other.watchdog_value
+    )

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from edge.health import Level, Standing
 from edge.line.messages import LineState
 from edge.plc import packml
-from edge.plc.table import Command, Ended, ErrorCode, Flag, Orders, Result, Status, shown, wrapped
+from edge.plc.table import Command, Ended, ErrorCode, Flag, Orders, Result, Status, shown
+from edge.registers import wrapped
 
 _LAST = 0xFFFF
 
@@ -34,7 +35,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the rest of the station says of itself; the counts are those since its start."""
+    """What the rest of the station says of itself; the counts are those since its start. `recipe` is the one that the
+    line has in force, None where no line says it."""
 
     standing: Standing
     line: LineState | None
@@ -44,6 +46,7 @@ class Scene:
     parts: int = 0
     rejected: int = 0
     unknown: int = 0
+    recipe: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +276,7 @@ class Handshake:
             state=packml.packml(scene.standing, scene.line),
             mode=packml.mode(scene.shadow, scene.line),
             error=self._error(scene),
-            recipe=self.recipe or 0,
+            recipe=self._in_force(scene),
             result_sequence=self._written if is_written else 0,
             waiting=max(0, len(self._queue) - 1),
             parts=wrapped(2, scene.parts),
@@ -281,6 +284,12 @@ class Handshake:
             unknown=wrapped(2, scene.unknown),
             results_lost=wrapped(2, self.results_lost),
         )
+
+    def _in_force(self, scene: Scene) -> int:
+        """The line takes a moment to change the recipe, and what is fed before gets the old one."""
+        if self.recipe is None:
+            return 0
+        return self.recipe if scene.recipe is None else scene.recipe
 
     def _flags(self, scene: Scene, is_written: bool) -> Flag:
         is_ready = self.cause is None and scene.standing.level is Level.READY

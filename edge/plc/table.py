@@ -10,23 +10,18 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, TypeVar
 
+from edge import registers as layout
 from edge.records import GateOutcome, Kind, Reason
+from edge.registers import size as size
+from edge.registers import u16, u32
 
 MAP_VERSION = 1
 ORDER_CHECK = 0x01020304
 NO_SCORE = 0xFFFF
-
-
-def _u16(about: str, default: int = 0) -> Any:
-    return field(default=default, metadata={"registers": 1, "about": about})
-
-
-def _u32(about: str, default: int = 0) -> Any:
-    return field(default=default, metadata={"registers": 2, "about": about})
 
 
 class Flag(IntFlag):
@@ -103,53 +98,51 @@ class ShownVerdict(IntEnum):
 class Status:
     """Station to PLC, with every heartbeat."""
 
-    heartbeat: int = _u16("counts up with every exchange; standing still means that the station is gone")
-    map_version: int = _u16("the version of this table", MAP_VERSION)
-    order_check: int = _u32(
+    heartbeat: int = u16("counts up with every exchange; standing still means that the station is gone")
+    map_version: int = u16("the version of this table", MAP_VERSION)
+    order_check: int = u32(
         "always 16909060 (hex 01020304): another value means swapped bytes or words", ORDER_CHECK
     )
-    session: int = _u16(
-        "the PLC copies it into its own block; it changes with every connection and loss of the PLC"
-    )
-    flags: int = _u16("bits, see below")
-    state: int = _u16("the PackML state, see below")
-    mode: int = _u16("see below")
-    error: int = _u16("an error code, see below")
-    recipe: int = _u16("the recipe that parts are born with from now on; 0 without recipes")
-    result_sequence: int = _u16("the sequence of the result that waits for its acknowledgement, 0 when none does")
-    waiting: int = _u16("results that wait behind it")
-    parts: int = _u32("parts that ended since the station started; wraps")
-    rejected: int = _u32("of these, with the verdict REJECT")
-    unknown: int = _u32("of these, with the verdict UNKNOWN")
-    results_lost: int = _u32("results that the PLC did not get, since the station started; wraps")
+    session: int = u16("the PLC copies it into its own block; it changes with every connection and loss of the PLC")
+    flags: int = u16("bits, see below")
+    state: int = u16("the PackML state, see below")
+    mode: int = u16("see below")
+    error: int = u16("an error code, see below")
+    recipe: int = u16("the recipe that parts are born with from now on; 0 without recipes")
+    result_sequence: int = u16("the sequence of the result that waits for its acknowledgement, 0 when none does")
+    waiting: int = u16("results that wait behind it")
+    parts: int = u32("parts that ended since the station started; wraps")
+    rejected: int = u32("of these, with the verdict REJECT")
+    unknown: int = u32("of these, with the verdict UNKNOWN")
+    results_lost: int = u32("results that the PLC did not get, since the station started; wraps")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """Station to PLC: how one part ended. A part is good only when its verdict is PASS and its outcome RELEASED."""
 
-    sequence: int = _u16("1 to 65535, then 1 again; the PLC copies it into `ack` when it has taken the result")
-    lost_before: int = _u16("how many results were lost between the last acknowledged one and this")
-    part_session: int = _u32("the upper half of the part's id: the line's session")
-    part_number: int = _u32("the lower half of the part's id: its number in that session")
-    verdict: int = _u16("1 PASS, 2 REJECT, 3 UNKNOWN; 0 is none, never a pass")
-    outcome: int = _u16("what the gate did: 1 FIRED, 2 RELEASED, 3 LATE (a fault: not known to be right)")
-    reason: int = _u16("why, see below")
-    score: int = _u16("the defect score in per mille, 65535 without one", NO_SCORE)
-    recipe: int = _u16("the recipe that the part was born with")
-    flags: int = _u16("bits, see below")
-    seal: int = _u16("the sequence again: where it differs, the block was read while it was written; read again")
+    sequence: int = u16("1 to 65535, then 1 again; the PLC copies it into `ack` when it has taken the result")
+    lost_before: int = u16("how many results were lost between the last acknowledged one and this")
+    part_session: int = u32("the upper half of the part's id: the line's session")
+    part_number: int = u32("the lower half of the part's id: its number in that session")
+    verdict: int = u16("1 PASS, 2 REJECT, 3 UNKNOWN; 0 is none, never a pass")
+    outcome: int = u16("what the gate did: 1 FIRED, 2 RELEASED, 3 LATE (a fault: not known to be right)")
+    reason: int = u16("why, see below")
+    score: int = u16("the defect score in per mille, 65535 without one", NO_SCORE)
+    recipe: int = u16("the recipe that the part was born with")
+    flags: int = u16("bits, see below")
+    seal: int = u16("the sequence again: where it differs, the block was read while it was written; read again")
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """PLC to station: everything that the PLC may write."""
 
-    heartbeat: int = _u16("any other number than before, several times within `heartbeat_timeout_ms`")
-    session: int = _u16("a copy of the station's `session`")
-    ack: int = _u16("a copy of the result's `sequence`, once it is taken")
-    recipe: int = _u16("the recipe that the product on the belt needs; 0 without recipes")
-    command: int = _u16("0 RUN, 1 SUSPEND")
+    heartbeat: int = u16("any other number than before, several times within `heartbeat_timeout_ms`")
+    session: int = u16("a copy of the station's `session`")
+    ack: int = u16("a copy of the result's `sequence`, once it is taken")
+    recipe: int = u16("the recipe that the product on the belt needs; 0 without recipes")
+    command: int = u16("0 RUN, 1 SUSPEND")
 
 
 # Where each block begins, counted in registers of 16 bits, in every kind that has addresses.
@@ -159,36 +152,13 @@ SPAN = 80  # registers that the whole map takes
 Block = TypeVar("Block", Status, Result, Orders)
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One number of a block: its place counted in registers from the map's begin, and its size in registers."""
-
-    name: str
-    register: int
-    registers: int
-    about: str
-
-
-def words(kind: type[Any]) -> list[Word]:
+def words(kind: type[Any]) -> list[layout.Word]:
     """The words of a block in their order."""
-    found: list[Word] = []
-    register = BASES[kind]
-    for item in fields(kind):
-        size = item.metadata["registers"]
-        found.append(Word(item.name, register, size, item.metadata["about"]))
-        register += size
-    return found
-
-
-def size(kind: type[Any]) -> int:
-    """How many registers the block takes."""
-    return sum(word.registers for word in words(kind))
+    return layout.words(kind, BASES[kind])
 
 
 LENGTH = BASES[Orders] + size(Orders)  # registers up to the end of the last block
-_CODES = {1: "H", 2: "I"}
-_FORMATS = {kind: struct.Struct(">" + "".join(_CODES[word.registers] for word in words(kind))) for kind in BASES}
-_MASKS = {1: 0xFFFF, 2: 0xFFFF_FFFF}
+_FORMATS = {kind: layout.form(kind) for kind in BASES}
 
 
 def to_bytes(block: Status | Result | Orders) -> bytes:
@@ -230,11 +200,6 @@ def blocks_from_bytes(data: bytes) -> tuple[Status, Result, Orders]:
 def blocks_from_registers(registers: Sequence[int]) -> tuple[Status, Result, Orders]:
     """The same from registers."""
     return blocks_from_bytes(struct.pack(f">{len(registers)}H", *registers))
-
-
-def wrapped(registers: int, value: int) -> int:
-    """A count as far as a word of so many registers holds it."""
-    return value & _MASKS[registers]
 
 
 SHOWN_VERDICTS = {

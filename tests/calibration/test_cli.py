@@ -5,6 +5,7 @@ import json
 import pytest
 
 from calibration import cli
+from calibration.leaks import fingerprint, write_pretrained
 from edge.picture_set import read_set
 from tests.compile.belts import SPOT, cross_fitted, draw, run
 from tests.compile.students import student
@@ -76,6 +77,19 @@ def test_a_picture_of_the_training_set_in_the_locked_set_is_refused(monkeypatch,
     words = ("--acceptance", locked, "--pictures", trained, "--allow-unproven")
     assert threshold(monkeypatch, folder, *words) == 78
     assert "acceptance pictures were used for training too (images/b-000.png" in capsys.readouterr().err
+
+
+def test_a_picture_of_the_pretraining_in_the_locked_set_is_refused(monkeypatch, capsys, folder):
+    locked = draw(folder / "locked", 5, 60, 1)
+    seen = fingerprint(read_set(locked)[7])
+    write_pretrained(folder, [seen, "0" * 64])
+    assert threshold(monkeypatch, folder, "--acceptance", locked) == 78
+    assert "1 acceptance pictures were used for pretraining too (images/" in capsys.readouterr().err
+    assert threshold(monkeypatch, folder) == 0
+    assert json.loads((folder / "threshold.json").read_text())["seen_pictures"] == sorted([seen, "0" * 64])
+    (folder / "pretrained.txt").write_text("seen\n")
+    assert threshold(monkeypatch, folder) == 78
+    assert "pretrained.txt holds what is no fingerprint" in capsys.readouterr().err
 
 
 def test_the_training_set_must_be_that_of_the_scores(monkeypatch, capsys, folder):

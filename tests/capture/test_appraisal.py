@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
 import cv2
@@ -110,10 +111,36 @@ def test_pictures_that_have_nothing_in_common_show_no_motion() -> None:
     assert "nothing was seen to move" in blur_words([], 500.0)
 
 
-def test_another_light_or_lens_than_the_student_learned_is_told() -> None:
+@pytest.fixture(scope="module")
+def learned_looks() -> list[Look]:
+    return looks([coloured(seed) for seed in range(6)])
+
+
+def coloured(seed: int) -> np.ndarray:
+    return np.clip(np.dstack([scene(seed) * gain for gain in (0.8, 1.0, 0.9)]), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told", "not_told"),
+    [
+        (lambda image: image, "as the student learned them", "NOT"),
+        (lambda image: image * 0.5, "brightness 4", "focus"),
+        (lambda image: cv2.GaussianBlur(image, (0, 0), 3), "focus", "brightness"),
+        (lambda image: image * (1.2, 1.0, 1.0), "blue beside green 0.9", "focus"),
+        (lambda image: image * (1.0, 1.0, 0.8), "red beside green 0.7", "focus"),
+        (lambda image: image * 2.2, "saturated", "blue beside"),
+        (lambda image: image * 0.5 + 48, "contrast", "brightness"),
+    ],
+    ids=["nothing", "less light", "another focus", "a bluer lamp", "a greener lamp", "more exposure", "a veil"],
+)
+def test_another_light_colour_or_lens_than_the_student_learned_is_told(
+    learned_looks: list[Look], spoil: Callable[[np.ndarray], np.ndarray], told: str, not_told: str
+) -> None:
+    pictures = [np.clip(spoil(coloured(seed)), 0, 255).astype(np.uint8) for seed in (7, 8, 9)]
+    words = likeness_words(looks(pictures), learned_looks)
+    assert told in words and not_told not in words, words
+
+
+def test_grey_pictures_have_no_colour_to_differ_in() -> None:
     learned = looks([scene(seed) for seed in range(6)])
     assert "as the student learned them" in likeness_words(looks([scene(9)]), learned)
-    dark = likeness_words(looks([(scene(9) * 0.5).astype(np.uint8)]), learned)
-    soft = likeness_words(looks([cv2.GaussianBlur(scene(9), (0, 0), 3)]), learned)
-    assert "NOT as the student learned: brightness 5" in dark
-    assert "focus" in soft and "brightness" not in soft

@@ -338,10 +338,9 @@ def test_pictures_that_change_their_size_are_a_lost_camera() -> None:
             assert frame_of(camera).image.shape == (48, 64)
 
 
-@pytest.mark.parametrize("triggered", [True, False])
-def test_a_pulled_cable_is_noticed_whether_frames_are_due_or_not(triggered: bool) -> None:
+def test_a_pulled_cable_is_noticed_although_no_frame_is_due() -> None:
     clock = SystemClock()
-    with GvCamera() as peer, opened(peer, triggered=triggered, timeout_ms=1_500) as camera:
+    with GvCamera() as peer, opened(peer, timeout_ms=1_000) as camera:
         peer.mute()
         lost(camera, "it has not answered for|it has sent nothing for")
         began_ns = clock.now_ns()
@@ -423,7 +422,7 @@ def test_aravis_camera_answers_each_software_trigger() -> None:
 
 
 def test_aravis_camera_is_killed_and_returned_five_times() -> None:
-    with AravisCamera() as peer, opened(peer, triggered=False, fps=200, timeout_ms=900) as camera:
+    with AravisCamera() as peer, opened(peer, triggered=False, fps=200, timeout_ms=700) as camera:
         first = frame_of(camera)
         for _ in range(5):
             peer.kill()

@@ -19,6 +19,7 @@ from edge.records import Frame, TimeSource
 from tests.capture.cameras import FRAMES, HEIGHT, WIDTH, build, write_video
 from tests.peers.gige_vision import GvCamera
 from tests.peers.rtsp_camera import RtspCamera
+from tests.system.read_many import read_many
 
 gst = pytest.importorskip("edge.capture.gst", reason="install kenpin[gstreamer]", exc_type=ImportError)
 GstCamera = gst.GstCamera
@@ -277,6 +278,14 @@ def test_buffers_go_back_to_their_pool() -> None:
         for _ in range(300):
             frame_of(camera)
         assert _resident_mb() - before < 30
+
+
+def test_no_buffer_is_leaked(tmp_path: Path) -> None:
+    """By GStreamer's own tracer; the short form of the ten thousand frames in tests/system."""
+    caps = "video/x-raw,format=GRAY8,width=64,height=48,framerate=500/1"
+    read = read_many({"pipeline": f"{LIVE} ! {caps} ! appsink name=frames"}, 300, tmp_path / "gst.log")
+    assert read.came.copies == 0
+    assert read.held > 0 == read.leaked
 
 
 def test_a_buffer_that_is_too_small_is_refused() -> None:

@@ -99,6 +99,49 @@ def test_slow_light_is_no_part_and_hides_none() -> None:
     assert [edge.level for edge in edges] == [True, False]
 
 
+def test_a_lamp_that_is_switched_is_no_part_and_hides_none() -> None:
+    for before, after in ((60, 110), (110, 60)):
+        stepped = [(before, None)] * 20 + [(after, None)] * 20
+        assert seen(stepped) == []
+        edges = seen([*stepped, *[(after, 2 * after)] * 5, *[(after, None)] * 5])
+        assert [edge.level for edge in edges] == [True, False]
+
+
+def test_a_lamp_that_is_switched_over_a_part_ends_it_where_the_part_ends() -> None:
+    edges = seen([(60, None)] * 10 + [(60, 120)] * 5 + [(100, 200)] * 5 + [(100, None)] * 5)
+    assert [edge.level for edge in edges] == [True, False]
+    assert 190 * MS <= edges[1].at_ns <= 200 * MS
+
+
+@pytest.mark.parametrize(("mains", "fps"), [(100.0, 60.0), (100.0, 49.0), (120.0, 50.0)])
+def test_a_lamp_that_flickers_with_the_mains_is_no_part_and_hides_none(mains: float, fps: float) -> None:
+    """40 % more and less light at twice the mains' frequency, which beats with the frame rate."""
+
+    def lit(number: int, stripe: int | None) -> Frame:
+        light = 1 + 0.4 * np.sin(2 * np.pi * mains * number / fps)
+        made = frame(80, number, stripe)
+        image = np.clip(made.image * light, 0, 255).astype(np.uint8)
+        return Frame(image, "top", number, round(number * SECOND / fps), 3 * MS, TimeSource.DRIVER)
+
+    line = PresenceLine("x", 0.5, 0.12, 2, learn_frames=5)
+    found = [line.see(lit(number, 160 if number % 40 >= 30 else None)) for number in range(410)]
+    edges = [edge for edge in found if edge is not None]
+    assert [edge.level for edge in edges] == [True, False] * 10
+    crossings = [edge.at_ns * fps / SECOND % 40 for edge in edges if edge.level]
+    assert all(28.5 <= crossing <= 30 for crossing in crossings)
+
+
+def test_a_part_that_touches_one_end_of_the_line_is_seen() -> None:
+    line = PresenceLine("x", 0.5, 0.12, 2, learn_frames=5)
+    edges = []
+    for number in range(20):
+        made = frame(60, number)
+        if 10 <= number < 15:
+            made.image[:64] = 150
+        edges.append(line.see(made))
+    assert [edge.level for edge in edges if edge is not None] == [True, False]
+
+
 def test_learning_while_parts_stand_on_the_line_finds_the_gap_between_them() -> None:
     learning = [(60, 200)] * 4 + [(60, None)] * 2 + [(60, 200)] * 4
     edges = seen(learning + [(60, None)] * 5 + [(60, 200)] * 5, learn=10)

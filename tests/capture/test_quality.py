@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from edge import options
+from edge.capture.appraisal import focus_of, grey
+from edge.capture.belt import BeltCamera
 from edge.capture.quality import FrameCheck
+from edge.clock import SECOND, ManualClock
 from edge.records import Reason
 
 
@@ -79,3 +84,37 @@ def test_replayed_pictures_may_differ_in_size() -> None:
     check = FrameCheck(sizes_may_differ=True)
     assert check.check(noisy(1)) == Reason.NONE
     assert check.check(noisy(2, (60, 80, 3))) == Reason.NONE
+
+
+def belt_part() -> np.ndarray:
+    """A part of the simulated belt under its camera."""
+    clock = ManualClock(SECOND)
+    camera = BeltCamera(options.BeltCamera(kind="belt", name="top", width=320, height=240, noise=2), clock)
+    camera.open()
+    frame = None
+    while frame is None:
+        frame = camera.read(1.0)
+    return frame.image.copy()
+
+
+def moved(image: np.ndarray, pixels: int) -> np.ndarray:
+    """As the belt's movement during the exposure smears it."""
+    return np.asarray(cv2.blur(image, (pixels, 1)), np.uint8)
+
+
+def test_a_blurred_picture_is_bad_where_the_camera_asks_for_it() -> None:
+    sharp = belt_part()
+    asked = focus_of(grey(sharp)) / 2
+    check = FrameCheck(repeats_are_stale=False, focus_min=asked)
+    assert check.check(sharp) == Reason.NONE
+    assert check.check((sharp * 0.6).astype(np.uint8)) == Reason.NONE, "dim is not blurred"
+    assert check.check(np.asarray(cv2.GaussianBlur(sharp, (0, 0), 2.0), np.uint8)) == Reason.BAD_FRAME
+    assert check.check(moved(sharp, 9)) == Reason.BAD_FRAME
+    assert FrameCheck().check(moved(sharp, 9)) == Reason.NONE, "nobody asked"
+
+
+def test_grey_pictures_are_as_sharp_as_coloured_ones() -> None:
+    sharp = grey(belt_part())
+    check = FrameCheck(repeats_are_stale=False, focus_min=focus_of(sharp) / 2)
+    assert check.check(sharp) == Reason.NONE
+    assert check.check(moved(sharp, 9)) == Reason.BAD_FRAME

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, SystemClock
-from edge.eye.camera_watch import CameraWatch, source_of
+from edge.eye.camera_watch import CameraWatch
 from edge.eye.parts import Parts
+from edge.eye.sight import Sight, source_of
 from edge.eye.slots import Slots
 from edge.health import Health, Level, Progress
 from edge.pairing import View
@@ -25,18 +26,19 @@ from tests.capture.cameras import OPTIONS, build
 from tests.capture.mjpeg import MjpegServer
 from tests.peers.aravis_camera import AravisCamera
 from tests.peers.gige_vision import GvCamera
+from tests.peers.gst_feeder import GstFeeder
 from tests.peers.rtsp_camera import ROOT, RtspCamera
 from tests.peers.waiting import eventually
+from tests.system.camera_runs import Held, returns
 
 PATIENCE_S = 20.0  # for a process that starts on a loaded machine
 
 
 @dataclass(frozen=True)
 class Source:
-    """A peer, also a slow one of three frames a second, and the camera that looks at it."""
+    """A peer, and the camera that looks at it."""
 
     peer: Callable[[], Any]
-    slow: Callable[[], Any]
     settings: Callable[[Any], dict[str, Any]]
 
 
@@ -52,10 +54,20 @@ def _gige(peer: AravisCamera) -> dict[str, Any]:
     return {"kind": "gige", "address": peer.address, "width": 64, "height": 48, "triggered": False, "fps": 100}
 
 
+def _fed(peer: GstFeeder) -> dict[str, Any]:
+    return {"kind": "gst", "pipeline": peer.pipeline}
+
+
+def _feeder() -> GstFeeder:
+    caps = "video/x-raw,format=BGR,width=64,height=48,framerate=120/1"
+    return GstFeeder("videotestsrc is-live=true pattern=snow", caps, 64 * 48 * 3)
+
+
 SOURCES = {
-    "rtsp": Source(RtspCamera, lambda: RtspCamera(fps=3), _rtsp),
-    "mjpeg": Source(MjpegServer, lambda: MjpegServer(fps=3), _mjpeg),
-    "gige": Source(AravisCamera, AravisCamera, _gige),
+    "shared memory": Source(_feeder, _fed),
+    "rtsp": Source(RtspCamera, _rtsp),
+    "mjpeg": Source(MjpegServer, _mjpeg),
+    "gige": Source(AravisCamera, _gige),
 }
 every = pytest.mark.parametrize("source", SOURCES)
 
@@ -71,24 +83,15 @@ class Watched:
         self.counts = Counts()
         health = Health(lambda now: self.states.append((now.level, self.counts.frames["captured"])))
         slots = Slots(8)
-        parts = Parts([View("top", triggered=False)], [slots], lambda settled: None, self.counts.frame)
+        parts = Parts(
+            [View("top", triggered=False)], [slots], lambda settled: None, self.counts.frame, lambda job: None
+        )
         may_start = threading.Event()
         may_start.set()
         self._stop = threading.Event()
-        self._watch = CameraWatch(
-            0,
-            options,
-            build(complete, clock),
-            parts,
-            slots,
-            itertools.count(1),
-            clock,
-            self.counts,
-            health,
-            Progress(clock, {source_of(options): 30 * SECOND}),
-            None,
-            may_start,
-        )
+        sight = Sight(0, options, parts, slots, itertools.count(1), clock, self.counts, health, None, may_start)
+        progress = Progress(clock, {source_of(options): 30 * SECOND})
+        self._watch = CameraWatch(build(complete, clock), [sight], clock, progress)
         self._health = health
         self._thread = threading.Thread(target=self._watch.run, args=(self._stop,), name="watch")
 
@@ -155,7 +158,8 @@ def test_a_plug_is_pulled_and_put_back(source: str) -> None:
         camera.more_frames(camera.ready())
 
 
-@every
+# shmsink (GStreamer 1.22) does not go on when its reader left while it stood still
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "shared memory"])
 def test_a_source_that_falls_silent_with_its_connection_open_is_lost(source: str) -> None:
     with watched(source) as (peer, camera):
         camera.more_frames(camera.ready())
@@ -187,14 +191,10 @@ def test_a_camera_that_comes_back_with_another_size_stays_away() -> None:
         camera.more_frames(camera.ready())
 
 
-@every
-def test_a_slow_camera_is_not_taken_for_a_lost_one(source: str) -> None:
-    chosen = SOURCES[source]
-    with chosen.slow() as peer:
-        settings = chosen.settings(peer) | ({"fps": 3} if source == "gige" else {})
-        with Watched(settings, timeout_ms=2_000) as camera:
-            camera.more_frames(camera.ready())
-            assert [level for level, _ in camera.states] == [Level.NOT_READY, Level.READY]
+def test_a_slow_camera_is_not_taken_for_a_lost_one() -> None:
+    with RtspCamera(fps=3) as peer, Watched(_rtsp(peer), timeout_ms=2_000) as camera:
+        camera.more_frames(camera.ready())
+        assert [level for level, _ in camera.states] == [Level.NOT_READY, Level.READY]
 
 
 def test_a_camera_in_the_wrong_format_says_so_and_never_becomes_ready() -> None:
@@ -247,6 +247,23 @@ def test_a_camera_that_is_lost_at_once_again_and_again_is_asked_less_often() -> 
         clock, before = SystemClock(), camera.counts.frames["captured"]
         clock.sleep_until(clock.now_ns() + SECOND)
         assert camera.counts.frames["captured"] - before <= 1  # 0.2, 0.4, 0.8 and now 1.6 s between two openings
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "gige"])  # test_gige_camera.py kills that
+def test_a_source_is_killed_and_returned_five_times_and_nothing_stays_behind(source: str) -> None:
+    """The short form of the hundred times in tests/system."""
+    chosen = SOURCES[source]
+    with chosen.peer() as peer:
+        camera = build({**chosen.settings(peer), "timeout_ms": 500}, SystemClock())
+        camera.open()
+        returns(camera, peer.kill, peer.start, 2)
+        before = Held.now()
+        returns(camera, peer.kill, peer.start, 3)
+        after = Held.now()
+        camera.close()
+    _drivers_have_ended()
+    assert after.native_threads <= before.native_threads + 2, (before, after)
+    assert after.files <= before.files + 2, (before, after)
 
 
 def test_thirty_reconnects_leave_nothing_behind() -> None:

@@ -29,7 +29,7 @@ class Operator:
         self._answers = answers
 
     def asked(self, words: str) -> None:
-        eventually(lambda: words in self.guided.output, f"asked to {words!r}", within_s=30)
+        eventually(lambda: words in self.guided.output, f"asked to {words!r}")
 
     def answer(self, words: str = "") -> None:
         self._answers.write(words + "\n")
@@ -43,7 +43,7 @@ class Operator:
             newest = [row.decided.verdict.kind for row in self.bench.rows()[-2:] if row.decided]
             return newest == [kind, kind]
 
-        eventually(are_there, f"{kind.name} parts on the belt", within_s=20)
+        eventually(are_there, f"{kind.name} parts on the belt")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration import cli as calibrate
-from edge.picture_set import PictureSetWriter
+from edge.set_writer import PictureSetWriter
 from tests.compile.students import picture
 
 SPOT = 70  # brighter than its grey; the students' score is one half at 38

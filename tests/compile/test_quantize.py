@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, numpy_helper
 
 from compile.quantize import RECIPES, Recipe, float_nodes, quantize
 from compile.student import check_student, lint
@@ -50,6 +51,13 @@ def test_body_convolutions_are_int8_and_heads_float(inputs):
     assert by_output[weights["n_c3"]].op_type == "DequantizeLinear"
     assert weights["n_peak"] == "peak_w"  # the head's weights are as trained
     lint(model.SerializeToString(), "int8")
+
+
+def test_weights_leave_room_for_processors_that_add_two_products_in_16_bits(inputs):
+    model = onnx.load_model_from_string(quantize(student(), inputs, RECIPES[0]))
+    of_body = [numpy_helper.to_array(one) for one in model.graph.initializer if one.data_type == TensorProto.INT8]
+    largest = [int(np.abs(weights.astype(int)).max()) for weights in of_body if weights.size > 1]
+    assert largest and 60 <= max(largest) <= 64
 
 
 def test_the_same_pictures_give_the_same_bytes_in_any_order(inputs):

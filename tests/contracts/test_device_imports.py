@@ -97,6 +97,7 @@ def test_the_line_process_loads_no_arrays_no_vision_and_no_event_loop(device_pyt
         ("edge.capture", "gst", "kenpin[gstreamer]"),
         ("edge.line.inputs", "gpio", "kenpin[gpio]"),
         ("edge.line.outputs", "gpio", "kenpin[gpio]"),
+        ("edge.outbox", "mqtt", "kenpin[mqtt]"),
     ],
 )
 def test_a_kind_without_its_extra_names_what_to_install(device_python, room, kind, extra):

@@ -29,4 +29,4 @@ def test_each_row_names_tests_that_exist():
 
 def test_what_is_not_shown_is_said():
     bare = [number for number, row in ROWS if row.rstrip().endswith("| none")]
-    assert bare == ["52"], "a fault without a test: write one, or say here that it is not built"
+    assert not bare, "a fault without a test: write one, or say here that it is not built"

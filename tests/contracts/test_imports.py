@@ -41,6 +41,7 @@ EXTRAS = {
     "gi": {"edge/capture/gige.py", "edge/capture/gige_link.py", "edge/capture/gst.py"},
     "gpiod": {"edge/line/gpio_line.py", "edge/line/inputs/gpio.py", "edge/line/outputs/gpio.py"},
     "openvino": {"edge/infer/ov.py"},
+    "paho": {"edge/outbox/broker.py", "edge/outbox/send.py"},
     "pyarrow": {"edge/journal/parquet.py"},
     "pycomm3": {"edge/plc/enip.py"},
     "snap7": {"edge/plc/s7.py"},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import check, errors
+from edge import check, errors, lanes
 from edge.station import load
 from tests.contracts.source_tree import ROOT
 
@@ -77,6 +77,12 @@ def test_every_make_target_that_a_page_names_exists(page):
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
 def test_every_example_station_passes_the_check(path):
     check.refuse(load(path))
+
+
+def test_the_two_lanes_of_the_examples_may_share_an_eye():
+    stations = [load(ROOT / "examples" / f"lanes-{side}.toml") for side in ("left", "right")]
+    lanes.refuse(stations)
+    assert lanes.advice(stations) == []
 
 
 def test_the_first_station_of_the_readme_is_the_example():

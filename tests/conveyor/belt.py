@@ -23,6 +23,7 @@ class Belt:
         self.next_ns = NEVER
         self._mm = 0.0
         self._since_ns = 0
+        self._furthest_mm = self._lowest_mm = 0.0  # and the lowest since
         self._marks: list[tuple[float, int, int, str, Any]] = []
         self._passed = 0  # marks before this index lie behind
         self._count = 0
@@ -31,9 +32,17 @@ class Belt:
         """The position now."""
         return self._mm + self.speed * (now_ns - self._since_ns) / _NS_PER_MS
 
+    def back_mm(self, now_ns: int) -> float:
+        """How far it ran back from the furthest position; 0 when it is beyond that again."""
+        now_mm = self.mm(now_ns)
+        return 0.0 if now_mm > self._furthest_mm else self._furthest_mm - min(self._lowest_mm, now_mm)
+
     def run(self, speed: float, now_ns: int) -> None:
         """Run at this speed from now on: 0 stands, a negative one reverses."""
         self._mm, self._since_ns = self.mm(now_ns), now_ns
+        if self._mm >= self._furthest_mm:
+            self._furthest_mm = self._lowest_mm = self._mm
+        self._lowest_mm = min(self._lowest_mm, self._mm)
         self.speed = speed
         self._look_ahead()
 

@@ -54,16 +54,18 @@ class Births:
         """The second eye saw this item then; the line may take it for a part that nobody saw come."""
         self._items[seen_ns] = item
 
-    def looks_long(self, item: Item) -> None:
+    def looks_long(self, item: Item, other: Item) -> None:
         """Another item touches it: the line sees one long part."""
         self.touched |= set(item.births)
+        if other is not item:
+            other.part_of = item
 
     def item_of(self, born_ns: int) -> Item | None:
         return self._items.get(born_ns)
 
-    def owe(self, born_ns: int, surely: bool) -> None:
-        """The line took in this edge."""
-        for other_ns in self.owed if surely else ():
+    def owe(self, born_ns: int, surely: bool, again: bool = False) -> None:
+        """The line took in this edge; `again`: from the second eye."""
+        for other_ns in () if again else self.owed:
             if abs(other_ns - born_ns) < self._near_ns or self._floor.plant.encoder:
                 self._touch(other_ns, born_ns)
         (self.owed if surely else self.perhaps)[born_ns] = self._floor.line.session

@@ -36,6 +36,7 @@ class Encoder:
         self._last_ns = 0
         self.scale = plant.per_mm
         self.is_away = False
+        self.is_anew = False  # and the line has not said so yet
         self.dead = Spans()
 
     def counter(self) -> int:
@@ -82,6 +83,7 @@ class Encoder:
     def begin_anew(self) -> None:
         """Its power was off: it counts from nothing."""
         self._offset -= self.counter()
+        self.is_anew = True
 
     def lose(self, mm: float) -> None:
         """It misses some pulses."""

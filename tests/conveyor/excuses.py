@@ -27,7 +27,9 @@ class Excuses:
         self._births = births
         self._lag_ns = round((plant.lead + plant.lag_error + WAKE_MS) * MS)
         self._act_ms = plant.write + plant.lead + plant.lag_error + 2
-        self._missed: list[Item] = []
+        self._missed: list[tuple[Item, int]] = []
+        self._long: set[int] = set()
+        self._bypass_mm = 0.0
         self._kicks: list[bool] = []
         self.bypassed = Spans()
         self.is_armed = False
@@ -35,23 +37,37 @@ class Excuses:
     # --- what it must be told ---
 
     def bypass(self, for_ns: int) -> None:
-        """A person lets parts pass for so long; those that are born until then come to the gate a transit later."""
-        floor, plant = self._floor, self._plant
-        until_ns = floor.now_ns + min(for_ns, round(plant.bypass_max * MS))
-        self.bypassed.add(floor.now_ns, until_ns + round((2 * plant.transit_ms + 50) * MS))
+        """A person lets parts pass for so long; those that passed the photo-eye until then may pass the gate later."""
+        until_ms = min(for_ns / MS, self._plant.bypass_max)
+        self.bypassed.add(self._floor.now_ns, self._floor.now_ns + round(until_ms * MS))
+        self._floor.after(until_ms + 1, self._bypass_ends)
 
-    def missed(self, item: Item) -> None:
-        """Its edge is lost; the counter of the next one will tell."""
+    def _bypass_ends(self) -> None:
+        self._bypass_mm = self._floor.mm()
+
+    def is_bypassed(self, front_mm: float) -> bool:
+        """Whether a part whose front is here may pass because a person wanted it so."""
+        now_ns = self._floor.now_ns
+        return self.bypassed.touch(now_ns - self._lag_ns, now_ns) or front_mm < self._bypass_mm
+
+    def missed(self, item: Item, counter: int) -> None:
+        """Its edge is lost; the counter of a later one will tell."""
         item.unseen = "its edge was lost, and no later one told of it in time"
-        self._missed.append(item)
+        self._missed.append((item, counter))
 
-    def tell_missed(self) -> None:
-        """The line hears of it now, and then the gate must move."""
-        for item in self._missed:
-            self._floor.after(self._act_ms, setattr, item, "unseen", "")
+    def tell_missed(self, counter: int) -> None:
+        """The line hears of those that this edge counts now, and then the gate must move."""
+        for item, number in self._missed:
+            if number <= counter:
+                self._floor.after(self._act_ms, setattr, item, "unseen", "")
 
-    def forget_missed(self) -> None:
-        self._missed = []
+    def forget_missed(self, counter: int) -> None:
+        """Of those that this edge counts nothing tells any more."""
+        self._missed = [(item, number) for item, number in self._missed if number > counter]
+
+    def is_long(self, part_id: int) -> None:
+        """The line said that the part is longer than a part can be."""
+        self._long.add(part_id)
 
     def gate_moved(self, active: bool) -> None:
         """The gate's coil changed: when it begins to reject, somebody must be due."""
@@ -65,25 +81,33 @@ class Excuses:
         core = floor.line.core
         if core is None or core.state not in (LineState.READY, LineState.BYPASSED, LineState.STOPPING):
             return True
+        if core.state is LineState.STOPPING and not core._readiness.zone_known:
+            return True
         if floor.gate.blocks.touch(floor.now_ns - round((plant.write + 1) * MS), floor.now_ns):
             return True  # the device obeyed late, the line had told it in time
         here_mm = floor.mm() + floor.belt.speed * plant.lead - plant.gate_mm
         late_mm = (plant.tolerance + plant.write + 1) * plant.speed + plant.slack_mm
         return any(
-            -plant.slack_mm <= here_mm - item.front_mm <= late_mm and not self._births.promised(item)
+            -plant.slack_mm <= here_mm - item.front_mm <= late_mm and self._is_to_be_hit(item)
             for item in floor.items[-60:]
         )
+
+    def _is_to_be_hit(self, item: Item) -> bool:
+        """What the second eye missed is rejected, whatever it was promised."""
+        is_missed = self._plant.second_eye and item.lane is Lane.TAKEN
+        return is_missed or not self._births.promised(item)
 
     # --- what it answers ---
 
     def for_escape(self, item: Item) -> str:
         """Why an item may have passed unproven."""
+        seen = item.part_of or item  # what the line took it for
         from_ns = self._floor.now_ns - self._lag_ns
-        if not self._plant.rest_rejects and item.near_ns:
-            from_ns = min(from_ns, item.near_ns)  # a kick that would be late is not executed
-        if self.bypassed.touch(from_ns, self._floor.now_ns):
+        if not self._plant.rest_rejects and seen.near_ns:
+            from_ns = min(from_ns, seen.near_ns)  # a kick that would be late is not executed
+        if self.is_bypassed(seen.front_mm):
             return "a person let parts pass"
-        return self._outside(from_ns) or self._unknown(item)
+        return self._outside(from_ns) or self._unknown(item) or item.mistaken
 
     def _outside(self, from_ns: int) -> str:
         """What outside the line's decisions went wrong since then."""
@@ -110,7 +134,7 @@ class Excuses:
         known = [self._births.by_id[part_id] for part_id in item.part_ids]
         if any(born.told_ns > item.near_ns for born in known[:1]) or (item.births and not known):
             return "its edge was told too late"
-        return item.unseen
+        return item.unseen or (item.part_of.unseen if item.part_of else "")  # it is seen as what it touches
 
     def for_hit(self, promised: Born, item: Item) -> str:
         """Why an item that was promised its way may have been hit all the same."""
@@ -119,6 +143,8 @@ class Excuses:
             return "its line ended"
         if self._plant.lengths and floor.photo_eye.told_late.touch(promised.born_ns, now_ns):
             return "it was told too late that it had left the photo-eye"
+        if self._plant.lengths and item.mismeasured:
+            return "the encoder lost pulses while it was measured"
         if floor.disturbed_ns > promised.born_ns:
             return "the belt was stopped"
         if self._plant.second_eye and self._near_a_hand(item):
@@ -139,7 +165,8 @@ class Excuses:
             from_ns = promised.born_ns  # without heartbeats, counts or edges the line takes back what it promised
         reason = self._outside(from_ns)
         late_kick = not self._plant.rest_rejects and not (self._kicks and self._kicks[-1])
-        return "" if late_kick else reason
+        looks_long = any(part_id in self._long for part_id in item.part_ids)
+        return "" if late_kick and not looks_long else reason
 
     def _near_a_hand(self, item: Item) -> bool:
         near_mm = 2 * self._plant.pitch * self._plant.speed
@@ -158,7 +185,8 @@ class Excuses:
         """Whether a record may call an item released that was hit in the last moment."""
         floor = self._floor
         late = max(floor.disturbed_ns, floor.unsure_ns) > item.near_ns
-        return late or self._outside(item.near_ns) != ""
+        permit_failed = floor.permit.disobeys.touch(item.near_ns, floor.now_ns)
+        return late or permit_failed or self._outside(item.near_ns) != ""
 
     def alone(self, item: Item) -> bool:
         """Whether no other item went into the bin near this one."""

@@ -105,6 +105,12 @@ def _lose_trigger(world: World, ms: float) -> None:
 
 def _skip(world: World, ms: float) -> None:
     world.photo_eye.skips += round(ms)
+    world.photo_eye.tells_going = False
+
+
+def _skip_rise(world: World, ms: float) -> None:
+    world.photo_eye.skips += round(ms)
+    world.photo_eye.tells_going = True
 
 
 def _late(world: World, ms: float) -> None:
@@ -183,7 +189,7 @@ def _far_back(world: World, ms: float) -> None:
 
 def _ran_back(world: World, from_mm: float) -> None:
     if from_mm - world.mm() > world.plant.reverse * world.plant.speed:
-        world.withdraw()
+        world.unsure()
 
 
 def _encoder_away(world: World, ms: float) -> None:
@@ -194,7 +200,7 @@ def _encoder_away(world: World, ms: float) -> None:
 
 def _encoder_anew(world: World, _ms: float) -> None:
     world.encoder.begin_anew()
-    world.withdraw()
+    world.unsure()
 
 
 def _encoder_dies(world: World, ms: float) -> None:
@@ -216,8 +222,11 @@ def _slip(world: World, share: float) -> None:
     """Pulses are lost: as many as a second eye can make up for, while nothing lies behind it."""
     plant = world.plant
     behind = [item for item in world.on_belt if world.mm() - item.front_mm > plant.second_mm - plant.slack_mm]
-    if not behind:
-        world.encoder.lose(share * plant.slip_mm)
+    if behind:
+        return
+    world.encoder.lose(share * plant.slip_mm)
+    for item in world.on_belt:
+        item.mismeasured |= item.front_mm <= world.mm() <= item.front_mm + item.length_mm
 
 
 def _repeat_frames(world: World, ms: float) -> None:
@@ -282,6 +291,7 @@ HAPPENINGS: dict[str, Happening] = {
     "permit is away": _away("permit"),
     "trigger is lost": _lose_trigger,
     "edges are skipped": _skip,
+    "rising edges are skipped": _skip_rise,
     "edges are late": _late,
     "part is taken": _take,
     "part is added": _add,

@@ -31,7 +31,10 @@ class Item:
     after: float = 0.3
     trick: str = ""
     bounces: bool = False
+    part_of: Item | None = None  # what it touches, so that both look like that one
     unseen: str = ""  # why no input of the station could report it
+    mismeasured: bool = False  # the encoder lost pulses while it passed the photo-eye
+    mistaken: str = ""  # why the eye could not but take another picture for its
     births: list[int] = field(default_factory=list)
     part_ids: list[int] = field(default_factory=list)
     lane: Lane = Lane.BELT

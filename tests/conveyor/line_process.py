@@ -61,6 +61,15 @@ class _WitnessedCore(LineCore):
         return super().step(now_ns, wall_ns, events)
 
 
+class _BoundKeeper(Keeper):
+    """The keeper itself, that reads its mail in virtual time."""
+
+    read: Callable[[], list[Event]]
+
+    def _read(self, wait_s: float) -> list[Event]:
+        return self.read()
+
+
 class _Clock:
     def __init__(self, time: Time) -> None:
         self._time = time
@@ -99,7 +108,7 @@ class LineProcess:
         self._calls_left = 0  # to the kernel, until it is killed; 0: it lives
         self._busy = False
         self._doomed = False
-        self._keeper: Keeper | None = None
+        self._keeper: _BoundKeeper | None = None
         self.core: LineCore | None = None
         self.down = Spans()
         self.session = 0
@@ -124,7 +133,7 @@ class LineProcess:
         self._opened_ns = self._time.now_ns
         self.core = _WitnessedCore(self._settings, self.session, self.next_seq, self._time.now_ns)
         self.core.witness = self._witness
-        self._keeper = Keeper(
+        self._keeper = _BoundKeeper(
             self.core,
             self._gate,
             self._permit,
@@ -134,6 +143,7 @@ class LineProcess:
             self._clock,
             self,  # type: ignore[arg-type]
         )
+        self._keeper.read = self._take_mail
         self.wake_ns = self._time.now_ns
 
     def stalled_until_ns(self) -> int:
@@ -225,10 +235,9 @@ class LineProcess:
         self._run(keeper, core)
 
     def _run(self, keeper: Keeper, core: LineCore) -> None:
-        events, self._mail, self._socket = self._mail + self._socket, [], []
         self._busy = True
         try:
-            keeper._carry_out(events)
+            keeper._carry_out(self._take_mail())
         except Killed:
             self._die()
             return
@@ -245,6 +254,10 @@ class LineProcess:
         self.wake_ns = due_ns + self._dice.randint(_LEAST_LATE_NS, _MOST_LATE_NS)
         if self._mail or self._socket:
             self._wake_soon()
+
+    def _take_mail(self) -> list[Event]:
+        events, self._mail, self._socket = self._mail + self._socket, [], []
+        return events
 
     def call(self) -> None:
         """The process does something that others can see; raises Killed when it does not survive it."""

@@ -171,7 +171,7 @@ def a_counter_may_jump(patch: Patch) -> None:
 
 def slip_is_ignored(patch: Patch) -> None:
     """The second eye sees, and nothing follows."""
-    patch.setattr(Tracker, "see_again", lambda self, born, window: 0)
+    patch.setattr(Tracker, "see_again", lambda self, born, window, max_drift: 0)
     patch.setattr(Tracker, "miss", lambda self, born: [])
 
 

@@ -84,24 +84,25 @@ class Oracle:
     def _edge(self, source: str, edge: Edge) -> None:
         if source == INTERLOCK_AIR:
             self._floor.withdraw()
+        if source == TRIGGER:
+            self._count(edge)
         if not edge.level:
             return
         core = self._floor.line.core
         stopping = self._stopping or (core is not None and core.state is LineState.STOPPING)
         if source == TRIGGER:
             self.births.owe(edge.at_ns, surely=not stopping)
-            self._count(edge.counter)
         elif source == SECOND_EYE:
-            self.births.owe(edge.at_ns, surely=False)
+            self.births.owe(edge.at_ns, surely=False, again=True)
 
-    def _count(self, counter: int) -> None:
+    def _count(self, edge: Edge) -> None:
         """A jump of the counter tells of what was missed; the first edge tells nothing."""
         if self._counter is not None:
-            if counter > self._counter + 1:
+            if edge.counter - edge.level > self._counter:
                 self._floor.unsure()
-            self.excuses.tell_missed()
-        self.excuses.forget_missed()
-        self._counter = counter
+            self.excuses.tell_missed(edge.counter)
+        self.excuses.forget_missed(edge.counter)
+        self._counter = edge.counter
 
     def _heard(self, message: Message) -> None:
         if isinstance(message, Stop):
@@ -155,12 +156,24 @@ class Oracle:
         born = self.births.by_id.get(event.part_id)
         if born is None or not born.proven:
             raise Violation(f"part {event.part_id} counts as released without a PASS in time")
-        if born.purged and not self.excuses.bypassed.touch(born.told_ns, self._floor.now_ns):
+        if born.purged and not self.excuses.is_bypassed(born.front_mm):
             raise Violation(f"part {event.part_id} was released out of a zone that was not known")
 
     def said(self, words: str) -> None:
+        if "longer than a part" in words:
+            self.excuses.is_long(int(words.split()[1]))
+        if self._lost_travel(words):
+            self._floor.withdraw()
         if "the encoder does not count" in words:
             self._floor.after(self._plant.write + self._plant.lead + 5, self._floor.encoder.noticed)
+
+    def _lost_travel(self, words: str) -> bool:
+        """Whether the line says that nobody knows any more where the parts are, and it is so."""
+        floor, plant = self._floor, self._plant
+        if "began anew" in words and floor.encoder.is_anew:
+            floor.encoder.is_anew = False
+            return True
+        return "ran back" in words and floor.belt.back_mm(floor.now_ns) > 0.9 * plant.reverse * plant.speed
 
     def line_down(self, session: int) -> None:
         self._counter, self._epoch = None, 0

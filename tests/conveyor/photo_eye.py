@@ -22,12 +22,12 @@ def _nobody(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Who hears what the photo-eye truly sees: which item a rising edge belongs to, one that was counted and not told,
-    one that another one touches. `wire` follows every true rise."""
+    """Who hears what the photo-eye truly sees: which item a rising edge belongs to, one that was counted, as which, and
+    not told, which one another one touches, so that they look like one. `wire` follows every true rise."""
 
     shows: Callable[[int, Item], None]
-    missed: Callable[[Item], None] = _nobody
-    touched: Callable[[Item], None] = _nobody
+    missed: Callable[[Item, int], None] = _nobody
+    touched: Callable[[Item, Item], None] = _nobody
     wire: Callable[[], None] = _nobody
 
 
@@ -54,11 +54,13 @@ class PhotoEye:
         self._rises = 0
         self._edge_ns = 0
         self._told_ns = 0
-        self._hidden = False  # the item before it now is one that it does not see
+        self._hidden = False  # the item before it now is one that it does not see come
+        self._goes_told = False  # but go
         self.is_lost = False
         self.late_ms = 0.0  # the next edges are told so much later
         self.told_late = Spans()
         self.skips = 0  # the next so many parts are counted but not told
+        self.tells_going = False  # but of them only that they left
 
     def covers(self, item: Item, forwards: bool) -> None:
         """An item's front reaches it, or leaves it on a reversing belt."""
@@ -73,7 +75,7 @@ class PhotoEye:
         self._covering += change
         if (before > 0) is (self._covering > 0):
             if self._first is not None and change > 0:
-                self._sight.touched(self._first)
+                self._sight.touched(self._first, item)
             return
         if self._covering:
             self._rise(item)
@@ -85,9 +87,10 @@ class PhotoEye:
         self._first = item
         self._sight.wire()
         self._hidden = self.is_lost or self.skips > 0
+        self._goes_told = self.tells_going
         if self.skips > 0 and not self.is_lost:
             self.skips -= 1
-            self._sight.missed(item)
+            self._sight.missed(item, self._rises)
         if self._hidden:
             return
         self._edge(True, item)
@@ -102,7 +105,7 @@ class PhotoEye:
             self._edge(True, item)
 
     def _fall(self, item: Item) -> None:
-        if not self._hidden and not self.is_lost:
+        if not self.is_lost and (self._goes_told or not self._hidden):
             self._edge(False, item)
 
     def _edge(self, level: bool, item: Item) -> None:

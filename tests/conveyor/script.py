@@ -62,6 +62,7 @@ FAULTS: tuple[tuple[str, float, float, int], ...] = (
     ("permit is away", 1, 900, 1),
     ("trigger is lost", 5, 600, 4),
     ("edges are skipped", 1, 2, 4),
+    ("rising edges are skipped", 1, 2, 2),
     ("edges are late", 1, 120, 4),
     ("part is taken", 0, 1, 5),
     ("part is added", 0, 1, 3),

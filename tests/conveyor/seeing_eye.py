@@ -4,14 +4,15 @@ repeated, black, or of nothing at all."""
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
-from queue import Empty
 from random import Random
 
 import numpy as np
 
 from edge.clock import MS
-from edge.eye.parts import LAST_WORD_NS, Job, Parts, Settled
+from edge.eye.jobs import Job
+from edge.eye.parts import LAST_WORD_NS, Parts, Settled
 from edge.eye.slots import Slots
 from edge.judge import Decision, judge
 from edge.line.messages import Reject, Release
@@ -55,11 +56,15 @@ class SeeingEye(Eye):
         self._frames = 0
         self._pictures: dict[int, Item | None] = {}
         self.frames_repeat = 0
+        self._empty: deque[int] = deque(maxlen=8)
+        self._lost: deque[tuple[int, Item]] = deque(maxlen=8)
+        self._jobs: deque[Job] = deque()
         self._parts = self._new_parts()
 
     def _new_parts(self) -> Parts:
+        self._jobs.clear()
         view = View("camera", _TO_FRAME_NS, self._window_ns, triggered=True)
-        return Parts([view], [_Pictures()], self._settled, lambda _what: None)
+        return Parts([view], [_Pictures()], self._settled, lambda _what: None, self._jobs.append)
 
     def start(self) -> None:
         """A new process pairs anew; the camera counts on."""
@@ -76,6 +81,11 @@ class SeeingEye(Eye):
 
     def _expose(self, counter: int) -> None:
         item = self._before_camera()
+        if item is None:
+            self._empty.append(self.time.now_ns)
+        elif item.says == "nothing":
+            self._lost.append((self.time.now_ns, item))
+        self._mistake()
         if item is not None and item.says == "nothing":
             return
         self._frames += 1
@@ -95,6 +105,14 @@ class SeeingEye(Eye):
         )
         self.frames_repeat = max(0, self.frames_repeat - 1)
         self.time.at(self.time.now_ns + self._dice.randint(MS // 10, 4 * MS), self._seen, self._life, sighting)
+
+    def _mistake(self) -> None:
+        """Where a picture is lost and one of an empty belt is taken in its time, and counted as it would have been,
+        nothing tells that it is another."""
+        near_ns = self._window_ns + round(self._floor.plant.birth_error * MS) + 2 * _FRAME_ERROR_NS
+        for lost_ns, item in self._lost:
+            if any(abs(empty_ns - lost_ns) <= near_ns for empty_ns in self._empty):
+                item.mistaken = "its picture was lost, and one of an empty belt came in its time"
 
     def _before_camera(self) -> Item | None:
         """The item whose front is nearest to the camera's middle, which is the photo-eye; None for an empty belt."""
@@ -124,12 +142,8 @@ class SeeingEye(Eye):
 
     def _infer(self) -> None:
         """Take what waits for the engine; it needs its time for each."""
-        while True:
-            try:
-                job = self._parts.jobs.get_nowait()
-            except Empty:
-                return
-            assert job is not None
+        while self._jobs:
+            job = self._jobs.popleft()
             item = self._pictures.get(job.slot)
             share = 0.3 if item is None else item.after
             busy_ns = round(share * (job.part.deadline_ns - job.part.born_ns) / 2)

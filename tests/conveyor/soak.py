@@ -1,8 +1,8 @@
 """`python -m tests.conveyor.soak --parts 1000000 --seed N`: the conveyor under random faults for as many parts.
 
 Each episode has a plant and a script of its own, drawn from the seed and the episode's number; processes share the
-episodes. The first violation of each process is cut down to the steps that it needs and printed as
-Python that plays it.
+episodes. A violation is told at once; the first one of each process is cut down to the steps that it needs and printed
+as Python that plays it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Tally:
     excused: Counter[str] = field(default_factory=Counter)
     plants: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)  # of the first violation of each process
 
     def add(self, other: Tally) -> None:
         """Take in another one's figures."""
@@ -48,6 +49,7 @@ class Tally:
         self.excused += other.excused
         self.plants += other.plants
         self.violations += other.violations
+        self.scripts += other.scripts
 
 
 def draw(seed: int, number: int) -> tuple[Plant, list[Step], int]:
@@ -86,9 +88,11 @@ def share(seed: int, parts: int, first: int, step: int, results: multiprocessing
     total, number = Tally(), first
     while total.items < parts:
         tally = run(seed, number)
+        for words in tally.violations:
+            print(words, file=sys.stderr, flush=True)
         if tally.violations and not total.violations:
             plant, steps, jitters = draw(seed, number)
-            tally.violations.append(script_text(plant, shrunk(plant, steps, jitters), jitters))
+            tally.scripts.append(script_text(plant, shrunk(plant, steps, jitters), jitters))
         total.add(tally)
         number += step
     results.put(total)
@@ -139,7 +143,7 @@ def main() -> int:
     began = time.monotonic()
     total = soak(options.parts, options.seed, options.processes)
     print("\n".join(told(total, options.seed, time.monotonic() - began)))
-    print("\n".join(total.violations))
+    print("\n".join([*total.violations, *total.scripts]))
     return 1 if total.violations else 0
 
 

@@ -200,8 +200,8 @@ def photo_eye() -> tuple[PhotoEye, Hours, list[Event], list[str]]:
     hours, told, seen = Hours(), list[Event](), list[str]()
     sight = Sight(
         shows=lambda at_ns, item: seen.append(f"shows {item.number}"),
-        missed=lambda item: seen.append(f"missed {item.number}"),
-        touched=lambda item: seen.append(f"touched {item.number}"),
+        missed=lambda item, counter: seen.append(f"missed {item.number} as {counter}"),
+        touched=lambda item, by: seen.append(f"{by.number} touches {item.number}"),
     )
     return PhotoEye(hours, TRIGGER, 0.0, told.append, sight, Random(1)), hours, told, seen
 
@@ -236,7 +236,7 @@ def test_a_photo_eye_sees_parts_that_touch_as_one() -> None:
     eye.uncovers(second, True)
     hours.pass_ns(30 * MS)
     assert levels(told) == [(True, 1), (False, 1)]
-    assert seen == ["shows 1", "touched 1"]
+    assert seen == ["shows 1", "2 touches 1"]
 
 
 def test_a_missed_part_shows_in_the_counter_of_the_next() -> None:
@@ -245,7 +245,16 @@ def test_a_missed_part_shows_in_the_counter_of_the_next() -> None:
     passes(eye, hours, Item(1, 0.0, 30.0))
     passes(eye, hours, Item(2, 0.0, 30.0))
     assert levels(told) == [(True, 2), (False, 2)]
-    assert seen == ["missed 1", "shows 2"]
+    assert seen == ["missed 1 as 1", "shows 2"]
+
+
+def test_a_part_that_is_only_seen_to_go_shows_in_the_counter_at_once() -> None:
+    eye, hours, told, seen = photo_eye()
+    eye.skips, eye.tells_going = 1, True
+    passes(eye, hours, Item(1, 0.0, 30.0))
+    passes(eye, hours, Item(2, 0.0, 30.0))
+    assert levels(told) == [(False, 1), (True, 2), (False, 2)]
+    assert seen == ["missed 1 as 1", "shows 2"]
 
 
 def test_a_lost_photo_eye_tells_nothing_but_that() -> None:

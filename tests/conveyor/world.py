@@ -196,6 +196,8 @@ class World:
         """Run until the belt is there; a line that does not come back by itself is a violation."""
         patience_ns = self.now_ns + PATIENCE_NS
         while self.mm() < at_mm:
+            if self.gate.faults or self.permit.faults:
+                patience_ns = self.now_ns + PATIENCE_NS  # each try uses one of them up
             reaches_ns = min(self.belt.reaches_ns(at_mm), self.now_ns + 20 * MS)
             self.run_to(max(reaches_ns, self.now_ns + 1))
             if self.now_ns > patience_ns:

@@ -41,7 +41,7 @@ DARK, BRIGHT = 60, 200  # the student scores the mean: below and above its thres
 
 TEXT = """
 [station]
-name = "test"
+name = "{name}"
 product = "cap-a"
 mode = "{mode}"
 state_dir = "state"
@@ -50,7 +50,7 @@ keys_dir = "keys"
 {camera}
 {trigger}
 [travel]
-trigger_to_gate_ms = 300
+trigger_to_gate_ms = {transit}
 decide_before_ms = 60
 lead_ms = 10
 pitch_ms = {pitch}
@@ -125,6 +125,7 @@ def lay_out(
     *,
     gate: str,
     permit: str,
+    name: str = "test",
     camera: str = REPLAY,
     trigger: str = REPLAY_TRIGGER,
     mode: str = "inspect",
@@ -134,11 +135,14 @@ def lay_out(
     unknown_in_a_row: int = 0,
     consecutive_rejects: int = 0,
     bypass_max_min: float = 0,
+    transit: int = 300,
 ) -> None:
-    """Write the station file, trust the test key and install a bundle."""
+    """Write the station file, trust the test key and install a bundle. A long `transit` lets a busy machine judge each
+    part in time."""
     pitch = 1_000 / rate
     values = {"rate": rate, "loop": str(loop).lower(), "pitch": pitch}
     text = TEXT.format(
+        name=name,
         camera=camera.format(**values),
         trigger=trigger.format(**values),
         gate=gate,
@@ -150,6 +154,7 @@ def lay_out(
         unknown_in_a_row=unknown_in_a_row,
         consecutive_rejects=consecutive_rejects,
         bypass_max_min=bypass_max_min,
+        transit=transit,
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "station.toml").write_text(text)
@@ -267,7 +272,7 @@ class EdgeProcess:
         """What it has printed so far."""
         return self._kept or self._log.read_text()
 
-    def ends(self, within_s: float = 60.0) -> int:
+    def ends(self, within_s: float = 90.0) -> int:
         """The exit code."""
         try:
             return self.process.wait(within_s)
@@ -281,16 +286,16 @@ class EdgeProcess:
         return at_ns
 
 
-def run_to_end(bench: Bench, *arguments: str, within_s: float = 60.0) -> dict[str, Any]:
-    """`edge run` to its end without an error; its report."""
+def run_to_end(bench: Bench, *arguments: str | Path, within_s: float = 60.0) -> dict[str, Any]:
+    """`edge run` to its end without an error; its report. The files of other stations may be among the arguments."""
     report = bench.folder / "report.json"
-    with EdgeProcess("run", bench.file, "--report", report, *arguments) as edge:
+    with EdgeProcess("run", bench.file, *arguments, "--report", report) as edge:
         assert edge.ends(within_s) == 0, edge.output
     values: dict[str, Any] = json.loads(report.read_text())
     return values
 
 
-def parts_reach(bench: Bench, count: int, within_s: float = 30.0) -> None:
+def parts_reach(bench: Bench, count: int, within_s: float = 60.0) -> None:
     """Wait until the running station's journal holds so many outcomes."""
 
     def outcomes() -> int:

@@ -22,6 +22,7 @@ from edge.control import (
     Request,
     SealChallenge,
     Sealed,
+    SetLot,
     Status,
     packed,
 )
@@ -149,6 +150,7 @@ def test_a_line_that_has_just_gone_away_is_told(counter: Counter) -> None:
     answer = counter.ask(Acknowledge(why="looked"))
     assert isinstance(answer, Refused) and "gone away" in answer.words
     assert counter.notes("acknowledge")[-1].startswith("not done")
+    assert counter.office.held.cause == "10 rejects in a row", "the next line is stopped until somebody looks"
 
 
 def test_without_a_line_there_is_nobody_to_tell(counter: Counter) -> None:
@@ -165,6 +167,11 @@ def test_a_bypass_is_recorded_with_its_length_before_it_acts(counter: Counter, s
     assert answer == Done(words="parts pass uninspected for 10 min", by=KERNEL)
     assert counter.line.said == [600 * SECOND]
     assert counter.notes("bypass")[0] == f"for 10 min by {KERNEL}: camera is cleaned"
+
+
+def test_a_station_that_inspects_has_no_lots(counter: Counter) -> None:
+    answer = counter.ask(SetLot(lot="monday"))
+    assert isinstance(answer, Refused) and "edge collect" in answer.words
 
 
 def test_a_bypass_is_ended(counter: Counter) -> None:

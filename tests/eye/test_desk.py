@@ -92,6 +92,7 @@ class Office:
             {},
             [View("top")],
             slots,
+            lambda _job: None,
             self.clock,
             self.counts,
             Timing(),
@@ -262,6 +263,21 @@ def test_a_stopped_line_is_the_stations_state_with_its_cause(office: Office) -> 
     office.desk.line_state(state(LineState.STOPPED, cause=b"10 rejects in a row"))
     assert office.desk.standing() == Standing(Level.STOPPED, "10 rejects in a row")
     assert office.desk.stopped_by == "10 rejects in a row"
+
+
+def test_a_line_that_failed_is_a_fault_of_the_station_until_it_is_mended(office: Office) -> None:
+    office.desk.line_state(state(LineState.FAULT, cause=b"gate failed: broken"))
+    assert office.desk.standing() == Standing(Level.FAULT, "gate failed: broken")
+    office.desk.line_state(state(LineState.READY))
+    assert office.desk.standing() == Standing(Level.READY, "")
+
+
+def test_the_desk_knows_the_recipe_that_the_line_has_in_force(office: Office) -> None:
+    assert office.desk.recipe is None
+    office.desk.line_state(replace(state(LineState.READY), recipe=2))
+    assert office.desk.recipe == 2
+    office.desk.line_away("the line process ended")
+    assert office.desk.recipe is None
 
 
 def test_a_stop_outlives_crashes_of_line_and_eye_until_it_is_acknowledged(office: Office) -> None:

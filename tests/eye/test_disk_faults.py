@@ -40,12 +40,12 @@ def test_a_disk_that_hangs_for_seconds_stops_the_belt_and_no_gate_edge_is_late(
     with relay_bench(tmp_path / "station", camera=BELT, trigger=BELT_TRIGGER, rate=4.0) as bench:
         report = tmp_path / "report.json"
         with EdgeProcess("run", bench.file, "--report", report) as edge:
-            eventually(lambda: permit_is(bench, True), "the belt runs", within_s=30)
+            eventually(lambda: permit_is(bench, True), "the belt runs")
             parts_reach(bench, 10)
             disk.order(SYNC, delay_ms=6_000, suffix="-wal")
-            eventually(lambda: permit_is(bench, False), "the belt stops", within_s=20)
+            eventually(lambda: permit_is(bench, False), "the belt stops")
             disk.heal()
-            eventually(lambda: permit_is(bench, True), "the belt runs again", within_s=30)
+            eventually(lambda: permit_is(bench, True), "the belt runs again")
             parts_reach(bench, len(bench.rows()) + 10)
             edge.signal(signal.SIGTERM)
             assert edge.ends() == 0, edge.output
@@ -74,17 +74,15 @@ def small_bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tupl
 def test_a_full_disk_ends_what_passes_and_takes_the_last_records(small_bench: tuple[Bench, Path, str]) -> None:
     bench, disk, policy = small_bench
     with EdgeProcess("run", bench.file) as edge:
-        eventually(lambda: permit_is(bench, True), "the belt runs", within_s=30)
+        eventually(lambda: permit_is(bench, True), "the belt runs")
         parts_reach(bench, 6)
         ballast = fill(disk)
-        eventually(
-            lambda: "reserve is given up" in notes_of(disk), "the reserve is given up", within_s=30, every_s=0.05
-        )
+        eventually(lambda: "reserve is given up" in notes_of(disk), "the reserve is given up", every_s=0.05)
         before = len(bench.rows())
         parts_reach(bench, before + 6)
-        assert permit_is(bench, policy == "reject"), "the belt stops, or all are rejected"
+        eventually(lambda: permit_is(bench, policy == "reject"), "the belt stops, or all are rejected")
         ballast.unlink()
-        eventually(lambda: has_released(bench, before + 6), "parts pass again", within_s=40, every_s=0.05)
+        eventually(lambda: has_released(bench, before + 6), "parts pass again", every_s=0.05)
         edge.signal(signal.SIGTERM)
         assert edge.ends() == 0, edge.output
     check_complete(bench)

@@ -53,7 +53,7 @@ def status_of(bench: Bench) -> Status | None:
     return None
 
 
-def becomes(bench: Bench, holds: Callable[[Status], bool], what: str, within_s: float = 20.0) -> Status:
+def becomes(bench: Bench, holds: Callable[[Status], bool], what: str, within_s: float = 60.0) -> Status:
     """The first status that fulfils this."""
     until, status = time.monotonic() + within_s, status_of(bench)
     while status is None or not holds(status):
@@ -86,8 +86,9 @@ def test_a_stop_waits_for_a_person_and_the_zone_is_purged_after_the_acknowledgem
         with EdgeProcess("run", bench.file, "--report", report) as edge:
             becomes(bench, lambda status: status.outcomes["released"] >= 2, "good parts pass")
             show(tmp_path, BRIGHT)
-            stopped = becomes(bench, lambda status: status.level == "STOPPED", "the limit stops the line")
-            assert stopped.cause == "2 rejects in a row" and stopped.can_acknowledge and not stopped.permit
+            becomes(bench, lambda status: status.level == "STOPPED", "the limit stops the line")
+            stopped = becomes(bench, lambda status: not status.permit, "the belt is stopped")
+            assert stopped.level == "STOPPED" and stopped.cause == "2 rejects in a row" and stopped.can_acknowledge
             stopped_ns, passed = time.monotonic_ns(), len(released(bench.rows()))
             later = becomes(bench, lambda status: status.parts >= stopped.parts + 8, "more parts are born")
             assert later.level == "STOPPED" and edge.process.poll() is None
@@ -171,13 +172,13 @@ def test_a_bypass_lets_parts_pass_for_its_time_and_no_longer(tmp_path: Path) -> 
         draw(tmp_path, [BRIGHT] * 4)
         report = tmp_path / "report.json"
         with EdgeProcess("run", bench.file, "--report", report) as edge:
-            becomes(bench, lambda status: status.verdicts["reject"] >= 2, "the station inspects")
+            becomes(bench, lambda status: status.level == "READY" and status.verdicts["reject"] >= 2, "it inspects")
             code, said = told("status", bench.file, "--json")
             assert code == 0 and json.loads(said)["level"] == "READY" and json.loads(said)["product"] == "cap-a"
             code, said = told("bypass", bench.file, "--for", "2m", "--why", "too long")
             assert code == 69 and "1 min at most" in said
-            code, said = told("bypass", bench.file, "--for", "1500ms", "--why", "test pieces")
-            assert code == 0 and "1.5 s" in said and "BYPASSED: parts pass uninspected until " in said
+            code, said = told("bypass", bench.file, "--for", "4s", "--why", "test pieces")
+            assert code == 0 and "4 s" in said and "BYPASSED: parts pass uninspected until " in said
             status = becomes(bench, lambda status: status.bypassed >= 3, "parts pass uninspected")
             assert status.level == "BYPASSED"
             ended = becomes(bench, lambda status: status.level == "READY", "the bypass ends by itself")
@@ -188,10 +189,10 @@ def test_a_bypass_lets_parts_pass_for_its_time_and_no_longer(tmp_path: Path) -> 
         bypassed = [row for row in rows if row.outcome and row.outcome.reason is Reason.BYPASS]
         assert released(rows) == bypassed and len(bypassed) == json.loads(report.read_text())["gate"]["bypassed"]
         born = [row.outcome.born_ns for row in bypassed if row.outcome]
-        assert born[-1] - born[0] <= 1_500 * MS
+        assert born[-1] - born[0] <= 4_000 * MS
         assert all(row.outcome and row.outcome.outcome is GateOutcome.FIRED for row in rows[-4:])
         began, over = words_of(bench, "bypass")
-        assert began.startswith("for 1.5 s by ") and began.endswith(": test pieces") and over == "over"
+        assert began.startswith("for 4 s by ") and began.endswith(": test pieces") and over == "over"
         kinds = [(note.kind, note.words) for note in read_notes(tmp_path / "journal")]
         assert kinds.index(("bypass", began)) < kinds.index(("line", "BYPASSED: no fault")), "recorded, then done"
 
@@ -271,10 +272,11 @@ def test_garbage_on_the_control_socket_moves_no_gate(tmp_path: Path) -> None:
                 time.sleep(0.005)
             status = becomes(bench, lambda status: status.malformed > 0, "the garbage is counted")
             assert status.malformed <= sent
+            becomes(bench, lambda status: status.verdicts["pass"] >= 10, "parts pass on")
             edge.signal(signal.SIGTERM)
             assert edge.ends() == 0, edge.output
         values = json.loads(report.read_text())
-        assert values["gate"]["late"] == 0 and values["verdicts"]["pass"] >= 10
+        assert values["gate"]["late"] == 0
         bench.check_gate(bench.rows())
 
 

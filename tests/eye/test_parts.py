@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from queue import Empty
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import MS
-from edge.eye.parts import HOLD_NS, LAST_WORD_NS, Job, Parts, Settled
+from edge.eye.jobs import Job
+from edge.eye.parts import HOLD_NS, LAST_WORD_NS, Parts, Settled
 from edge.eye.slots import Slots
 from edge.pairing import Sighting, View
 from edge.records import Kind, Part, Reason
@@ -34,17 +34,14 @@ class Book:
     def __post_init__(self) -> None:
         self.slots = [Slots(8) for _ in range(self.cameras)]
         views = [View(f"c{index}", 0, 5 * MS, self.triggered) for index in range(self.cameras)]
-        self.parts = Parts(views, self.slots, self.settled.append, self.frames.append)
+        self._jobs: list[Job] = []
+        self.parts = Parts(views, self.slots, self.settled.append, self.frames.append, self._jobs.append)
 
     def jobs(self) -> list[Job]:
-        found = []
-        while True:
-            try:
-                job = self.parts.jobs.get_nowait()
-            except Empty:
-                return found
-            assert job is not None
-            found.append(job)
+        """Those that came since."""
+        found = list(self._jobs)
+        self._jobs.clear()
+        return found
 
     def see(self, at_ms: float, view: int = 0, reason: Reason = Reason.NONE, number: int = 1) -> None:
         slot = self.slots[view].put(IMAGE) if reason is Reason.NONE else -1

@@ -104,7 +104,8 @@ def test_the_station_is_not_ready_before_the_plc_has_shaken_hands(bench: Bench) 
     bench.link.away = False
     eventually(lambda: bench.health.is_ready, "ready")
     assert bench.recipes == [2] and bench.watch.recipe == 2
-    assert bench.notes[-2:] == ["PLC selected a recipe: 2", "PLC READY: the PLC has no objection"]
+    ready = ["PLC selected a recipe: 2", "PLC READY: the PLC has no objection"]
+    eventually(lambda: bench.notes[-2:] == ready, "the journal is told, a moment later")
 
 
 def test_a_connection_that_breaks_takes_the_station_out_at_once_and_heals(bench: Bench) -> None:

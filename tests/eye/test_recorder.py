@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -146,3 +147,27 @@ def test_what_the_disk_does_not_take_at_the_end_is_lost_and_counted(office: Offi
     office.recorder.put(decided(1))
     assert not office.recorder.finish(patience_ns=500 * MS)
     assert office.recorder.lost == 1
+
+
+def test_records_come_while_others_are_taken_out(office: Office) -> None:
+    """Threads put while the journal's thread gathers a batch; the interpreter changes threads as often as it can."""
+    many, before = 10_000, sys.getswitchinterval()
+    record = Note(0, "try", "")
+
+    def put() -> None:
+        for _ in range(many):
+            office.recorder.put(record)
+
+    threads = [threading.Thread(target=put) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert office.recorder._commit()
+    finally:
+        sys.setswitchinterval(before)
+        for thread in threads:
+            thread.join()
+    assert office.recorder.finish()
+    assert len(office.committed) == 4 * many and not office.recorder.lost

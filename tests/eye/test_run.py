@@ -9,11 +9,14 @@ import random
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
+import cv2
 import pytest
 
 from edge.errors import DeviceError
 from edge.journal.reading import read_notes
+from edge.journal.rows import PartRow
 from edge.line.zone import Zone
 from edge.records import GateOutcome, Kind, Reason
 from tests.eye.stations import (
@@ -21,6 +24,7 @@ from tests.eye.stations import (
     BELT_TRIGGER,
     BRIGHT,
     DARK,
+    REPLAY,
     Bench,
     EdgeProcess,
     draw,
@@ -55,7 +59,7 @@ def check_report(report: dict, bench: Bench) -> None:
 @pytest.mark.parametrize("peer", BENCHES)
 def test_every_replayed_picture_meets_its_own_verdict_at_the_gate(tmp_path: Path, peer: str, rest: str) -> None:
     brightness = levels(40)
-    with BENCHES[peer](tmp_path, rest=rest) as bench:
+    with BENCHES[peer](tmp_path, rest=rest, transit=1_200) as bench:
         draw(tmp_path, brightness)
         report = run_to_end(bench)
         rows = bench.rows()
@@ -101,7 +105,7 @@ def test_sigterm_finishes_the_parts_in_the_zone(tmp_path: Path) -> None:
 
 
 def test_shadow_mode_judges_and_never_fires(tmp_path: Path) -> None:
-    with modbus_bench(tmp_path, mode="shadow") as bench:
+    with modbus_bench(tmp_path, mode="shadow", transit=1_200) as bench:
         draw(tmp_path, levels(15))
         report = run_to_end(bench)
         check_report(report, bench)
@@ -133,7 +137,7 @@ def test_without_an_eye_every_part_is_rejected_and_the_journal_is_complete_after
             parts_reach(bench, 12)
             before = {row.part_id for row in bench.rows()}
             died_ns = edge.signal(how)
-            eventually(lambda: not bench.permit()[-1][1], "the permit drops", within_s=15)
+            eventually(lambda: not bench.permit()[-1][1], "the permit drops")
             dropped_ns = bench.permit()[-1][0]
             edge.process.kill()
             edge.ends()
@@ -159,8 +163,7 @@ def test_a_dead_line_is_started_again_and_what_it_left_open_is_on_record(tmp_pat
             parts_reach(bench, 12)
             line_pid = int((tmp_path / "state" / "line.lock").read_text())
             os.kill(line_pid, signal.SIGKILL)
-            count = len(bench.rows())
-            parts_reach(bench, count + 12)
+            eventually(lambda: bool(released_by(bench, 2)), "another line lets parts pass", every_s=0.05)
             edge.signal(signal.SIGTERM)
             assert edge.ends() == 0, edge.output
         rows = bench.rows()
@@ -170,8 +173,26 @@ def test_a_dead_line_is_started_again_and_what_it_left_open_is_on_record(tmp_pat
         assert lost, "the parts in the dead line's zone are accounted for"
         second = [row for row in rows if row.part_id >> 32 == 2]
         assert second[0].outcome and second[0].outcome.reason is Reason.PURGE
-        assert any(row.outcome and row.outcome.outcome is GateOutcome.RELEASED for row in second)
         bench.check_gate([row for row in rows if row not in lost])
+
+
+def released_by(bench: Bench, session: int) -> list[PartRow]:
+    """The parts that the line process of this number let pass."""
+    has_begun = list((bench.folder / "journal").glob("*.sqlite"))
+    rows = [row for row in bench.rows() if row.part_id >> 32 == session] if has_begun else []
+    return [row for row in rows if row.outcome and row.outcome.outcome is GateOutcome.RELEASED]
+
+
+def runs_until_released(bench: Bench, count: int, *arguments: str) -> dict[str, Any]:
+    """`edge run` until so many more parts have passed, however long a busy machine purges; its report."""
+    report = bench.folder / "report.json"
+    before = len(released_by(bench, 1))
+    with EdgeProcess("run", bench.file, "--report", report, *arguments) as edge:
+        eventually(lambda: len(released_by(bench, 1)) >= before + count, f"{count} parts pass", every_s=0.05)
+        edge.signal(signal.SIGTERM)
+        assert edge.ends() == 0, edge.output
+    values: dict[str, Any] = json.loads(report.read_text())
+    return values
 
 
 def test_a_line_that_hangs_at_the_end_is_killed_and_the_run_says_so(tmp_path: Path) -> None:
@@ -190,8 +211,7 @@ def test_a_line_that_hangs_at_the_end_is_killed_and_the_run_says_so(tmp_path: Pa
 def test_a_line_with_a_unit_of_its_own_outlives_the_eyes_that_use_it(tmp_path: Path) -> None:
     with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER) as bench, EdgeProcess("line", bench.file) as line:
         for _ in range(2):
-            report = run_to_end(bench, "--parts", "16", "--no-own-line")
-            assert report["verdicts"]["pass"] >= 3, report
+            runs_until_released(bench, 3, "--no-own-line")
             assert line.process.poll() is None and not bench.permit()[-1][1]
         line.signal(signal.SIGTERM)
         assert line.ends() == 0, line.output
@@ -200,7 +220,7 @@ def test_a_line_with_a_unit_of_its_own_outlives_the_eyes_that_use_it(tmp_path: P
 
 def test_a_camera_that_is_missing_at_start_keeps_the_station_not_ready_until_it_comes(tmp_path: Path) -> None:
     brightness = levels(10)
-    with modbus_bench(tmp_path) as bench:
+    with modbus_bench(tmp_path, transit=1_200) as bench:
         report = tmp_path / "report.json"
         with EdgeProcess("run", bench.file, "--report", report) as edge:
 
@@ -209,7 +229,7 @@ def test_a_camera_that_is_missing_at_start_keeps_the_station_not_ready_until_it_
                 has_begun = list(journal.glob("*.sqlite"))
                 return " ".join(note.words for note in read_notes(journal)) if has_begun else ""
 
-            eventually(lambda: "PURGING" in notes() or "STARTING" in notes(), "the line is up", within_s=20)
+            eventually(lambda: "PURGING" in notes() or "STARTING" in notes(), "the line is up")
             assert list(bench.permit()) == [] or not bench.permit()[-1][1], "the belt may not run without a camera"
             draw(tmp_path, brightness)
             assert edge.ends() == 0, edge.output
@@ -219,16 +239,19 @@ def test_a_camera_that_is_missing_at_start_keeps_the_station_not_ready_until_it_
         bench.check_gate(bench.rows())
 
 
-def test_a_broken_picture_is_an_unknown_part_and_is_rejected(tmp_path: Path) -> None:
-    with modbus_bench(tmp_path) as bench:
+def test_a_broken_and_a_blurred_picture_are_unknown_parts_and_rejected(tmp_path: Path) -> None:
+    with modbus_bench(tmp_path, camera=REPLAY + "\nfocus_min = 1000", transit=1_200) as bench:
         draw(tmp_path, [DARK] * 12)
-        broken = tmp_path / "pictures" / "images" / "0005.png"
+        broken, blurred = (tmp_path / "pictures" / "images" / f"{number:04}.png" for number in (5, 8))
         broken.write_bytes(broken.read_bytes()[:200])
+        cv2.imwrite(str(blurred), cv2.GaussianBlur(cv2.imread(str(blurred)), (0, 0), 2.0))
         report = run_to_end(bench)
-        assert report["verdicts"] == {"pass": 11, "reject": 0, "unknown": 1}
-        assert report["unknown_reasons"] == {"BAD_FRAME": 1}
+        assert report["verdicts"] == {"pass": 10, "reject": 0, "unknown": 2}
+        assert report["unknown_reasons"] == {"BAD_FRAME": 2}
         rows = bench.rows()
-        assert rows[5].outcome and rows[5].outcome.outcome is GateOutcome.FIRED
+        for number in (5, 8):
+            outcome = rows[number].outcome
+            assert outcome and outcome.outcome is GateOutcome.FIRED
         bench.check_gate(rows)
 
 
@@ -244,7 +267,7 @@ def test_a_second_eye_on_the_same_station_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_rejected_parts_are_kept(tmp_path: Path) -> None:
-    with modbus_bench(tmp_path) as bench:
+    with modbus_bench(tmp_path, transit=1_200) as bench:
         draw(tmp_path, [DARK, BRIGHT, DARK, BRIGHT, DARK])
         run_to_end(bench)
         kept = [path.name for path in (tmp_path / "journal" / "pictures").rglob("*.jpg")]
@@ -262,12 +285,10 @@ FREE_BELT = (
 
 def test_a_line_in_the_picture_sees_the_parts_of_a_belt_without_a_sensor(tmp_path: Path) -> None:
     with relay_bench(tmp_path, camera=FREE_BELT, trigger=PRESENCE, rate=4.0) as bench:
-        report = run_to_end(bench, "--parts", "14")
+        report = runs_until_released(bench, 8)
         check_report(report, bench)
         rows = bench.rows()
         bench.check_gate(rows)
-        decided = [row for row in rows if row.outcome and row.outcome.outcome is GateOutcome.RELEASED]
-        assert len(decided) >= 8, report
-        born = [row.outcome.born_ns for row in decided if row.outcome]
+        born = [row.outcome.born_ns for row in rows if row.outcome]  # a busy machine judges some of them too late
         gaps_ms = [(after - before) / 1e6 for before, after in itertools.pairwise(born)]
         assert all(200 < gap < 300 for gap in gaps_ms), "every part of the belt was seen once"

@@ -118,6 +118,22 @@ def test_somebody_who_reads_at_midnight_holds_up_nothing(tmp_path, journal, cloc
     clock.advance(HOUR)
     journal.tend()
     assert files.is_sealed(folder / TODAY)
+
+
+def test_a_start_does_not_wait_for_whoever_reads_an_earlier_day(tmp_path, clock):
+    folder = tmp_path / "journal"
+    with closing(opened(folder, clock)) as journal:
+        journal.commit([decided(1), ended(1)])
+    clock.advance(DAY)
+    with closing(sqlite3.connect(folder / TODAY, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM decided").fetchone()
+        with closing(opened(folder, clock)) as journal:
+            journal.commit([decided(2), ended(2)])
+            assert not files.is_sealed(folder / TODAY)
+    opened(folder, clock).close()
+    assert files.is_sealed(folder / TODAY)
+    assert not verify(folder).broken
     assert verify(folder).broken == []
 
 

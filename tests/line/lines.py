@@ -178,7 +178,7 @@ class LineProcess:
         self.process.send_signal(number)
         return at_ns
 
-    def ends(self, within_s: float = 10.0) -> int:
+    def ends(self, within_s: float = 60.0) -> int:
         """The exit code."""
         try:
             return self.process.wait(within_s)
@@ -249,7 +249,7 @@ class Eye:
     def released(self) -> int:
         return sum(event.outcome is GateOutcome.RELEASED for event in self.events)
 
-    def until(self, holds: Callable[[], bool], what: str, within_s: float = 15.0) -> None:
+    def until(self, holds: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
         """Poll the line until this holds."""
         ends = time.monotonic() + within_s
         while not holds():
@@ -327,8 +327,8 @@ def check_gate(bench: Bench, events: list[GateEvent]) -> None:
 
 def outcomes_reach(bench: Bench, holds: Callable[[list[GateEvent]], bool], what: str) -> None:
     """Return soon after the ring's outcomes fulfil this."""
-    ends = time.monotonic() + 20.0
+    ends = time.monotonic() + 60.0
     while not holds(bench.outcomes()):
         if time.monotonic() > ends:
-            pytest.fail(f"not within 20 s: {what}")
+            pytest.fail(f"not within 60 s: {what}")
         time.sleep(0.05)  # a ring is some megabytes

@@ -1,8 +1,8 @@
-"""`python -m tests.line.measure_edges [--output KIND] [--edges N] [--busy N]`: by how many us gate edges are late.
+"""`python -m tests.line.measure_edges [--output KIND] [--edges N] [--loaded]`: by how many us gate edges are late.
 
-A real line process, a simulated photo-eye every 20 ms and an eye that releases every part; gate and permit are two
-outputs of this kind on a peer of the tests. Written minus planned is read from the outcome ring, and confirmed minus
-written where the wire confirms. `--busy` adds processes that compute all the time.
+A real line process, a simulated photo-eye every 20 or 50 ms and an eye that releases every part; gate and permit are
+two outputs of this kind on a peer of the tests. Written minus planned is read from the outcome ring, and confirmed
+minus written where the wire confirms. `--loaded` adds an engine, a journal and a flood (tests/line/load.py).
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edge.line.ring import read_from
 from edge.records import GateEvent, GateOutcome, Kind
-from edge.station import Station
 from tests.line.lines import LineProcess, eye_of, station_file
+from tests.line.load import station_load
 from tests.peers import ModbusServer, PtyPair, RelayBoard
 
-PITCH_MS = 20
+# what is between two parts: a bus and a board that answers each command carry fewer of them
+PITCH_MS = {"memory": 20, "modbus": 20, "modbus_rtu": 50, "serial_bytes": 50}
+KINDS = tuple(PITCH_MS)
 SHARES = ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"), (1.0, "max"))
 
 
@@ -58,46 +61,54 @@ def peer(kind: str) -> Iterator[str]:
             yield f'kind = "modbus_rtu"\nport = "{pty.device}"\nbaud = 115200\ncoil = {{}}\n{guarded}'
         else:
             pty = stack.enter_context(PtyPair())
-            stack.enter_context(RelayBoard(pty.peer, "numato"))
+            stack.enter_context(board(pty.peer))
             yield f'kind = "serial_bytes"\nport = "{pty.device}"\nboard = "numato"\nchannel = {{}}\n{guarded}'
 
 
-def run(edges: int, busy: int, kind: str) -> list[GateEvent]:
+@contextmanager
+def board(port: str) -> Iterator[None]:
+    """A relay board that answers, in a process of its own: it does not wait for this one's interpreter."""
+    spawn = multiprocessing.get_context("spawn")
+    ready, told = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_board, args=(port, told), daemon=True)
+    process.start()
+    try:
+        assert ready.poll(60), "the board does not begin"
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _board(port: str, told: Connection) -> None:
+    with RelayBoard(port, "numato"):
+        told.send(True)
+        multiprocessing.Event().wait()
+
+
+def run(edges: int, kind: str, loaded: bool) -> list[GateEvent]:
     """The outcomes of a run with about this many gate edges."""
-    trigger = f'kind = "simulated"\npitch_ms = {PITCH_MS}\njitter_ms = 1'
-    loads = [multiprocessing.Process(target=_compute, daemon=True) for _ in range(busy)]
-    with tempfile.TemporaryDirectory() as folder, peer(kind) as output:
+    pitch_ms = PITCH_MS[kind]
+    trigger = f'kind = "simulated"\npitch_ms = {pitch_ms}\njitter_ms = 1'
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        output = stack.enter_context(peer(kind))
         station = station_file(
-            Path(folder),
+            folder,
             trigger=trigger,
             gate=output.format(0),
             permit=output.format(1),
-            pitch=16,
-            pulse=8,
+            pitch=round(0.8 * pitch_ms),
+            pulse=round(0.4 * pitch_ms),
             tolerance=5,
         )
-        for process in loads:
-            process.start()
-        try:
-            return _measured(station, edges)
-        finally:
-            for process in loads:
-                process.kill()
-                process.join()
-
-
-def _measured(station: Station, edges: int) -> list[GateEvent]:
-    with LineProcess(station) as line, eye_of(station) as eye:
+        if loaded:
+            stack.enter_context(station_load(folder))
+        line, eye = stack.enter_context(LineProcess(station)), stack.enter_context(eye_of(station))
         eye.judge = lambda part: Kind.PASS
-        eye.until(lambda: eye.released() >= edges, "the edges are done", within_s=60 + edges * PITCH_MS / 500)
+        eye.until(lambda: eye.released() >= edges, "the edges are done", within_s=60 + edges * pitch_ms / 250)
         print(line.words.strip())
         return list(read_from(station.station.state_dir / "outcomes.ring", 1).events)
-
-
-def _compute() -> None:
-    number = 1
-    while True:
-        number = number * 1_103_515_245 % 2_147_483_647
 
 
 def _told(what: str, values: list[float]) -> None:
@@ -109,14 +120,15 @@ def _told(what: str, values: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edges", type=int, default=2_000)
-    parser.add_argument("--busy", type=int, default=0)
-    parser.add_argument("--output", default="memory", choices=("memory", "modbus", "modbus_rtu", "serial_bytes"))
+    parser.add_argument("--loaded", action="store_true")
+    parser.add_argument("--output", default="memory", choices=KINDS)
     options = parser.parse_args()
     began = time.monotonic()
-    events = run(options.edges, options.busy, options.output)
+    events = run(options.edges, options.output, options.loaded)
     late = sum(event.outcome is GateOutcome.LATE for event in events)
     took_s = time.monotonic() - began
-    print(f"{options.output}, {platform.machine()} Linux {platform.release()}, {options.busy} busy, {took_s:.0f} s")
+    load = "loaded" if options.loaded else "idle"
+    print(f"{options.output}, {platform.machine()} Linux {platform.release()}, {load}, {took_s:.0f} s")
     _told("written - planned", late_us(events))
     _told("confirmed - written", confirmed_us(events))
     print(f"late outcomes {late} of {len(events)}")

@@ -140,3 +140,26 @@ def test_on_a_timed_belt_places_are_instants() -> None:
     axis = TimeAxis()
     assert (axis.place(5), axis.here(5), axis.when_ns(5), axis.expected_ns(9, 5)) == (5, 5, 5, 9)
     assert not axis.measured and not axis.moves(5)
+
+
+def test_a_belt_that_jogs_back_comes_by_places_where_it_has_been() -> None:
+    belt = Belt(counter=0)
+    belt.run(20, polls=10)
+    furthest_ns = belt.now_ns
+    belt.run(-10, polls=3)
+    back_ns = belt.now_ns
+    belt.run(20, polls=5)
+    assert not belt.axis.ran_back(furthest_ns) and not belt.axis.ran_back(furthest_ns - POLL // 2)
+    assert belt.axis.ran_back(back_ns) and belt.axis.ran_back(back_ns + POLL // 2)
+    assert not belt.axis.ran_back(belt.now_ns) and not belt.axis.ran_back(belt.now_ns + POLL)
+    assert not TimeAxis().ran_back(SECOND)
+
+
+def test_a_belt_that_does_not_advance_stands_and_may_have_run_back_unseen() -> None:
+    belt = Belt(counter=0)
+    belt.run(20, polls=5)
+    moving_ns = belt.now_ns
+    belt.run(0, polls=5)
+    assert not belt.axis.stood(moving_ns)
+    assert belt.axis.stood(belt.now_ns)
+    assert not TimeAxis().stood(SECOND)

@@ -105,9 +105,9 @@ def test_a_missed_deadline_warns_first_and_stops_in_a_row() -> None:
 
 @pytest.mark.parametrize(
     "reason",
-    [Reason.PURGE, Reason.OTHER_EPOCH, Reason.STOPPING, Reason.STATION_STOPPED, Reason.TOUCHING],
+    [Reason.PURGE, Reason.OTHER_EPOCH, Reason.STOPPING, Reason.STATION_STOPPED, Reason.TOUCHING, Reason.JOURNAL],
 )
-def test_what_the_line_rejects_by_its_own_doing_counts_for_nothing(reason: Reason) -> None:
+def test_what_the_station_rejects_by_its_own_doing_counts_for_nothing(reason: Reason) -> None:
     limits = Limits(Bounds(1, 1, 1, escapes=True))
     assert limits.count(ended(Kind.UNKNOWN, reason)) is None
     assert (limits.rejects, limits.unknowns, limits.misses) == (0, 0, 0)

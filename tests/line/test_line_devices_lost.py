@@ -70,7 +70,7 @@ def test_a_gate_that_stops_answering_is_a_fault_that_a_person_must_acknowledge(t
         eye.run_for(0.5)
         bench.modbus.behave()
         device = bench.modbus
-        eventually(lambda: not device.coil(0) and not device.coil(1), "both rest", within_s=10)
+        eventually(lambda: not device.coil(0) and not device.coil(1), "both rest")
         eye.run_for(0.5)
         assert eye.state() is LineState.FAULT and eye.states[-1].words() == first
         assert not [event for event in eye.events if event.born_ns > failed_ns and event.part_id in passed(eye)]
@@ -98,13 +98,13 @@ def test_a_relay_board_that_is_unplugged_comes_back_at_rest(tmp_path: Path) -> N
             eye.until(lambda: eye.state() is LineState.FAULT, "the board is lost")
             pty.plug()
             with RelayBoard(pty.peer) as again:
-                eventually(lambda: len(again.commands) >= 2, "the line opens the board again", within_s=15)
+                eventually(lambda: len(again.commands) >= 2, "the line opens the board again")
                 assert [command.on for command in again.commands[:2]] == [False, False]
                 count = eye.released()
                 while eye.state() is LineState.FAULT:
                     eye.link.clear_stop()
                     eye.run_for(0.2)
-                eye.until(lambda: eye.released() > count, "parts pass again", within_s=20)
+                eye.until(lambda: eye.released() > count, "parts pass again")
                 assert again.level(2)
                 line.process.terminate()
                 assert line.ends() == 0

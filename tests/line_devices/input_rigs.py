@@ -124,6 +124,37 @@ def modbus() -> Iterator[ModbusRig]:
             yield rig
 
 
+class CounterRig(ModbusRig):
+    """A counter that goes on by one for each part."""
+
+    def __init__(self, server: ModbusServer, make: Callable[..., Any]) -> None:
+        super().__init__(server, r"127\.0\.0\.1", make)
+        self.parts = 0
+
+    def count(self, parts: int) -> None:
+        self.parts += parts
+        self.server.set_register(ADDRESS, self.parts % 65_536)
+
+    def _pass_by(self) -> None:
+        time.sleep(0.05)
+        self.count(1)
+
+
+@contextmanager
+def modbus_counter() -> Iterator[CounterRig]:
+    """A holding register that counts, over TCP."""
+    with ModbusServer() as server:
+
+        def make(**keys: Any) -> options.ModbusCounterInput:
+            values = {"poll_ms": 40, "timeout_ms": 150, "counter_kind": "holding"} | keys
+            return options.ModbusCounterInput(
+                kind="modbus_counter", host="127.0.0.1", port=server.port, counter=ADDRESS, **values
+            )
+
+        with CounterRig(server, make) as rig:
+            yield rig
+
+
 @contextmanager
 def modbus_rtu() -> Iterator[ModbusRig]:
     """Polled over a serial bus."""
@@ -179,6 +210,7 @@ def serial_line() -> Iterator[SerialLineRig]:
 RIGS: dict[str, Callable[[], Any]] = {
     "simulated": _simulated,
     "modbus": modbus,
+    "modbus_counter": modbus_counter,
     "modbus_rtu": modbus_rtu,
     "gpio": gpio,
     "serial_line": serial_line,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,8 +53,10 @@ def photo_eye(pty: PtyPair, **keys: Any) -> ModbusRtuInput:
     )
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    eventually(holds, "the peer has heard it")
+def arrive(output: Any, count: int) -> None:
+    """Return when so many bytes wait at this end of the bus."""
+    port = output._wire._link._carrier._port
+    eventually(lambda: port.lend().in_waiting >= count, f"{count} bytes")
 
 
 class Coils:
@@ -192,11 +194,11 @@ def test_a_stray_byte_between_requests_is_noise_and_a_whole_frame_is_a_second_ma
         gate = coil(pty)
         gate.arm()
         slave.say(b"\x00")
-        time.sleep(0.1)
+        arrive(gate, 1)
         gate.write(True)
         assert unit.levels[GATE] is True
         slave.say(sealed(b"\x02\x05\x00\x01\xff\x00"))
-        time.sleep(0.1)
+        arrive(gate, 8)
         with pytest.raises(OutputError, match="second master"):
             gate.write(False)
         gate.rest()

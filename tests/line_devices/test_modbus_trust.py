@@ -11,9 +11,16 @@ from edge.clock import SystemClock
 from edge.errors import OutputError
 from edge.line.outputs.modbus import ModbusOutput
 from edge.options import ModbusOutput as Options
-from tests.peers import ModbusServer, eventually
+from tests.peers import ModbusServer, eventually, punctual
 
 COIL = 7
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """A busy test machine must not look like a slow device."""
+    with punctual():
+        yield
 
 
 @pytest.fixture

@@ -104,6 +104,12 @@ class GvCamera:
             if self._running and self.get("TriggerMode") and self.get("TriggerSource") == sources[line]:
                 self._expose()
 
+    def again(self, back: int = 1) -> None:
+        """Send a frame once more under its own id: the newest one (1), or the one before it (2)."""
+        with self._lock:
+            if len(self._packets) >= back:
+                self._send(self._packets[-back][1])
+
     def mute(self, muted: bool = True) -> None:
         """Pull the cable: nothing is answered and nothing is sent."""
         self._muted = muted

@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 
-def eventually(holds: Callable[[], bool], what: str, within_s: float = 5.0, every_s: float = 0.002) -> None:
+def eventually(holds: Callable[[], bool], what: str, within_s: float = 60.0, every_s: float = 0.002) -> None:
     """Return as soon as `holds()` is true; fail the test when it is not within the time."""
     until = time.monotonic() + within_s
     while not holds():

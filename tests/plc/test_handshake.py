@@ -254,6 +254,19 @@ def test_the_plc_selects_a_recipe() -> None:
     assert bench.exchange().recipe == 2 and bench.status.flags & Flag.READY
 
 
+def test_the_status_tells_the_recipe_that_the_line_has_in_force() -> None:
+    """What is fed until then is born with the old one."""
+    bench = Bench(recipes=(1, 2))
+    bench.plc.recipe = 1
+    bench.scene = replace(READY, recipe=1)
+    bench.shake()
+    bench.plc.recipe = 2
+    bench.exchange()
+    assert bench.station.recipe == 2 and bench.exchange().recipe == 1
+    bench.scene = replace(READY, recipe=2)
+    assert bench.exchange().recipe == 2
+
+
 def test_an_unknown_recipe_is_an_error_and_not_ready() -> None:
     bench = Bench(recipes=(1, 2))
     bench.plc.recipe = 1

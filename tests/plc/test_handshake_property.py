@@ -98,7 +98,11 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(keeps_ack=st.booleans())
     def plc_starts_anew(self, keeps_ack: bool) -> None:
-        """A controller's start takes longer than the station's next look."""
+        """A controller's start takes longer than the station's next look. One that forgets what it acknowledged before
+        the station has seen that, has forgotten that it took it, too: nobody can know, and it is told again."""
+        waiting = {waiting.sequence for waiting in self.station._queue}
+        if not keeps_ack and self.plc.taken and self.plc.taken[-1].sequence in waiting:
+            self.plc.taken.pop()
         self.plc.restart(keeps_ack)
         self.exchange((False, False, False), 50)
 
@@ -144,9 +148,10 @@ class Conversation(RuleBasedStateMachine):
             assert self.now_ns - self.alive_ns <= HEARTBEAT_NS + 240 * MS
 
 
-TALK = settings(max_examples=100, stateful_step_count=60, deadline=None)
+# the same conversations every time
+TALK = settings(max_examples=100, stateful_step_count=60, deadline=None, database=None, derandomize=True)
 # a mutant has to be found, not explained
-HUNT = settings(TALK, max_examples=2_000, database=None, derandomize=True, phases=(Phase.generate,))
+HUNT = settings(TALK, max_examples=2_000, phases=(Phase.generate,))
 
 
 def _converse(handshake: type[Handshake], how: settings) -> None:

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import socket
+import statistics
 import struct
 import subprocess
 import time
@@ -190,12 +191,12 @@ def test_a_flood_is_slowed_down_and_others_are_served(server: Server) -> None:
     request = struct.pack(">HHHB", 1, 0, 6, 1) + struct.pack(">BHH", 4, 0, 20)
     with Client(server.port, "127.0.0.9") as flood, Client(server.port) as plc:
         until = time.monotonic() + 1.5
-        answers, slowest = 0, 0.0
+        answers, waits = 0, list[float]()
         flood.socket.settimeout(0.2)
         while time.monotonic() < until:
             began = time.monotonic()
             assert plc.read_inputs()
-            slowest = max(slowest, time.monotonic() - began)
+            waits.append(time.monotonic() - began)
             for _ in range(20):
                 try:
                     flood.socket.sendall(request)
@@ -203,7 +204,7 @@ def test_a_flood_is_slowed_down_and_others_are_served(server: Server) -> None:
                 except TimeoutError:
                     break
         assert answers <= 3 * 200 + 50
-        assert slowest < 0.5
+        assert statistics.median(waits) < 0.1
 
 
 def test_closing_ends_every_connection() -> None:

@@ -85,6 +85,8 @@ DEFAULTS = {
     "missed_deadlines": "0",
     "gate_heartbeat": "0",
     "permit_heartbeat": "0",
+    "gate_heartbeat_takes": "0",
+    "permit_heartbeat_takes": "0",
     "first_edge_counter": "1",
     "bypass_max": "0",
     "encoder": "no",  # yes: the places above are counts, and the lead is a time
@@ -175,6 +177,8 @@ def settings_of(station: dict[str, str]) -> Settings:
         child=station["child"] == "yes",
         gate_heartbeat_ns=ns("gate_heartbeat") or None,
         permit_heartbeat_ns=ns("permit_heartbeat") or None,
+        gate_heartbeat_takes_ns=ns("gate_heartbeat_takes"),
+        permit_heartbeat_takes_ns=ns("permit_heartbeat_takes"),
         bypass_max_ns=ns("bypass_max"),
         encoder=EncoderScale(
             int(station["bits"]), int(station["max_per_s"]), ns("lead"), int(station["reverse"]), ns("stale")
@@ -203,7 +207,8 @@ class Player:
     counter: int
     seen: dict[str, list[str]] = field(
         default_factory=lambda: {
-            sort: [] for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end")
+            sort: []
+            for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end", "beat", "recipe", "born")
         }
     )
     broken: set[Which] = field(default_factory=set)
@@ -212,6 +217,8 @@ class Player:
     epoch: int = 0
     alive: bool = False
     ready: bool = True
+    recipe: int = 0
+    told_recipe: int = 0
     state: str = ""
     ended: bool = False
     queue: list[Event] = field(default_factory=list)
@@ -251,6 +258,7 @@ class Player:
             case WritePermit(on):
                 if Which.PERMIT in self.broken:
                     return [OutputFailed(Which.PERMIT, now, "broken")]
+                self.seen["beat"] += [self.ms()] if on is self.permit else []
                 self.set_permit(on)
                 return [PermitWritten(on)]
             case Rest(which):
@@ -293,8 +301,13 @@ class Player:
     def take(self, message: Message) -> None:
         if isinstance(message, Ack):
             self.seen["ack"].append(f"{message.number & 0xFFFF_FFFF} {message.status.name}")
+        if isinstance(message, Birth):
+            self.seen["born"].append(f"{message.part_id & 0xFFFF_FFFF} {message.recipe}")
         if isinstance(message, State):
             assert len(message.cause) <= 56
+            if message.recipe != self.told_recipe:
+                self.told_recipe = message.recipe
+                self.seen["recipe"].append(f"{message.recipe} {self.ms()}")
 
     def heard(self, message: Message, epoch: int | None = None) -> list[Event]:
         return [Heard(message, self.epoch if epoch is None else epoch)]
@@ -339,14 +352,14 @@ class Player:
         if what == "silent":
             self.alive = False
             return []
+        assert what in ("ready", "unready", "speaks", "selects"), what
         self.alive = True
-        self.ready = what == "ready"
-        assert what in ("ready", "unready", "speaks"), what
         self.ready = what != "unready"
+        self.recipe = int(more[0]) if what == "selects" else self.recipe
         return self.keepalive()
 
     def keepalive(self) -> list[Event]:
-        return self.heard(Keepalive(self.clock.now_ns(), self.ready))
+        return self.heard(Keepalive(self.clock.now_ns(), self.ready, self.recipe))
 
     def sees(self, source: str, level: str, *more: str) -> list[Event]:
         """Another input than the trigger: second_eye, confirm, motor or an interlock's name."""
@@ -356,6 +369,7 @@ class Player:
         return [EdgeSeen(edge, name)]
 
     def falls(self, *more: str) -> list[Event]:
+        self.counter += int(more[more.index("lost") - 1]) if "lost" in more else 0
         at_ns = self.clock.now_ns() - _ago_ns(more)
         return [EdgeSeen(Edge(False, at_ns, 0, TimeSource.KERNEL, self.counter - 1))]
 

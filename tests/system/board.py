@@ -32,6 +32,7 @@ class Board:
         self._folder = tempfile.TemporaryDirectory(prefix="kenpin-board-")
         self.socket = Path(self._folder.name) / "board.sock"
         self._log = Path(self._folder.name) / "board.log"
+        self._said = b""  # all of it, once it has ended
 
     def __enter__(self) -> Board:
         command = [sys.executable, "-m", "tests.system.board", str(self.socket), str(self._silence_ms)]
@@ -42,11 +43,12 @@ class Board:
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
+        self._said = self._log.read_bytes()
         self._folder.cleanup()
 
     def levels(self, channel: int, since_ns: int = 0) -> Levels:
         """The changes of one relay, oldest first, at CLOCK_MONOTONIC ns."""
-        whole, _, _ = self._log.read_bytes().rpartition(b"\n")
+        whole, _, _ = (self._said or self._log.read_bytes()).rpartition(b"\n")
         edges = [
             (int(number), on == b"1", int(at_ns)) for number, on, at_ns in map(bytes.split, whole.splitlines())
         ]

@@ -13,9 +13,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def commit() -> str:
-    """The short hash of what is checked out, marked when files differ from it."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    """The short hash of what is checked out, marked when files other than the results differ from it."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results")
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def keep(name: str, title: str, command: str, lines: Sequence[str]) -> Path:

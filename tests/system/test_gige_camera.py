@@ -1,4 +1,5 @@
-"""Aravis' fake GigE Vision camera for long: 10,000 frames without a leaked buffer, 100 times killed and returned."""
+"""Aravis' fake GigE Vision camera for long: 10,000 frames without a leaked buffer, 100 times killed and returned,
+opened a thousand times."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from tests.peers.waiting import eventually
 from tests.system.camera_runs import Delivery, Held, deliver, returns
 from tests.system.results import keep
 
-FRAMES, DEATHS = 10_000, 100
+FRAMES, DEATHS, RECONNECTS = 10_000, 100, 1_000
 COMMAND = 'make test-system PYTEST_ARGS="-k gige_camera"'
 
 
@@ -28,6 +29,32 @@ def test_gige_camera_delivers_ten_thousand_frames_and_returns_a_hundred_times() 
     assert outstanding == 0
     assert frames.copies == 0
     first, last = held
+    assert last.threads <= first.threads
+    assert last.native_threads <= first.native_threads + 1
+    assert last.files <= first.files + 2
+    assert last.rss_mb - first.rss_mb < 20
+
+
+def test_gige_camera_opens_a_thousand_times_and_leaves_nothing_behind() -> None:
+    clock, took_ns, held = SystemClock(), [], []
+    with AravisCamera() as peer:
+        camera = camera_for(peer, width=64, height=48, fps=200)
+        for number in range(RECONNECTS):
+            began_ns = clock.now_ns()
+            camera.open()
+            assert camera.read(10.0) is not None
+            camera.close()
+            took_ns.append(clock.now_ns() - began_ns)
+            if number in (RECONNECTS // 10, RECONNECTS - 1):
+                held.append(Held.now())
+    first, last = held
+    rows = [
+        (f"opened, read and closed {RECONNECTS} times, ms", "p50 {:.0f}, p99 {:.0f}".format(*_shares_ms(took_ns))),
+        ("held after a tenth of them", str(first)),
+        ("held after the last", str(last)),
+    ]
+    table = ["| what | measured |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows)]
+    keep("gige-reconnects", f"The fake GigE Vision camera opened {RECONNECTS:,} times", COMMAND, table)
     assert last.threads <= first.threads
     assert last.native_threads <= first.native_threads + 1
     assert last.files <= first.files + 2
@@ -64,14 +91,18 @@ def _a_hundred(peer: AravisCamera) -> tuple[list[int], tuple[Held, Held]]:
     return took_ns, (first, last)
 
 
+def _shares_ms(took_ns: list[int]) -> list[float]:
+    return [percentile(sorted(took_ns), share) / MS for share in (0.5, 0.99)]
+
+
 def _lines(frames: Delivery, outstanding: int, took_ns: list[int], held: tuple[Held, Held]) -> list[str]:
-    returned_ms = [percentile(sorted(took_ns), share) / MS for share in (0.5, 0.99)]
+    returned_ms = _shares_ms(took_ns)
     rows = [
         ("frames of 640 x 480 Mono8 at 120/s", f"{frames.frames} read at {frames.fps:.0f}/s, {frames.lost} lost"),
         ("buffers that did not come back", str(outstanding)),
         (
             "age when handed over, ms",
-            f"p50 {frames.age_ms['p50']}, p99 {frames.age_ms['p99']}, {frames.age_ms['max']}",
+            f"p50 {frames.age_ms['p50']}, p99 {frames.age_ms['p99']}, max {frames.age_ms['max']}",
         ),
         ("copies of each frame before the eye's own", str(frames.copies)),
         ("CPU time for each frame, ms", f"{frames.cpu_ms:.2f}"),

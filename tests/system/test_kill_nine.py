@@ -129,7 +129,7 @@ def wait_for_an_instant(bench: Bench, dice: random.Random, starts_within_s: floa
         time.sleep(dice.uniform(0, starts_within_s))
         return
     known = len(bench.acknowledged.rows)
-    eventually(lambda: len(bench.acknowledged.rows) > known + 2, "records come", 30)
+    eventually(lambda: len(bench.acknowledged.rows) > known + 2, "records come", 120)
     time.sleep(dice.uniform(0, 3 * PACE.pitch / 1_000))
 
 

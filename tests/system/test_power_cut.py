@@ -36,7 +36,7 @@ def wait_for_an_instant(boot: Boot, dice: random.Random) -> None:
     if kind < 0.15:
         time.sleep(dice.uniform(0, 10.0))
         return
-    eventually(lambda: bool(boot.openings()), "parts are let pass", 120)
+    eventually(lambda: bool(boot.openings()), "parts are let pass", 300)
     time.sleep(dice.uniform(0, 6.0))
     if kind < 0.5:
         boot.opens()

@@ -47,3 +47,11 @@ def trained(belt, tmp_path_factory):
     assert done.exit_code == 0, done.output
     scores = list(csv.DictReader((out / "scores.csv").read_text().splitlines()))
     return Trained(belt, out, scores, json.loads((out / "training.json").read_text()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_features(tmp_path_factory):
+    """Features are kept in a folder of the tests, never in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

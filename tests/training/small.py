@@ -1,4 +1,4 @@
-"""Runs `edge-train finetune` in this process, small enough for a test."""
+"""Runs the commands of `edge-train` in this process, small enough for a test."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,10 @@ class Done:
 
 
 def finetune(pictures, out, *more):
-    result = CliRunner().invoke(app, ["finetune", str(pictures), "-o", str(out), *SMALL, *more])
+    return run("finetune", pictures, out, *SMALL, *more)
+
+
+def run(command, pictures, out, *more):
+    result = CliRunner().invoke(app, [command, str(pictures), "-o", str(out), *more])
     code = getattr(result.exception, "exit_code", result.exit_code) if result.exception else result.exit_code
     return Done(code, result.output, result.exception)

@@ -20,7 +20,8 @@ def a_set(folder, rows, size=(64, 48), sizes=None):
 
 
 def store(path, width, height):
-    cv2.imencode(".png", np.full((height, width, 3), 90, np.uint8))[1].tofile(path)
+    grain = np.random.default_rng(list(path.name.encode())).integers(0, 255, (height, width, 3), np.uint8)
+    cv2.imencode(".png", grain)[1].tofile(path)
 
 
 def rows_of(labels, groups):
@@ -83,6 +84,8 @@ def test_a_picture_that_is_smaller_than_the_region_of_interest_is_named(tmp_path
         (("--size", "big"), "320x128"),
         (("--size", "100"), "multiple of 8"),
         (("--roi", "1,2"), "x,y,width,height"),
+        (("--roi", "0,0,0,40"), "x,y,width,height"),
+        (("--roi", "0,0,40,0"), "x,y,width,height"),
         (("--fit", "crop"), "stretch, letterbox"),
         (("--groups", "z*"), "z*"),
     ],
@@ -110,7 +113,7 @@ def test_the_command_prints_one_line_and_ends_with_78(tmp_path, monkeypatch, cap
 
 
 def test_without_the_host_libraries_the_command_names_the_extra(tmp_path, monkeypatch):
-    for room in ("finetune", "fit", "export", "student", "weights"):
+    for room in ("finetune", "fit", "export", "student", "backbones", "encoder", "weights"):
         monkeypatch.delitem(sys.modules, f"training.{room}", raising=False)
     monkeypatch.setitem(sys.modules, "timm", None)
     done = finetune(a_set(tmp_path / "set", PLENTY), tmp_path / "out")

@@ -1,8 +1,10 @@
 """Every labelled picture is scored by a model that did not see its group; the same seed gives the same student."""
 
 import csv
+import json
 from collections import defaultdict
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,11 +31,11 @@ def test_no_group_is_split_over_folds_and_every_fold_holds_both_kinds(trained):
 
 def test_a_model_never_learns_from_the_pictures_it_scores(belt, tmp_path, monkeypatch):
     learnt, scored = [], []
-    fit, score = room.fit, room.score
+    fit, tell = room.fit, room.tell
     monkeypatch.setattr(
         room, "fit", lambda s, d, members, *rest: (learnt.append(members), fit(s, d, members, *rest))
     )
-    monkeypatch.setattr(room, "score", lambda s, d, members: (scored.append((d, members)), score(s, d, members))[1])
+    monkeypatch.setattr(room, "tell", lambda s, d, members: (scored.append((d, members)), tell(s, d, members))[1])
     assert finetune(belt, tmp_path / "out").exit_code == 0
     assert len(learnt) == 3 and len(scored) == 2
     for members, (data, held) in zip(learnt, scored, strict=False):
@@ -50,6 +52,30 @@ def test_the_report_says_how_and_how_well(trained):
     assert set(report["held_out_by_group"]) == {"lot-0001", "lot-0002", "lot-0003"}
     assert report["parity"]["largest_difference"] <= 1e-4
     assert report["versions"]["torch"]
+
+
+def test_the_report_says_how_the_defects_were_told_apart(trained):
+    classes = trained.report["held_out_classes"]
+    told = np.array(classes["confusion"])
+    assert told.shape == (3, 3) and told.sum() == trained.report["pictures"]["defects"]
+    assert classes["accuracy"] == pytest.approx(told.trace() / told.sum(), abs=1e-6)
+
+
+def test_defects_of_several_classes_without_a_good_part_teach_their_classes_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        label = ("bright", "dark")[number % 2]
+        pixels = rng.normal(200 if label == "bright" else 60, 8, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+        rows.append(f"{number}.png,{label}\n")
+    (tmp_path / "labels.csv").write_text("file,label\n" + "".join(rows))
+    done = finetune(tmp_path, tmp_path / "out", "--epochs", "6")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert report["held_out_classes"]["accuracy"] > 0.9
+    assert report["held_out"]["auroc"] is None
+    assert "add pictures labelled ok" in " ".join(done.output.split())
 
 
 def test_the_same_seed_gives_the_same_student_and_another_seed_another(trained, tmp_path):

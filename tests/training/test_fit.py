@@ -1,10 +1,11 @@
 """Fitting learns what the labels say: with masks where a defect is, without them still whether there is one."""
 
 import numpy as np
+import pytest
 import torch
 
 from edge.pixels import InputSpec
-from training.fit import Recipe, fit, score
+from training.fit import Recipe, fit, tell
 from training.measures import separation
 from training.pictures import Labelled
 from training.student import Student
@@ -43,7 +44,7 @@ def fitted(data, epochs):
 
 def auroc(student, data):
     held = torch.arange(40, 80)
-    return separation(score(student, data, held), data.bad[held].numpy()).auroc
+    return separation(tell(student, data, held)[0], data.bad[held].numpy()).auroc
 
 
 def test_masks_teach_to_tell_spots_from_noise_and_where_they_are():
@@ -69,3 +70,10 @@ def test_the_early_stages_and_every_batch_norms_statistics_stay_as_they_were():
     assert torch.equal(now["early.3.1.conv_dw.weight"], before["blocks.1.1.conv_dw.weight"])
     assert torch.equal(now["coarse.1.2.bn3.running_mean"], before["blocks.4.2.bn3.running_mean"])
     assert not torch.equal(now["coarse.1.2.conv_pwl.weight"], before["blocks.4.2.conv_pwl.weight"])
+
+
+def test_few_labels_teach_given_weights_gently_and_many_up_to_thrice_as_fast():
+    recipe = Recipe(tail_rate=1e-4)
+    assert [recipe.tail(defects) for defects in (5, 50, 100, 150, 900)] == pytest.approx(
+        [1e-4, 1e-4, 2e-4, 3e-4, 3e-4]
+    )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from edge.errors import ConfigError
 from edge.picture_set import Picture
 from training.augment import SHIFT_PX, vary
-from training.fit import Recipe
+from training.fit import Recipe, _batches
 from training.folds import split
-from training.measures import by_group, separation
-from training.pictures import to_cells
+from training.measures import by_group, separation, sorting
+from training.pictures import Labelled, to_cells
 
 
 def picture(label, group):
@@ -58,6 +58,36 @@ def test_a_rare_class_is_dealt_over_the_folds_too():
     fold_of = split(pictures, 4, 1)
     cracks = [fold for shown, fold in zip(pictures, fold_of, strict=True) if shown.label == "crack"]
     assert sorted(cracks) == [0, 1, 2, 3]
+
+
+def test_where_nothing_is_good_every_training_sees_every_class():
+    pictures = [picture(label, f"{label}{n}") for label, count in (("dent", 9), ("crack", 3)) for n in range(count)]
+    fold_of = split(pictures, 3, 0)
+    assert sorted(fold for shown, fold in zip(pictures, fold_of, strict=True) if shown.label == "crack") == [
+        0,
+        1,
+        2,
+    ]
+    with pytest.raises(ConfigError, match="3 groups hold crack"):
+        split(pictures, 4, 0)
+
+
+def test_a_rare_class_comes_more_often_than_its_share_and_less_often_than_as_its_equal():
+    kinds = torch.tensor([-1] * 20 + [0] * 90 + [1] * 10)
+    empty = torch.zeros(120, 8, 8, dtype=torch.uint8)
+    data = Labelled((), ("dent", "crack"), empty[..., None], empty, kinds < 0, kinds >= 0, kinds, ())
+    draw = torch.Generator().manual_seed(3)
+    batches = list(_batches(data, torch.arange(120), 16, 400, draw))
+    shares = torch.bincount(kinds[torch.cat(batches)] + 1) / (16 * 400)
+    assert shares[0] == 0.5
+    assert shares[2] / (shares[1] + shares[2]) == pytest.approx(0.25, abs=0.03)  # 1 : 3, the root of 10 : 90
+
+
+def test_classes_are_counted_as_they_were_taken_for():
+    found = sorting(np.array([0, 0, 1, 1, 0]), np.array([0, 0, 1, 0, 1]), 3)
+    assert found.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 0))
+    assert found.accuracy == 0.6
+    assert found.mean_recall == pytest.approx((2 / 3 + 1 / 2) / 2, abs=1e-6)
 
 
 def test_pictures_and_masks_move_alike_and_no_defect_is_lost():

@@ -7,6 +7,7 @@ from edge.records import Edge
 TABLE = {
     "simulated": "edge.line.inputs.simulated:SimulatedInput",
     "modbus": "edge.line.inputs.modbus:ModbusInput",
+    "modbus_counter": "edge.line.inputs.modbus_counter:ModbusCounterInput",
     "modbus_rtu": "edge.line.inputs.modbus_rtu:ModbusRtuInput",
     "gpio": "edge.line.inputs.gpio:GpioInput",
     "serial_line": "edge.line.inputs.serial_line:SerialLineInput",

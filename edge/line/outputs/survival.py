@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edge.errors import ConfigError
 from edge.line.wiring import conflicts, devices
-from edge.options import AnyOutput, CoilOptions
+from edge.options import AnyOutput, CoilOptions, PlcGate
 from edge.station import Gate, Station
 
 
@@ -69,6 +69,14 @@ _SURVIVAL = {
         boot="relays start open; a board that stays powered keeps its relays until the line arms",
         rests_without_us=False,
     ),
+    "plc": Survival(
+        eye_death=_EYE,
+        line_death="the PLC gets no word and rejects; without a heartbeat it also forgets the words that it has",
+        line_hang="the PLC gets no word and rejects; without a heartbeat it also forgets the words that it has",
+        cable="the PLC gets no word and rejects; without a heartbeat it also forgets the words that it has",
+        boot="the PLC rejects until a conversation has begun",
+        rests_without_us=True,
+    ),
     "serial_line": Survival(
         eye_death=_EYE,
         line_death="the kernel drops the line (HUPCL): rest, unless inverted, then it stays as it was",
@@ -90,9 +98,9 @@ def survives(kind: str) -> Survival:
     return _SURVIVAL[kind]
 
 
-def goes_to_rest(output: AnyOutput) -> bool:
-    """Whether this output goes to rest when we stop, by itself or by the watchdog it declares."""
-    return output.external_watchdog or survives(output.kind).rests_without_us
+def goes_to_rest(output: AnyOutput | PlcGate) -> bool:
+    """Whether this output goes to rest when we stop: by itself, by a watchdog it declares, or by a PLC's program."""
+    return isinstance(output, PlcGate) or output.external_watchdog or survives(output.kind).rests_without_us
 
 
 def refusals(station: Station) -> list[str]:
@@ -105,7 +113,7 @@ def refusals(station: Station) -> list[str]:
     permit = station.line_permit
     found = _unsafe_gate(station.gate, permit) + (_unsafe_permit(station.gate, permit) if permit else [])
     for name, output in (("gate", station.gate.output), ("line_permit", permit)):
-        if output is not None:
+        if output is not None and not isinstance(output, PlcGate):
             found += _never_fed(name, output)
         if isinstance(output, CoilOptions):
             found += _half_guarded(name, output)

@@ -22,15 +22,9 @@ def app() -> Path:
     """The disk's file; gone when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="kenpin-app-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tree, files = folder / "tree", folder / "files"
-    for package in _PACKAGES:
-        shutil.copytree(ROOT / package, tree / package, ignore=_PYCACHE)
-    for name in _METADATA:
-        shutil.copy(ROOT / name, tree)
+    files = folder / "files"
     pip = (sys.executable, "-m", "pip")
-    call(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ".", cwd=tree)
-    wheel = next(folder.glob("kenpin-*.whl"))
-    call(*pip, "install", "--quiet", "--no-deps", "--no-compile", "--target", files / "site", wheel)
+    call(*pip, "install", "--quiet", "--no-deps", "--no-compile", "--target", files / "site", wheel(folder))
     for name in ("tests", "docs"):
         shutil.copytree(ROOT / name, files / name, ignore=_PYCACHE)
     shutil.copy(ROOT / "pyproject.toml", files)
@@ -38,3 +32,17 @@ def app() -> Path:
         call(sys.executable, "-m", "compileall", "-q", files)  # otherwise the guest does, at each start
     call("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", files, folder / "app.img", "48M")
     return folder / "app.img"
+
+
+def wheel(folder: Path, version: str = "") -> Path:
+    """A wheel of this tree, built in the folder; under another version where one is given."""
+    tree = folder / "tree"
+    for package in _PACKAGES:
+        shutil.copytree(ROOT / package, tree / package, ignore=_PYCACHE)
+    for name in _METADATA:
+        shutil.copy(ROOT / name, tree)
+    if version:
+        (tree / "edge" / "__init__.py").write_text(f'__version__ = "{version}"\n')
+    pip = (sys.executable, "-m", "pip")
+    call(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ".", cwd=tree)
+    return next(folder.glob("kenpin-*.whl"))

@@ -27,6 +27,15 @@ _PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "kmod", "procps", "util-linux", "iproute2"),
     *("python3", "python3-venv", "dmsetup", "e2fsprogs", "sqlite3"),
 )
+# what a camera needs of GStreamer. Unpacked, not installed: as packages they depend on half a desktop
+_GSTREAMER = (
+    *("python3-gi", "gir1.2-glib-2.0", "gir1.2-gstreamer-1.0", "gir1.2-gst-plugins-base-1.0"),
+    *("libgirepository-1.0-1", "libglib2.0-0", "libgstreamer1.0-0", "libgstreamer-plugins-base1.0-0"),
+    *("gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good", "libv4l-0", "libv4lconvert0", "libjpeg62-turbo"),
+    *("libgudev-1.0-0", "liborc-0.4-0", "libunwind8", "libdw1"),
+)
+_PLUGINS = ("coreelements", "app", "videoconvertscale", "videotestsrc", "video4linux2")
+_SYSTEM_PYTHON = "/usr/lib/python3/dist-packages"  # where PyGObject is
 # beside the device's lock: the GPIO extra, and what runs the device's tests in the guest
 _TEST_TOOLS = ("gpiod", "hypothesis", "onnx", "pytest", "pytest-timeout")
 _PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
@@ -87,7 +96,7 @@ def image() -> Image:
     """The device's image, built if needed (some minutes)."""
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         raise RuntimeError("building the device takes root and tests/system/device/install-packages")
-    parts = [kernel(), _debian(), _wheels()]
+    parts = [kernel(), debian(), _gstreamer(), wheels()]
     folder = built("disk", [Path(__file__), *(part.name for part in parts)], lambda into: _disk(into, *parts))
     return Image(parts[0] / "vmlinuz", folder / "initrd", folder / "root.img")
 
@@ -95,13 +104,28 @@ def image() -> Image:
 # --- the parts ----------------------------------------------------------------------------------------------------
 
 
-def _debian() -> Path:
+def debian() -> Path:
+    """A folder with Debian itself in `files`."""
+
     def build(folder: Path) -> None:
         include = f"--include={','.join(_PACKAGES)}"
         call("debootstrap", "--variant=minbase", include, "bookworm", folder / "files")
         shutil.rmtree(folder / "files" / "var" / "cache" / "apt")
 
     return built("debian", list(_PACKAGES), build)
+
+
+def _gstreamer() -> Path:
+    def build(folder: Path) -> None:
+        call("apt-get", "download", *_GSTREAMER, cwd=folder)
+        for package in folder.glob("*.deb"):
+            call("dpkg-deb", "-x", package, folder / "files")
+            package.unlink()
+        for plugin in (folder / "files").glob("usr/lib/*/gstreamer-1.0/*.so"):
+            if plugin.stem.removeprefix("libgst") not in _PLUGINS:
+                plugin.unlink()
+
+    return built("gstreamer", [*_GSTREAMER, *_PLUGINS], build)
 
 
 def _locked() -> list[str]:
@@ -121,7 +145,9 @@ def _pins(name: str) -> list[str]:
     return [f"{pin.name}{pin.specifier}" for pin in wanted if pin.marker is None or pin.marker.evaluate(device)]
 
 
-def _wheels() -> Path:
+def wheels() -> Path:
+    """A folder with the wheels of the device's lock and of what tests it."""
+
     def build(folder: Path) -> None:
         choice = [
             "--only-binary=:all:",
@@ -143,9 +169,11 @@ def _wheels() -> Path:
 # --- the disk -----------------------------------------------------------------------------------------------------
 
 
-def _disk(folder: Path, kernel_files: Path, debian: Path, wheels: Path) -> None:
+def _disk(folder: Path, kernel_files: Path, debian: Path, gstreamer: Path, wheels: Path) -> None:
     files = folder / "files"
     call("cp", "-a", debian / "files", files)
+    call("cp", "-a", f"{gstreamer}/files/usr/.", files / "usr")
+    call("chroot", files, "ldconfig")
     _install_python(files, wheels)
     modules = _install_modules(files, kernel_files)
     _configure(files)
@@ -176,7 +204,7 @@ def _install_python(files: Path, wheels: Path) -> None:
     call(*pip, "--find-links", "/tmp/wheels", *_locked())
     shutil.rmtree(packed)
     packages = files / VENV / "lib" / f"python{PYTHON}" / "site-packages"
-    (packages / "kenpin.pth").write_text(f"{APP}/site\n")
+    (packages / "kenpin.pth").write_text(f"{APP}/site\n{_SYSTEM_PYTHON}\n")
 
 
 def _install_modules(files: Path, kernel_files: Path) -> list[str]:

@@ -1,0 +1,53 @@
+"""`edge doctor`: examines and prints; what is wrong ends it with 69."""
+
+from __future__ import annotations
+
+import json as as_json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.clock import SystemClock
+from edge.doctor import machine, needs
+from edge.doctor.finding import Finding, Here
+from edge.errors import DeviceError
+from edge.station import load
+
+_COLOURS = {"well": "green", "advice": "yellow", "wrong": "red"}
+
+
+def doctor(
+    station_files: Annotated[
+        list[Path] | None, typer.Argument(help="also what these stations need", metavar="[STATION.TOML...]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Examine this machine: what is missing or in the way, and the remedy.
+
+    Opens no device; writes one file to time the disk, and removes it.
+    """
+    here, clock = Here(), SystemClock()
+    found = list(machine.examine(here))
+    for path in station_files or []:
+        found += needs.examine(load(path), here, clock)
+    if json:
+        print(as_json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        Console().print(_table(found))
+    if any(finding.grade == "wrong" for finding in found):
+        raise typer.Exit(DeviceError.exit_code)
+
+
+def _table(found: Sequence[Finding]) -> Table:
+    table = Table("topic", "", "found", "remedy", show_lines=True)
+    for finding in found:
+        grade = f"[{_COLOURS[finding.grade]}]{finding.grade}[/]"
+        table.add_row(finding.topic, grade, finding.words, finding.remedy)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table

@@ -1,0 +1,208 @@
+"""Examines what a station needs of the machine: libraries, bundles, devices, the journal's disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from edge import check
+from edge.capture import TABLE as CAMERAS
+from edge.clock import MS, Clock
+from edge.doctor.finding import Finding, Here, graded
+from edge.errors import BundleError, ConfigError, KenpinError
+from edge.infer import TABLE as ENGINES
+from edge.install import open_active
+from edge.kinds import EXTRAS, find
+from edge.line import inputs, outputs
+from edge.line.wiring import devices
+from edge.options import Camera, CvCamera, GigeCamera, GpioLine, GstCamera
+from edge.outbox import TABLE as OUTBOX
+from edge.station import Station
+
+_PLC_LIBRARIES = {"s7": "snap7", "enip": "pycomm3", "opcua": "asyncua"}
+_FORGETFUL = ("tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "vfat", "exfat")
+_FLUSHES = 20
+_SLOW_MS = 50.0
+_WORN = 8  # of 10: eMMC tells its used life in tenths
+_USB_MB, _SOCKET_BYTES = 128, 4_000_000
+
+
+def examine(station: Station, here: Here, clock: Clock) -> Iterator[Finding]:
+    """Everything that can be said of a station on this machine without opening a device."""
+    yield _file(station)
+    yield from _libraries(station)
+    yield from _bundles(station)
+    yield from _nodes(station, here)
+    yield from _cameras(station, here)
+    yield from _disk(station.journal.dir, station, here, clock)
+
+
+def _file(station: Station) -> Finding:
+    try:
+        check.refuse(station)
+    except ConfigError as error:
+        return Finding("station", "wrong", str(error), f"edge check {station.source}")
+    return Finding("station", "well", f"{station.source} may run")
+
+
+def _libraries(station: Station) -> Iterator[Finding]:
+    """Each chosen kind must be importable; importing says which extra is missing."""
+    chosen: list[tuple[dict[str, str], str, str]] = [(CAMERAS, camera.kind, "camera") for camera in station.camera]
+    chosen.append((ENGINES, station.engine.kind, "engine"))
+    tables = (inputs.TABLE, inputs.ENCODERS, outputs.TABLE)
+    for name, device in devices(station).items():
+        kind = getattr(device, "kind", "")
+        table = inputs.ENCODERS if name == "encoder" else next((one for one in tables if kind in one), None)
+        if table is not None:
+            chosen.append((outputs.TABLE if name in ("gate", "line_permit") else table, kind, name))
+    if station.mqtt is not None:
+        chosen.append((OUTBOX, "mqtt", "outbox"))
+    for table, kind, room in chosen:
+        try:
+            find(table, kind, room)
+        except KenpinError as error:
+            yield Finding("library", "wrong", f"{room} kind {kind!r} cannot be used", str(error))
+    library = _PLC_LIBRARIES.get(station.plc.kind, "") if station.plc else ""
+    if library and find_spec(library) is None:
+        yield Finding("library", "wrong", f"[plc] needs {library}", EXTRAS[library])
+
+
+def _bundles(station: Station) -> Iterator[Finding]:
+    """Opening verifies the signature and that this Kenpin is new enough."""
+    for product in station.products().values():
+        try:
+            manifest = open_active(station, product).manifest
+        except (BundleError, ConfigError) as error:
+            yield Finding("bundle", "wrong", f"{product} cannot be used", str(error))
+            continue
+        yield Finding(
+            "bundle", "well", f"{product} {manifest.version}, needs kenpin {manifest.min_runtime} or newer"
+        )
+
+
+def _nodes(station: Station, here: Here) -> Iterator[Finding]:
+    for name, device in devices(station).items():
+        path = device.chip if isinstance(device, GpioLine) else getattr(device, "port", None)
+        if isinstance(path, str):
+            yield _node(name, path)
+            yield from _latency(path, here)
+    for words in check.advice(station):
+        yield Finding("device", "advice", words, "name it by its path under /dev/serial/by-id")
+
+
+def _node(name: str, path: str) -> Finding:
+    if not Path(path).exists():
+        return Finding("device", "wrong", f"{name}: {path} is not there", "plug it in, or correct the path")
+    may = os.access(path, os.R_OK | os.W_OK)
+    words = f"{name}: {path} {'may be opened' if may else 'may not be opened by you'}"
+    return graded("device", may, words, "edge setup gives it to the service; by hand: sudo")
+
+
+def _latency(path: str, here: Here) -> Iterator[Finding]:
+    held = here.text(f"sys/bus/usb-serial/devices/{Path(os.path.realpath(path)).name}/latency_timer")
+    if held:
+        remedy = "edge setup writes a rule; the line also asks for it when it opens the port"
+        yield graded("device", held == "1", f"{path} holds received bytes back for {held} ms", remedy)
+
+
+def _cameras(station: Station, here: Here) -> Iterator[Finding]:
+    for camera in station.camera:
+        path = _video_node(camera)
+        if path:
+            yield _node(f"camera {camera.name}", path)
+        if isinstance(camera, GigeCamera):
+            yield from _bandwidth(camera, here)
+
+
+def _video_node(camera: Camera) -> str:
+    """The device that the camera opens, as far as its settings tell; empty where they name none."""
+    if isinstance(camera, CvCamera):
+        source = str(camera.source)
+        path = f"/dev/video{source}" if source.isdigit() else source
+        return path if path.startswith("/dev/") else ""
+    if not isinstance(camera, GstCamera):
+        return ""
+    named = re.search(r"v4l2src\b[^!]*?\bdevice=\"?([^\s\"!]+)", camera.pipeline)
+    return named[1] if named else camera.uri.partition("v4l2://")[2]
+
+
+def _bandwidth(camera: GigeCamera, here: Here) -> Iterator[Finding]:
+    if camera.address:
+        most = here.text("proc/sys/net/core/rmem_max")
+        remedy = f"sysctl net.core.rmem_max={2 * _SOCKET_BYTES}: frames are lost where the kernel cannot hold them"
+        is_well = not most.isdigit() or int(most) >= _SOCKET_BYTES
+        yield graded("camera", is_well, f"network buffers up to {most} bytes", remedy)
+        return
+    most = here.text("sys/module/usbcore/parameters/usbfs_memory_mb")
+    if most.isdigit():
+        remedy = "usbcore.usbfs_memory_mb=1000 on the kernel's command line: USB3 cameras need it"
+        yield graded("camera", int(most) == 0 or int(most) >= _USB_MB, f"USB buffers up to {most} MB", remedy)
+
+
+# --- the journal's disk -------------------------------------------------------------------------------------------
+
+
+def _disk(folder: Path, station: Station, here: Here, clock: Clock) -> Iterator[Finding]:
+    place = next(path for path in (folder, *folder.parents) if _is_seen(path))
+    kind = _file_system(place, here)
+    yield graded(
+        "disk",
+        kind not in _FORGETFUL,
+        f"{folder} is on {kind or 'an unknown file system'}",
+        "put journal.dir on a local disk with ext4 or xfs: records must outlive a power cut",
+    )
+    state, keeps = os.statvfs(place), station.journal
+    free_mb = state.f_bavail * state.f_frsize // 1_000_000
+    wanted_mb = keeps.pictures_max_mb + keeps.records_max_mb + keeps.free_min_mb
+    words = f"{free_mb} MB are free, the journal may take {wanted_mb} MB"
+    yield graded("disk", free_mb >= wanted_mb, words, "lower journal.pictures_max_mb, or take a larger disk")
+    yield _flushes(place, clock)
+    yield from _wear(place, here)
+
+
+def _is_seen(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # somebody else's folder: the one that holds it is looked at
+        return False
+
+
+def _file_system(place: Path, here: Here) -> str:
+    """Of the mount with the longest path above this place."""
+    mounts = [line.split()[1:3] for line in here.text("proc/mounts").splitlines()]
+    fitting = [(len(point), kind) for point, kind in mounts if place.resolve().is_relative_to(point)]
+    return max(fitting, default=(0, ""))[1]
+
+
+def _flushes(place: Path, clock: Clock) -> Finding:
+    """Every release waits for one of these."""
+    path, took_ms = place / f".doctor.{os.getpid()}", []
+    try:
+        with path.open("wb", buffering=0) as file:
+            for _ in range(_FLUSHES):
+                began_ns = clock.now_ns()
+                file.write(b"x" * 4_096)
+                os.fdatasync(file.fileno())
+                took_ms.append((clock.now_ns() - began_ns) / MS)
+    except OSError as error:
+        return Finding("disk", "advice", f"cannot write into {place} ({error.strerror})", "run edge doctor as root")
+    finally:
+        with suppress(OSError):
+            path.unlink()
+    worst_ms = max(took_ms)
+    words = f"a flush takes {sorted(took_ms)[_FLUSHES // 2]:.1f} ms, at worst {worst_ms:.1f} ms of {_FLUSHES}"
+    return graded("disk", worst_ms < _SLOW_MS, words, "a PASS waits for a flush: allow for it in decide_before_ms")
+
+
+def _wear(place: Path, here: Here) -> Iterator[Finding]:
+    device = place.stat().st_dev
+    block = f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    tenths = here.text(f"{block}/../device/life_time") or here.text(f"{block}/device/life_time")
+    used = [int(word, 16) for word in tenths.split() if word.startswith("0x")]
+    if used:
+        words = f"flash memory: at most {10 * max(used)} % of its life is used"
+        yield graded("disk", max(used) < _WORN, words, "replace it soon, or move journal.dir to another disk")

@@ -1,0 +1,223 @@
+"""One station in the eye: its link to its line, its desk, its journal; camera and engine it shares with others."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.capture.presence import PresenceLine
+from edge.clock import MS, SECOND, Clock
+from edge.device_key import load_or_create
+from edge.eye import plc_watch, reception, recorder
+from edge.eye.acts import Acts
+from edge.eye.archive import Archive
+from edge.eye.crew import Crew
+from edge.eye.desk import SOURCE as LINE
+from edge.eye.desk import Desk
+from edge.eye.held import Held
+from edge.eye.inference import Client
+from edge.eye.jobs import PutJob
+from edge.eye.plc_watch import PlcWatch, plc_of
+from edge.eye.reception import Reception
+from edge.eye.sight import Births, Sight
+from edge.eye.slots import Slots
+from edge.eye.student import Student
+from edge.health import Health, Progress
+from edge.journal.events import Journal
+from edge.journal.heads import OUTSIDE, Heads
+from edge.journal.reading import left_open
+from edge.journal.retention import Keep
+from edge.line_link import LineLink
+from edge.options import Camera as CameraOptions
+from edge.options import CameraTrigger, PresenceTrigger
+from edge.pairing import View
+from edge.report import Counts
+from edge.station import Station
+from edge.timing import Timing
+
+_WATCHED_NS = 5 * SECOND
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """What a station has on the disk before anything of it runs; no other eye has it then."""
+
+    station: Station
+    key: Ed25519PrivateKey
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lane:
+    """The rooms of one station of the eye. `progress` is that of its own threads."""
+
+    station: Station
+    counts: Counts
+    timing: Timing
+    health: Health
+    progress: Progress
+    link: LineLink
+    desk: Desk
+    archive: Archive
+    sights: tuple[Sight, ...]
+    client: Client
+    reception: Reception
+    plc: PlcWatch | None
+
+    @property
+    def name(self) -> str:
+        return self.station.station.name
+
+
+def open_record(station: Station, clock: Clock, stack: ExitStack) -> Record:
+    """The station's key and journal; closed by the stack. Raises JournalError, also when another eye has it."""
+    key = load_or_create(station.station.state_dir)
+    heads, settings = Heads(key, station.station.state_dir / OUTSIDE), station.journal
+    keep = Keep(settings.keep_days, settings.records_max_mb, settings.reserve_mb)
+    journal = Journal(settings.dir, clock, heads, keep)
+    stack.callback(journal.close)
+    return Record(station, key, journal)
+
+
+def build(
+    record: Record,
+    students: dict[int, Student],
+    put_job: PutJob,
+    clock: Clock,
+    keeps_stop: bool,
+    starts_line: bool,
+    stack: ExitStack,
+) -> Lane:
+    """The station's rooms; link and reception are closed by the stack. `keeps_stop`: a stop outlives this eye.
+
+    Raises ConfigError, DeviceError.
+    """
+    station, journal = record.station, record.journal
+    counts, timing, health = Counts(), Timing(), Health()
+    held = Held(station.station.state_dir if keeps_stop else None)
+    slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
+    progress = Progress(clock, _bounds(station))
+    link = LineLink(station, clock, journal.newest_outcome, starts_line)
+    stack.callback(link.close)
+    desk = Desk(
+        link,
+        journal,
+        students,
+        [_view_of(station, camera) for camera in station.camera],
+        slots,
+        put_job,
+        clock,
+        counts,
+        timing,
+        health,
+        progress,
+        station.journal.on_disk_full == "stop",
+        held,
+        left_open(station.journal.dir),
+    )
+    plc = plc_of(station, desk, link, clock, counts, health, progress)
+    archive = Archive(station, slots)
+    numbers = itertools.count(1)
+    sights = tuple(
+        _sight(station, index, desk, slots[index], numbers, clock, counts, health, link, plc)
+        for index in range(len(station.camera))
+    )
+    client = Client(students, desk.parts, slots, timing, health, archive.offer)
+    acts = Acts(station, clock, link, desk, counts, held, record.key)
+    note_control = functools.partial(desk.note, "control")
+    door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
+    stack.callback(door.close)
+    acts.door = door
+    return Lane(station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc)
+
+
+def _bounds(station: Station) -> dict[str, int]:
+    bounds = dict.fromkeys((LINE, reception.SOURCE), _WATCHED_NS) | {recorder.SOURCE: recorder.BOUND_NS}
+    return bounds | ({plc_watch.SOURCE: plc_watch.BOUND_NS} if station.plc else {})
+
+
+def _view_of(station: Station, camera: CameraOptions) -> View:
+    """How frames of this camera find their parts."""
+    trigger = station.trigger
+    births = isinstance(trigger, CameraTrigger) and trigger.camera == camera.name
+    return View(
+        camera.name,
+        round(camera.trigger_to_frame_ms * MS),
+        round(camera.window_ms * MS),
+        camera.triggered and not isinstance(trigger, PresenceTrigger),
+        births,
+    )
+
+
+def _sight(
+    station: Station,
+    index: int,
+    desk: Desk,
+    slots: Slots,
+    numbers: Iterator[int],
+    clock: Clock,
+    counts: Counts,
+    health: Health,
+    link: LineLink,
+    plc: PlcWatch | None,
+) -> Sight:
+    camera = station.camera[index]
+    births, may_start = _births(station, camera, link, plc), _start_signal(station, camera, desk)
+    return Sight(index, camera, desk.parts, slots, numbers, clock, counts, health, births, may_start)
+
+
+def _births(station: Station, camera: CameraOptions, link: LineLink, plc: PlcWatch | None) -> Births | None:
+    trigger = station.trigger
+    if not isinstance(trigger, CameraTrigger | PresenceTrigger) or trigger.camera != camera.name:
+        return None
+    first = min(station.products())
+
+    def ask(token: int, born_ns: int, born_err_ns: int) -> object:
+        return link.ask_birth(token, born_ns, born_err_ns, plc.recipe or first if plc else first)
+
+    if isinstance(trigger, CameraTrigger):
+        return Births(ask)
+    return Births(ask, lambda: PresenceLine(trigger.axis, trigger.line, trigger.contrast, trigger.debounce_frames))
+
+
+def _start_signal(station: Station, camera: CameraOptions, desk: Desk) -> threading.Event:
+    """A replayed folder is a belt that runs when the line is ready; a real camera delivers from the start."""
+    if camera.kind == "folder" and isinstance(station.trigger, CameraTrigger):
+        return desk.may_start
+    started = threading.Event()
+    started.set()
+    return started
+
+
+def start(lane: Lane, crew: Crew, prefix: str = "") -> None:
+    """Start the threads of the station, the one that speaks with the line last; `prefix` tells them from another's."""
+    crew.start(prefix + recorder.SOURCE, lane.desk.recorder.run)
+    crew.start(prefix + "pictures", lane.archive.run)
+    crew.start(prefix + reception.SOURCE, lane.reception.run)
+    if lane.plc is not None:
+        crew.start(prefix + plc_watch.SOURCE, lane.plc.run)
+    lane.desk.note("start", f"station {lane.name}, mode {lane.station.station.mode}")
+    crew.start(prefix + LINE, lane.desk.run)
+
+
+def is_done(lane: Lane) -> bool:
+    """After Stop: a child line has ended and its last words are read; a line of a unit waits for the next eye."""
+    if not lane.link.is_connected:
+        return lane.link.finish(0)
+    return lane.desk.has_finished and not lane.link.is_child
+
+
+def finish(lane: Lane) -> None:
+    """Bring to the disk what is left, after the threads have ended."""
+    lane.reception.close()
+    lane.desk.parts.close()
+    lane.desk.note("stop", f"{lane.counts.parts} parts")
+    lane.desk.recorder.finish()
+    lane.counts.record(committed=False, count=lane.desk.recorder.lost)
+    lane.archive.finish()

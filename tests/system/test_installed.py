@@ -1,0 +1,239 @@
+"""A Debian machine with the real services: installed by two commands, stopped, crashed, upgraded, rebooted, removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.clock import MS, SECOND
+from edge.line.zone import Zone
+from edge.station import load
+from tests.peers import eventually
+from tests.system.belts import GATE, PERMIT, Pace, lay_out, relays, zone_of
+from tests.system.board import Board
+from tests.system.claims import Gate
+from tests.system.device.app import wheel
+from tests.system.device.image import wheels
+from tests.system.nspawn import Container
+from tests.system.results import ROOT, Table
+
+PACE = Pace(
+    pitch=500, travel=600, decide=250, pulse=150, tolerance=60, heartbeat=200, silence=900, timeout=300, window=60
+)
+PORT = "/dev/ttyBOARD"
+FILE = "/etc/kenpin/line-3.toml"
+EYE, LINE = "kenpin-eye@line-3", "kenpin-line@line-3"
+INSTALL = "python3 -m venv /opt/kenpin && /opt/kenpin/bin/pip install --quiet {wheel}"
+SETUP = f"/opt/kenpin/bin/edge setup {FILE}"
+RESULTS = Table(
+    "installed",
+    "Installed services on a Debian 12 machine in a container",
+    "make test-system PYTEST_ARGS='-k test_installed'",
+    ["what", "seen"],
+)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The machine, the relay board at the other end of its serial port, and the folder with wheels that it sees."""
+
+    machine: Container
+    board: Board
+    zone: Zone
+    shelf: Path
+
+    def openings(self, since_ns: int = 0) -> list[int]:
+        """When the gate was opened for a part."""
+        return [at_ns for at_ns, on in self.board.levels(GATE, since_ns) if on]
+
+    def parts_pass(self, count: int = 3, within_s: float = 60.0) -> None:
+        """Wait until so many more do."""
+        known = len(self.openings())
+        eventually(lambda: len(self.openings()) >= known + count, f"{count} parts pass", within_s, every_s=0.05)
+
+    def check_purged(self, started_ns: int) -> None:
+        """Since then nothing passed before one transit with the permit on."""
+        Gate(self.zone, self.board.levels(GATE), self.board.levels(PERMIT)).check_purged(started_ns)
+
+    def ask(self, unit: str, name: str) -> str:
+        """A property of a unit."""
+        return self.machine.run(f"systemctl show --property={name} --value {unit}").strip()
+
+    def says(self, unit: str) -> str:
+        """What the unit has said, in all boots."""
+        return self.machine.run(f"journalctl --no-pager --output=cat --unit={unit}")
+
+
+@contextmanager
+def serial_pair(board: Board, folder: Path) -> Iterator[Path]:
+    """The station's end of a serial line to the board."""
+    end = folder / "port"
+    command = [sys.executable, "-m", "tests.system.serial_pair", str(board.socket), str(end)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT):
+        eventually(end.exists, "the serial line is there", 10)
+        yield end.resolve()
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """A fresh machine; what an integrator brings along lies in /etc/kenpin."""
+    if os.geteuid() != 0 or not shutil.which("systemd-nspawn"):
+        pytest.skip("booting a container takes root and the package systemd-container")
+    folder = tmp_path_factory.mktemp("plant")
+    shelf = folder / "shelf"
+    shelf.mkdir()
+    wheel(shelf)
+    station = lay_out(folder / "station", PACE, relays(PORT, PACE), run_dir="/run/kenpin")
+    with Board(PACE.silence) as board, serial_pair(board, folder) as port:
+        binds = (f"{port}:{PORT}", f"{wheels()}:/opt/wheels", f"{shelf}:/opt/shelf")
+        environment = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/opt/wheels")
+        with Container(folder / "machine", binds, environment) as machine:
+            bring(folder / "station", machine.root / "etc" / "kenpin")
+            yield Plant(machine, board, zone_of(station), shelf)
+
+
+def bring(station: Path, place: Path) -> None:
+    place.mkdir()
+    text = (station / "station.toml").read_text()
+    for old, new in (
+        ('name = "test"', 'name = "line-3"'),
+        ('state_dir = "state"', ""),
+        ('dir = "journal"', ""),
+    ):
+        text = text.replace(old, new, 1)
+    (place / "line-3.toml").write_text(text)
+    assert load(place / "line-3.toml").station.state_dir == Path("/var/lib/kenpin")
+    shutil.copytree(station / "keys", place / "keys")
+    shutil.copy(station / "cap-a-1.bundle", place)
+
+
+def seconds(wait: Callable[[], object]) -> str:
+    began_ns = time.monotonic_ns()
+    wait()
+    return f"{(time.monotonic_ns() - began_ns) / SECOND:.1f} s"
+
+
+def test_two_commands_make_a_running_station(plant: Plant) -> None:
+    started_ns = time.monotonic_ns()
+    packed = next(plant.shelf.glob("*.whl")).name
+    took = seconds(lambda: plant.machine.run(INSTALL.format(wheel=f"/opt/shelf/{packed}"), within_s=300))
+    RESULTS.add("installed into /opt/kenpin in", f"{took}, from wheels on the machine")
+    began_ns = time.monotonic_ns()
+    said = plant.machine.run(f"{SETUP} --bundle /etc/kenpin/cap-a-1.bundle")
+    assert f"{EYE}.service: started" in said
+    plant.parts_pass()
+    RESULTS.add("third part passed after edge setup", f"{(time.monotonic_ns() - began_ns) / SECOND:.1f} s")
+    plant.check_purged(started_ns)
+
+
+def test_a_second_setup_changes_nothing(plant: Plant) -> None:
+    before = plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID")
+    *files, line, eye = plant.machine.run(SETUP).splitlines()
+    assert all(words.endswith(": same") for words in files)
+    assert (line, eye) == (f"{LINE}.service: runs", f"{EYE}.service: runs")
+    assert before == (plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID"))
+
+
+def test_members_of_the_group_may_ask_and_others_may_not(plant: Plant) -> None:
+    plant.machine.run("useradd --groups kenpin worker && useradd visitor")
+    assert "READY" in plant.machine.run(f"su worker -c '/opt/kenpin/bin/edge status {FILE}'")
+    code, said = plant.machine.attempt(f"su visitor -c '/opt/kenpin/bin/edge status {FILE}'")
+    assert code == 69 and "member" in said
+
+
+@pytest.mark.parametrize(("unit", "threshold"), [(LINE, 8), (EYE, 16)])
+def test_the_running_units_are_as_closed_as_they_should_be(plant: Plant, unit: str, threshold: int) -> None:
+    plant.machine.run(f"systemd-analyze security --threshold={threshold} {unit}")
+
+
+def test_an_eye_that_stands_still_passes_nothing_and_is_restarted_by_its_watchdog(plant: Plant) -> None:
+    restarts = int(plant.ask(EYE, "NRestarts"))
+    plant.machine.run(f"systemctl kill --signal=STOP {EYE}")
+    stopped_ns = time.monotonic_ns()
+    eventually(lambda: int(plant.ask(EYE, "NRestarts")) > restarts, "the watchdog restarts it", 30)
+    restarted_ns = time.monotonic_ns()
+    undecided_ns = stopped_ns + 2 * round(PACE.travel * MS)
+    assert [at_ns for at_ns in plant.openings(undecided_ns) if at_ns < restarted_ns] == []
+    plant.parts_pass()
+    RESULTS.add(
+        "eye stopped (SIGSTOP)", f"restarted after {(restarted_ns - stopped_ns) / SECOND:.1f} s; nothing passed"
+    )
+    assert "most recent call first" in plant.says(EYE), "where its threads stood is on record"
+
+
+def test_a_line_that_stands_still_falls_to_rest_and_is_restarted_by_its_watchdog(plant: Plant) -> None:
+    restarts = int(plant.ask(LINE, "NRestarts"))
+    plant.machine.run(f"systemctl kill --signal=STOP {LINE}")
+    stopped_ns = time.monotonic_ns()
+    eventually(lambda: not plant.board.is_on(PERMIT), "the permit falls", 10, every_s=0.02)
+    fell_ns = time.monotonic_ns()
+    eventually(lambda: int(plant.ask(LINE, "NRestarts")) > restarts, "the watchdog restarts it", 30)
+    plant.parts_pass()
+    plant.check_purged(fell_ns)
+    RESULTS.add(
+        "line stopped (SIGSTOP)", f"permit off after {(fell_ns - stopped_ns) / SECOND:.1f} s; purged, then READY"
+    )
+
+
+def test_a_crash_loop_ends_with_a_station_that_rejects_and_says_why(plant: Plant) -> None:
+    line = plant.ask(LINE, "MainPID")
+    plant.machine.run(f"systemctl reset-failed {EYE}")
+
+    def fails() -> bool:
+        plant.machine.attempt(f"systemctl kill --signal=KILL --kill-who=main {EYE}")
+        return plant.ask(EYE, "ActiveState") == "failed"
+
+    eventually(fails, "systemd gives the eye up", 60, every_s=0.3)
+    gave_up_ns = time.monotonic_ns() + 2 * round(PACE.travel * MS)
+    time.sleep(5)
+    assert plant.openings(gave_up_ns) == []
+    assert plant.ask(LINE, "MainPID") == line, "the line goes on"
+    assert "Start request repeated too quickly" in plant.says(EYE)
+    plant.machine.run(SETUP)
+    plant.parts_pass()
+    RESULTS.add(
+        "eye killed again and again", "given up after 5 starts in 2 min; rejects; started again by edge setup"
+    )
+
+
+def test_an_upgrade_leaves_the_line_running(plant: Plant) -> None:
+    line, eye = plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID")
+    fresh = wheel(plant.shelf / "next", "99.0")
+    plant.machine.run(f"/opt/kenpin/bin/pip install --quiet /opt/shelf/next/{fresh.name}", within_s=300)
+    plant.parts_pass()
+    assert plant.ask(EYE, "MainPID") == eye
+    took = seconds(lambda: plant.machine.run(f"systemctl restart {EYE}"))
+    assert plant.ask(LINE, "MainPID") == line
+    plant.parts_pass()
+    assert "99.0" in plant.machine.run("/opt/kenpin/bin/edge --version")
+    RESULTS.add("upgraded", f"line went on; restart of the eye took {took}")
+
+
+def test_after_a_reboot_it_purges_and_is_ready(plant: Plant) -> None:
+    began_ns = time.monotonic_ns()
+    plant.machine.reboot()
+    plant.parts_pass()
+    RESULTS.add(
+        "third part passed after a reboot", f"{(time.monotonic_ns() - began_ns) / SECOND:.1f} s, purged first"
+    )
+    fell_ns = next(at_ns for at_ns, on in plant.board.levels(PERMIT, began_ns) if not on)
+    plant.check_purged(fell_ns)
+    assert len(plant.machine.run("journalctl --list-boots --no-pager").splitlines()) >= 2, "the log was kept"
+    plant.machine.run(f"/opt/kenpin/bin/edge journal verify {FILE}")
+
+
+def test_removed_it_leaves_the_records_and_nothing_else(plant: Plant) -> None:
+    plant.machine.run(f"/opt/kenpin/bin/edge setup --remove {FILE}")
+    assert not plant.board.is_on(PERMIT) and not plant.board.is_on(GATE)
+    left = plant.machine.run("find /etc -name '*kenpin*'").split()
+    assert left == ["/etc/kenpin"]
+    assert plant.machine.run("ls /var/lib/kenpin/journal/*.sqlite")
