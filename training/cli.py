@@ -122,6 +122,7 @@ def _sized(
             (width, height), values = work.smallest_size(
                 known, spec, sizes, begin, folds, seed, lambda: tick("sizes", 1)
             )
+            tick("sizes", work.steps(known, sizes[len(values) :]))
         told = ", ".join(f"{value:.3f} at {across}x{down}" for (across, down), value in values.items())
         why = f"no masks tell how small the defects are; frozen features reach an AUROC of {told}"
     print(f"input {width}x{height}: {why}")

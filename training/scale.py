@@ -82,8 +82,9 @@ def _seen(pictures: Sequence[Picture], spec: InputSpec, stages: Stages, tick: Ti
     pixels = Pixels(spec)
     rows = []
     for picture in pictures:
+        read = read_image(picture.path)  # its error names the picture
         try:
-            image = pixels.to_input(read_image(picture.path), np.empty(spec.shape(), np.uint8))
+            image = pixels.to_input(read, np.empty(spec.shape(), np.uint8))
         except ConfigError as error:
             raise ConfigError(f"{picture.path}: {error}") from error
         with torch.no_grad():

@@ -108,7 +108,7 @@ def test_each_part_is_let_pass_or_rejected_as_the_eye_said_and_the_plc_says_so(b
         assert line.ends() == 0
         eye.until(lambda: eye.events == bench.outcomes(), "every outcome came to the eye, once and in order")
     events = bench.outcomes()
-    assert len(events) == 30
+    assert len(events) == 30, line.words
     assert bench.compare(events) >= 20  # on a busy machine an answer or a word may come late
     assert all(event.confirmed_ns for event in events)
     assert {event.outcome for event in events} >= {GateOutcome.RELEASED, GateOutcome.FIRED}

@@ -51,8 +51,9 @@ def test_defects_that_a_small_input_shows_ask_for_no_larger_one(tmp_path):
 def test_a_broken_picture_is_named(tmp_path):
     some = pictures(tmp_path, 40, 8)
     some[3].path.write_bytes(b"no picture")
-    with pytest.raises(ConfigError, match=r"3\.png"):
+    with pytest.raises(ConfigError) as raised:
         chosen(some)
+    assert str(raised.value).count("3.png") == 1
 
 
 def test_larger_inputs_are_tried_only_as_far_as_the_pictures_are_large_and_no_mask_tells():

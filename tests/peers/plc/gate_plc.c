@@ -22,13 +22,13 @@
 
 #include "gate_program.h"
 
-enum { REGISTERS = 400, BASE = 100, CLIENTS = 8, BELT = 256, LONG_NS = 20000000 };
+enum { REGISTERS = 400, BASE = 100, CLIENTS = 8, BELT = 256, LONG_NS = 20000000, LONGEST_NS = 100000000 };
 
 static modbus_t *context;
 static modbus_mapping_t *map;
 static int clients[CLIENTS], client_count;
 static struct program plc;
-static int64_t scan_ns, next_scan_ns, scanned_ns, next_part_ns, begun_ns;
+static int64_t scan_ns, next_scan_ns, scanned_ns, asked_ns, next_part_ns, begun_ns;
 static int64_t belt[BELT];
 static int first, last, to_come, ended, runs = 1, is_cut;
 static char wish; /* to stop or restart, between two passing parts: no register shows a gate that falls while one passes */
@@ -57,10 +57,14 @@ static void move_belt(int64_t now) {
     }
 }
 
-/* A part that this process was too late for stays until a scan has seen it: a PLC's scans are not that late. */
+/* A part that this process was too late for stays until a scan has seen it: a PLC's scans are not that late. And it stays
+ * for a while until somebody has asked for it: a trigger is read as often as that on a machine that is not busy. */
 static int eye(int64_t now) {
     int64_t newest = belt[(last + BELT - 1) % BELT];
-    return first != last && (now - newest < LONG_NS || (runs && scanned_ns < newest));
+    if (first == last)
+        return 0;
+    int is_waited_for = asked_ns < newest && now - newest < LONGEST_NS;
+    return now - newest < LONG_NS || is_waited_for || (runs && scanned_ns < newest);
 }
 
 static void fulfil(void) {
@@ -122,8 +126,11 @@ static void serve(int index) {
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
     modbus_set_socket(context, clients[index]);
     int length = modbus_receive(context, query);
-    if (length > 0 && !is_cut)
+    if (length > 0 && !is_cut) {
         modbus_reply(context, query, length, map);
+        if (query[7] == MODBUS_FC_READ_DISCRETE_INPUTS && map->tab_input_bits[0])
+            asked_ns = now_ns();
+    }
     if (length < 0) {
         close(clients[index]);
         clients[index] = clients[--client_count];
