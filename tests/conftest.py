@@ -17,6 +17,7 @@ from tests.pressure import waited_s
 _PATIENCE_S = 20.0
 _RUNS = 3  # of a test that fails on a busy machine
 _BUSY_S = 0.02  # the shortest time by which a test of a line at work may fail
+_SHORT_S = 120.0  # a test that takes longer is run again by a person
 _KEPT = "TMonitor"  # tqdm's thread, started once for all progress bars
 
 settings.register_profile("ci", derandomize=True, database=None)  # a change is judged by what it changes
@@ -31,13 +32,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     named at the end."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for run in range(_RUNS):
-        before_s = waited_s()
+        before_s, began_s = waited_s(), time.monotonic()
         if run:
             item._initrequest()  # type: ignore[attr-defined]
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [report for report in reports if report.failed]
         busy_s = waited_s() - before_s
-        if not failed or busy_s < _BUSY_S or run + 1 == _RUNS:
+        is_long = time.monotonic() - began_s > _SHORT_S
+        if not failed or busy_s < _BUSY_S or is_long or run + 1 == _RUNS:
             break
         _run_again.append(f"{item.nodeid}, where processes waited {busy_s:.2f} s for a processor:")
         _run_again.extend(report.longreprtext for report in failed)
