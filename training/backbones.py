@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import timm
@@ -85,6 +87,13 @@ class Start:
     def scratch(self) -> bool:
         """Whether it begins with random weights."""
         return not self.public and self.weights is None
+
+    def identity(self) -> str:
+        """Stands for the weights, hex; of public ones for which they are."""
+        digest = sha256(json.dumps([self.backbone, self.public]).encode())
+        for name, weight in sorted((self.weights or {}).items()):
+            digest.update(name.encode() + weight.numpy().tobytes())
+        return digest.hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """What a report says of it."""

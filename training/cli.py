@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from edge.errors import KenpinError
 from edge.picture_set import GOOD, Picture, read_set, select
 from edge.pixels import InputSpec
+from training.cli_distil import distil
 from training.cli_evidence import copies, coverage, curve, floor
 from training.cli_labels import label, suggest
 from training.cli_pretrain import pretrain
 from training.cli_report import report
+from training.cli_show import show
 from training.geometry import geometry
 from training.results import make_folder
 from training.terminal import follow, progress_on, roi_of, room, size_of
 
 if TYPE_CHECKING:
     from training.backbones import Start
-    from training.measures import Separation, Sorting
-
-ROWS = 20  # groups in the table
 
 app = typer.Typer(
     help="Labelled pictures -> student.onnx.", no_args_is_help=True, add_completion=False,
@@ -73,35 +70,7 @@ def finetune(
     console = Console()
     with progress_on(console) as progress:
         report = work.finetune(chosen, settings, out, follow(progress, total))
-    _show(console, work, report, out)
-
-
-def _show(console: Console, room: ModuleType, report: dict[str, Any], out: Path) -> None:
-    overall, groups = room.separations(report)
-    if sorting := room.sortings(report):
-        console.print(_confusion(*sorting))
-    if overall.auroc is None:
-        console.print(
-            f"student: {out / 'student.onnx'}; it tells the classes apart and knows no good part: add pictures "
-            "labelled ok before it may guard a gate"
-        )
-        return
-    console.print(_table(overall, groups))
-    console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
-
-
-def _confusion(classes: Sequence[str], sorting: Sorting) -> Table:
-    """True classes down, told ones across."""
-    table = Table(
-        title="held-out defects by class",
-        caption=f"right: {sorting.accuracy:.1%} of all, {sorting.mean_recall:.1%} as the mean over the classes",
-    )
-    table.add_column("defect")
-    for name in classes:
-        table.add_column(f"as {name}", justify="right")
-    for name, counts in zip(classes, sorting.confusion, strict=True):
-        table.add_row(name, *(str(count) if count else "" for count in counts))
-    return table
+    show(console, report, out)
 
 
 def _sized(
@@ -129,6 +98,7 @@ def _sized(
     return replace(spec, width=width, height=height)
 
 
+app.command()(distil)
 app.command()(pretrain)
 app.command()(label)
 app.command()(suggest)
@@ -137,26 +107,6 @@ app.command()(floor)
 app.command()(copies)
 app.command()(coverage)
 app.command()(curve)
-
-
-def _table(overall: Separation, groups: Mapping[str, Separation]) -> Table:
-    """Overall, then the groups that hold both kinds, hardest first."""
-    table = Table(title="held out: scored by models that did not see the group")
-    for name in ("group", "ok", "defects", "AUROC", "average precision"):
-        table.add_column(name, justify="left" if name == "group" else "right")
-    mixed = sorted((value.auroc, name) for name, value in groups.items() if value.auroc is not None)
-    _row(table, "all", overall)
-    for _, name in mixed[:ROWS]:
-        _row(table, name, groups[name])
-    if len(mixed) > ROWS:
-        table.caption = f"{len(mixed) - ROWS} easier groups are in training.json"
-    return table
-
-
-def _row(table: Table, name: str, value: Separation) -> None:
-    table.add_row(
-        name, str(value.goods), str(value.defects), f"{value.auroc:.4f}", f"{value.average_precision:.4f}"
-    )
 
 
 def main() -> None:

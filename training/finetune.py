@@ -28,6 +28,8 @@ from training.encoder import read_encoder
 from training.export import parity, save, to_onnx
 from training.fit import Recipe, fit, tell
 from training.folds import split
+from training.kept import WHOLE, Kept, identity, of_fold
+from training.lesson import Lesson, Lessons
 from training.measures import Separation, Sorting, by_group, separation, sorting
 from training.pictures import Labelled, labelled, load
 from training.results import versions, write, write_json
@@ -78,59 +80,104 @@ def begin_with(backbone: str, encoder: Path | None, channels: int) -> tuple[Star
 
 
 def steps(pictures: list[Picture], settings: Settings) -> int:
-    """How many ticks `finetune` will give: every picture read twice, every optimiser's step."""
+    """How many ticks `finetune` will give."""
     known = labelled(pictures)
-    fold_of = split(known, settings.folds, settings.seed)
+    return ticks(split(known, settings.folds, settings.seed), settings)
+
+
+def ticks(fold_of: NDArray[np.int64], settings: Settings) -> int:
+    """How many ticks `train` will give but for its lessons': every picture read twice, every optimiser's step."""
     trainings = [int((fold_of != fold).sum()) for fold in range(settings.folds)]
-    return 2 * len(known) + sum(settings.recipe.steps(count) for count in (*trainings, len(known)))
+    return 2 * len(fold_of) + sum(settings.recipe.steps(count) for count in (*trainings, len(fold_of)))
 
 
 def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick) -> dict[str, Any]:
-    """Write scores.csv, student.onnx and training.json into `out`; returns what training.json says.
+    """Write scores.csv, student.onnx, training.json and the models into `out`; returns what training.json says.
 
-    Every labelled picture is scored by a model that saw no picture of its group; the student has seen all.
+    Every labelled picture is scored by a model that saw no picture of its group; the student has seen all. Killed
+    and started again with the same pictures and settings, it goes on with the training that it was at.
     Raises ConfigError for pictures that cannot be learnt from, and for copies across groups; ParityError for an export
     that answers otherwise.
     """
-    clock = SystemClock()
-    marks = [clock.now_ns()]
     known = labelled(pictures)
-    fold_of = split(known, settings.folds, settings.seed)
+    return train(known, split(known, settings.folds, settings.seed), settings, out, tick)
+
+
+def train(
+    known: list[Picture],
+    fold_of: NDArray[np.int64],
+    settings: Settings,
+    out: Path,
+    tick: Tick,
+    teach: Callable[[], Lessons] | None = None,
+) -> dict[str, Any]:
+    """What `finetune` does, with the fold of each labelled picture given; `teach` asks teachers, where there are."""
+    marks = [SystemClock().now_ns()]
     with computing(settings.threads):
         refuse_copies(copies(known, looks(known, lambda: tick("copies", 1))))
         data = load(known, settings.spec, lambda: tick("read", 1))
-        marks.append(clock.now_ns())
-        held = _cross_fit(data, fold_of, settings, tick)
+        lessons = None if teach is None else teach()
+        run = _Run(data, settings, out, tick, lessons)
+        marks.append(SystemClock().now_ns())
+        held = _cross_fit(run, fold_of)
         _write_scores(out / "scores.csv", data, held)
         write_pretrained(out, settings.pretrained)
-        marks.append(clock.now_ns())
-        student = _train(data, torch.arange(len(known)), settings, lambda: tick("student", 1))
+        marks.append(SystemClock().now_ns())
+        student = run.train(
+            WHOLE, torch.arange(len(known)), "student", None if lessons is None else lessons.whole()
+        )
         facts = _export(student, data, settings, out / "student.onnx")
-    marks.append(clock.now_ns())
+    marks.append(SystemClock().now_ns())
     times = {
         name: round((after - before) / SECOND, 1)
         for name, before, after in zip(("read_s", "folds_s", "student_s"), marks, marks[1:], strict=False)
     }
-    report = _report(data, held, settings) | facts | {"time": times}
+    told = {} if lessons is None else {"teachers": lessons.facts}
+    report = _report(data, held, settings) | facts | told | {"time": times}
     write_json(out / "training.json", report)
     return report
 
 
-def _train(data: Labelled, members: Tensor, settings: Settings, tick: Callable[[], None]) -> Student:
-    torch.manual_seed(settings.seed)
-    student = Student(settings.spec, len(data.classes), settings.begin).to(memory_format=torch.channels_last)
-    fit(student, data, members, settings.recipe, settings.seed, tick)
-    return student
+class _Run:
+    """The trainings of one command; those that ended before it was killed are not done again."""
+
+    def __init__(self, data: Labelled, settings: Settings, out: Path, tick: Tick, lessons: Lessons | None) -> None:
+        self.data = data
+        self.settings = settings
+        self.lessons = lessons
+        self._tick = tick
+        facts = asdict(settings.recipe) | {
+            "versions": versions(*VERSIONS),
+            "input": settings.spec.to_dict(),
+            "begin": settings.begin.identity(),
+            "numbers": (settings.folds, settings.seed, settings.threads),
+            "lessons": lessons and lessons.identity,
+        }
+        self._kept = Kept(out, identity(data, facts))
+
+    def train(self, name: str, members: Tensor, said: str, lesson: Lesson | None) -> Student:
+        """The student of that name, learnt from `members`; `said` is what the progress calls it."""
+        torch.manual_seed(self.settings.seed)
+        student = Student(self.settings.spec, len(self.data.classes), self.settings.begin)
+        student.to(memory_format=torch.channels_last)
+        recipe = self.settings.recipe
+        if self._kept.restore(name, student):
+            self._tick(said, recipe.steps(len(members)))
+            return student
+        fit(student, self.data, members, recipe, self.settings.seed, partial(self._tick, said, 1), lesson)
+        self._kept.keep(name, student)
+        return student
 
 
-def _cross_fit(data: Labelled, fold_of: NDArray[np.int64], settings: Settings, tick: Tick) -> Held:
+def _cross_fit(run: _Run, fold_of: NDArray[np.int64]) -> Held:
     scores, kinds = np.full(len(fold_of), np.nan, np.float32), np.full(len(fold_of), -1)
-    for fold in range(settings.folds):
+    folds = run.settings.folds
+    for fold in range(folds):
         rest = torch.from_numpy(np.flatnonzero(fold_of != fold))
         held = np.flatnonzero(fold_of == fold)
-        name = f"fold {fold + 1} of {settings.folds}"
-        student = _train(data, rest, settings, partial(tick, name, 1))
-        scores[held], kinds[held] = tell(student, data, torch.from_numpy(held))
+        lesson = None if run.lessons is None else run.lessons.without(fold)
+        student = run.train(of_fold(fold), rest, f"fold {fold + 1} of {folds}", lesson)
+        scores[held], kinds[held] = tell(student, run.data, torch.from_numpy(held))
     return Held(scores, kinds, fold_of)
 
 

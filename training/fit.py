@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from training.augment import vary
 from training.backbones import STAGES
+from training.lesson import Lesson
 from training.pictures import Labelled, to_cells
 from training.probe import probe
 from training.student import Answers, Student
@@ -51,18 +52,27 @@ class Recipe:
 
 
 def fit(
-    student: Student, data: Labelled, members: Tensor, recipe: Recipe, seed: int, tick: Callable[[], None]
+    student: Student,
+    data: Labelled,
+    members: Tensor,
+    recipe: Recipe,
+    seed: int,
+    tick: Callable[[], None],
+    lesson: Lesson | None = None,
 ) -> None:
     """Train `student` in place on the pictures `members` (int64 indices into `data`); `tick` after each step.
 
-    Where its backbone has given weights, its heads begin as a linear probe: training from there is gentle and forgets
-    less. The same seed, pictures and thread count give the same weights.
+    With a `lesson` it learns from teachers too. Where its backbone has given weights, its heads begin as a linear
+    probe: training from there is gentle and forgets less. The same seed, pictures and thread count give the same
+    weights.
     """
     if not student.begin.scratch:
         probe(student, data, members)
     draw = Generator().manual_seed(seed)
     steps = recipe.steps(len(members))
     optimiser = _optimiser(student, recipe, recipe.tail(int(data.bad[members].sum())))
+    if lesson is not None:
+        optimiser.add_param_group({"params": lesson.begin(student), "lr": recipe.head_rate, "weight_decay": 0.0})
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     student.train()
     for batch in _batches(data, members, recipe.batch, steps, draw):
@@ -70,6 +80,8 @@ def fit(
         with torch.set_grad_enabled(not student.begin.public):
             seen = student.see(images)
         loss = _loss(student.judge(seen), data, batch, to_cells(masks))
+        if lesson is not None:
+            loss = loss + lesson.loss(student, draw)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)

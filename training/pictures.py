@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture, read_image, read_mask
 from edge.pixels import STEP, InputSpec, Pixels, mask_to_input
+
+AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,24 +63,43 @@ def load(pictures: Sequence[Picture], spec: InputSpec, tick: Callable[[], None])
     Raises ConfigError that names the picture which is broken, lies outside the region of interest, or whose mask
     does not fit.
     """
-    pixels = Pixels(spec)
-    shape = (len(pictures), spec.height, spec.width)
-    images = np.empty((*shape, spec.channels), np.uint8)
-    cells = np.zeros(shape, np.uint8)
+    images = np.empty((len(pictures), *spec.shape()[1:]), np.uint8)
+    cells = np.zeros((len(pictures), spec.height, spec.width), np.uint8)
     sizes: dict[tuple[int, int], None] = {}
-    for index, picture in enumerate(pictures):
-        # always in colour: pixels turns it grey, as it does on the device
-        image = read_image(picture.path)
-        height, width = image.shape[:2]
-        sizes[(width, height)] = None
-        try:
-            pixels.to_input(image, images[index : index + 1])
-        except ConfigError as error:
-            raise ConfigError(f"{picture.path}: {error}") from error
+    for index, (picture, size) in enumerate(zip(pictures, see(pictures, spec, images), strict=True)):
+        sizes[size] = None
         if picture.mask is not None:
-            cells[index] = mask_to_input(read_mask(picture, height, width), spec) != 0
+            cells[index] = mask_to_input(read_mask(picture, size[1], size[0]), spec) != 0
         tick()
     return _stack(pictures, images, cells, tuple(sizes))
+
+
+def see(pictures: Sequence[Picture], spec: InputSpec, into: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Convert the pictures one after the other `into` uint8 N x H x W x C; gives each one's own width and height.
+
+    Raises ConfigError that names the picture which cannot be read or lies outside the region of interest.
+    """
+    pixels = Pixels(spec)
+    for index, picture in enumerate(pictures):
+        image = read_image(picture.path)  # always in colour: pixels turns it grey, as it does on the device
+        try:
+            pixels.to_input(image, into[index : index + 1])
+        except ConfigError as error:
+            raise ConfigError(f"{picture.path}: {error}") from error
+        yield image.shape[1], image.shape[0]
+
+
+def in_batches(pictures: Sequence[Picture], spec: InputSpec) -> Iterator[Tensor]:
+    """The pictures as the network sees them, so many at once as memory never minds: uint8 B x H x W x C.
+
+    Raises ConfigError as `see` does.
+    """
+    for start in range(0, len(pictures), AT_ONCE):
+        some = pictures[start : start + AT_ONCE]
+        images = np.empty((len(some), *spec.shape()[1:]), np.uint8)
+        for _ in see(some, spec, images):
+            pass
+        yield torch.from_numpy(images)
 
 
 def _stack(

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge.errors import ConfigError
-from edge.picture_set import GOOD, Picture, read_image
-from edge.pixels import InputSpec, Pixels
+from edge.picture_set import GOOD, Picture
+from edge.pixels import InputSpec
 from training.backbones import Stages, Start, pool
 from training.folds import split
+from training.pictures import in_batches
 from training.probe import regression, standard
 from training.ranking import drawn_again, ranked
 
@@ -79,17 +79,12 @@ def _some(pictures: Sequence[Picture], seed: int) -> list[Picture]:
 
 def _seen(pictures: Sequence[Picture], spec: InputSpec, stages: Stages, tick: Tick) -> Tensor:
     """What the backbone's stages see of each picture: float32 N x D."""
-    pixels = Pixels(spec)
     rows = []
-    for picture in pictures:
-        read = read_image(picture.path)  # its error names the picture
-        try:
-            image = pixels.to_input(read, np.empty(spec.shape(), np.uint8))
-        except ConfigError as error:
-            raise ConfigError(f"{picture.path}: {error}") from error
+    for images in in_batches(pictures, spec):
         with torch.no_grad():
-            rows.append(pool(*stages.climb(stages.see(torch.from_numpy(image)))))
-        tick()
+            rows.append(pool(*stages.climb(stages.see(images))))
+        for _ in images:
+            tick()
     return torch.cat(rows)
 
 

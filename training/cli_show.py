@@ -1,0 +1,67 @@
+"""What a training says at its end, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from training.terminal import room
+
+if TYPE_CHECKING:
+    from training.measures import Separation, Sorting
+
+ROWS = 20  # groups in the table
+
+
+def show(console: Console, report: dict[str, Any], out: Path) -> None:
+    """How well models part pictures that they did not see, by a `report` as training.json has it; what is next."""
+    work = room("finetune")
+    overall, groups = work.separations(report)
+    if sorting := work.sortings(report):
+        console.print(_confusion(*sorting))
+    if overall.auroc is None:
+        console.print(
+            f"student: {out / 'student.onnx'}; it tells the classes apart and knows no good part: add pictures "
+            "labelled ok before it may guard a gate"
+        )
+        return
+    console.print(_table(overall, groups))
+    console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
+
+
+def _confusion(classes: Sequence[str], sorting: Sorting) -> Table:
+    """True classes down, told ones across."""
+    table = Table(
+        title="held-out defects by class",
+        caption=f"right: {sorting.accuracy:.1%} of all, {sorting.mean_recall:.1%} as the mean over the classes",
+    )
+    table.add_column("defect")
+    for name in classes:
+        table.add_column(f"as {name}", justify="right")
+    for name, counts in zip(classes, sorting.confusion, strict=True):
+        table.add_row(name, *(str(count) if count else "" for count in counts))
+    return table
+
+
+def _table(overall: Separation, groups: Mapping[str, Separation]) -> Table:
+    """Overall, then the groups that hold both kinds, hardest first."""
+    table = Table(title="held out: scored by models that did not see the group")
+    for name in ("group", "ok", "defects", "AUROC", "average precision"):
+        table.add_column(name, justify="left" if name == "group" else "right")
+    mixed = sorted((value.auroc, name) for name, value in groups.items() if value.auroc is not None)
+    _row(table, "all", overall)
+    for _, name in mixed[:ROWS]:
+        _row(table, name, groups[name])
+    if len(mixed) > ROWS:
+        table.caption = f"{len(mixed) - ROWS} easier groups are in training.json"
+    return table
+
+
+def _row(table: Table, name: str, value: Separation) -> None:
+    table.add_row(
+        name, str(value.goods), str(value.defects), f"{value.auroc:.4f}", f"{value.average_precision:.4f}"
+    )

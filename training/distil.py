@@ -1,0 +1,62 @@
+"""`edge-train distil`: teachers, labels and pictures that nobody has labelled -> a light student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calibration.leaks import fingerprint
+from edge.picture_set import Picture
+from training.finetune import Settings, Tick, ticks, train
+from training.lesson import Lessons
+from training.pictures import in_batches, labelled
+from training.teachers import Teacher, ask, folds_of
+
+
+def steps(pictures: Sequence[Picture], teachers: Sequence[Teacher], settings: Settings) -> int:
+    """How many ticks `distil` will give."""
+    known = labelled(pictures)
+    fold_of = folds_of(teachers, known)
+    folds = np.array([fold_of[picture.group] for picture in known])
+    return ticks(folds, settings) + len(pictures) * len(teachers)
+
+
+def distil(
+    pictures: Sequence[Picture], teachers: Sequence[Teacher], settings: Settings, out: Path, tick: Tick
+) -> dict[str, Any]:
+    """Write what `finetune` writes, of a student that learns from `teachers` too; returns what training.json says.
+
+    All pictures teach, labelled or not; no model, nor its teacher, saw the labels of the pictures it scores, nor any
+    picture of their groups. Raises ConfigError as `finetune` does, and for teachers that learnt from other labels.
+    """
+    known = labelled(pictures)
+    unlabelled = [picture for picture in pictures if not picture.label]
+    everything = [*known, *unlabelled]
+    fold_of = folds_of(teachers, known)
+    folds = np.array([fold_of.get(picture.group, -1) for picture in everything])
+    free = frozenset(fingerprint(picture) for picture in unlabelled)
+
+    def teach() -> Lessons:
+        said = ask(teachers, everything, settings.spec, lambda: tick("teachers", 1))
+        images = torch.cat(list(in_batches(everything, settings.spec)))
+        whole = sha256(images.numpy().tobytes()).hexdigest()
+        trainings = sorted(training for teacher in teachers for training in teacher.trainings)
+        facts = {
+            "pictures": len(everything),
+            "unlabelled": len(unlabelled),
+            "from": [
+                {"folder": teacher.folder.name, "backbone": teacher.backbone, "input": teacher.spec.to_dict()}
+                for teacher in teachers
+            ],
+        }
+        identity = " ".join((whole, *trainings))
+        return Lessons(images, torch.from_numpy(folds), said, settings.recipe.batch, identity, facts)
+
+    settings = replace(settings, folds=teachers[0].folds, pretrained=settings.pretrained | free)
+    return train(known, folds[: len(known)], settings, out, tick, teach)

@@ -1,0 +1,68 @@
+"""Finished trainings of one command, each a file of weights: a command that was killed goes on after the last."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from training.pictures import Labelled
+from training.results import write
+from training.student import Student
+
+FOLDER = "models"  # beside training.json
+WHOLE = "whole"  # learnt from all pictures
+_IDENTITY = "kenpin.training"  # the key of a file's metadata
+
+
+def of_fold(fold: int) -> str:
+    """The name of the training that saw all pictures but this fold's."""
+    return f"fold-{fold}"
+
+
+def identity(data: Labelled, facts: Any) -> str:
+    """Stands for all that trainings depend on: the pictures as the network sees them, what is known of each, `facts`
+    (as JSON has them)."""
+    digest = sha256(json.dumps(facts, sort_keys=True).encode())
+    named = [(picture.name, picture.label, picture.group) for picture in data.pictures]
+    digest.update(json.dumps(named).encode())
+    for part in (data.images, data.cells, data.masked):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Kept:
+    """The weights in `out`/models. What is kept of another `identity` counts for nothing and is replaced."""
+
+    def __init__(self, out: Path, identity: str) -> None:
+        self._folder = out / FOLDER
+        self._folder.mkdir(exist_ok=True)
+        self._identity = identity
+
+    def restore(self, name: str, student: Student) -> bool:
+        """Give `student` the weights of that training. False where it has not ended yet."""
+        try:
+            weights, held = read_weights(self._folder / f"{name}.safetensors")
+        except (OSError, SafetensorError):
+            return False
+        if held != self._identity:
+            return False
+        student.load_state_dict(weights)
+        return True
+
+    def keep(self, name: str, student: Student) -> None:
+        """Keep the weights of a training that has ended. Raises ConfigError when they cannot be written."""
+        tensors = {key: weight.detach().cpu().contiguous() for key, weight in student.state_dict().items()}
+        write(self._folder / f"{name}.safetensors", save(tensors, {_IDENTITY: self._identity}))
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The weights in a file, and the identity of their training. Raises OSError, SafetensorError."""
+    with safe_open(path, "pt") as file:
+        names = file.keys()
+        return {name: file.get_tensor(name) for name in names}, (file.metadata() or {}).get(_IDENTITY, "")
