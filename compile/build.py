@@ -205,7 +205,7 @@ def _trials(
     judged = [_accepted(models[precision][1], precision, target, job, console) for target, precision in each]
     with console.status("timing"):
         timed = [(target, models[precision][1]) for target, precision in each]
-        times = median_ms(timed, to_input(read_image(picture.path), job.student.spec))
+        times = median_ms(timed, read_image(picture.path))
     return [
         trial(precision, *models[precision], verdicts, judged[0], rule, ms, target)
         for (target, precision), verdicts, ms in zip(each, judged, times, strict=True)

@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from calibration.judging import engine_for
 from edge.clock import MS, Clock, SystemClock
 from edge.infer import Engine
+from edge.pixels import to_input
 
 ROUNDS = 20
 RUNS = 5  # in a row, as on a line: a model that was just used finds its weights in the cache
 
 
 def median_ms(
-    models: Sequence[tuple[str, bytes]], image: NDArray[np.uint8], clock: Clock | None = None
+    models: Sequence[tuple[str, bytes]], picture: NDArray[np.uint8], clock: Clock | None = None
 ) -> list[float]:
     """The median time of one inference of each model on its target's engine, in milliseconds, on one thread.
 
-    image: uint8 1 x H x W x C. Blocks for about 100 inferences of each model.
+    picture: uint8 H x W x 3 (BGR); each model sees it in its own geometry. Blocks for about 100 inferences of each.
     """
     clock = clock or SystemClock()
-    engines = [_loaded(target, model, image) for target, model in models]
+    engines = [_loaded(target, model, picture) for target, model in models]
     times: list[list[int]] = [[] for _ in engines]
     for _ in range(ROUNDS):
         for engine, taken in zip(engines, times, strict=True):
@@ -34,10 +35,10 @@ def median_ms(
     return [median(taken) / MS for taken in times]
 
 
-def _loaded(target: str, model: bytes, image: NDArray[np.uint8]) -> Engine:
+def _loaded(target: str, model: bytes, picture: NDArray[np.uint8]) -> Engine:
     engine = engine_for(target)
     engine.load(model)
-    engine.input[...] = image
+    to_input(picture, engine.spec, engine.input)
     return engine
 
 

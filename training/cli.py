@@ -14,7 +14,7 @@ from rich.console import Console
 from edge.errors import KenpinError
 from edge.picture_set import GOOD, Picture, read_set, select
 from edge.pixels import InputSpec
-from training.cli_distil import distil
+from training.cli_distil import distil, pareto
 from training.cli_evidence import copies, coverage, curve, floor
 from training.cli_labels import label, suggest
 from training.cli_pretrain import pretrain
@@ -99,6 +99,7 @@ def _sized(
 
 
 app.command()(distil)
+app.command()(pareto)
 app.command()(pretrain)
 app.command()(label)
 app.command()(suggest)

@@ -1,4 +1,4 @@
-"""`edge-train distil` as a person types it."""
+"""`edge-train distil` and `pareto` as a person types them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from edge.picture_set import read_set, select
 from training.cli_show import show
-from training.results import make_folder
+from training.results import make_folder, write, write_json
 from training.terminal import follow, progress_on, room, size_of
 
 
@@ -48,3 +49,34 @@ def distil(
     with progress_on(console) as progress:
         report = room("distil").distil(chosen, teachers, settings, out, follow(progress, total))
     show(console, report, out)
+
+
+def pareto(
+    pictures: Annotated[
+        Path, typer.Argument(metavar="SET", help="the labelled pictures that the students learnt from")
+    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders that finetune or distil wrote")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder for pareto.json, pareto.html, pareto.png")],
+    groups: Annotated[str, typer.Option(help="only groups that match, as the students had it")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="of the intervals")] = 0,
+) -> None:
+    """Compare finished students after INT8: how good, how fast here, how large; name those that nothing beats."""
+    chosen = select(read_set(pictures), groups)
+    work, drawn, pages = room("pareto"), room("pareto_page"), room("page")
+    make_folder(out)
+    console = Console()
+    with progress_on(console) as progress:
+        report = work.pareto(chosen, runs, seed, follow(progress, work.steps(chosen, runs)))
+    write_json(out / "pareto.json", report)
+    write(out / "pareto.png", drawn.png(report))
+    write(out / "pareto.html", pages.render(drawn.page(report)))
+    grid = drawn.grid(report)
+    table = Table(title="held out, after INT8; intervals are in pareto.html")
+    for name in grid.head:
+        table.add_column(name, justify="left" if name in grid.head[:2] else "right")
+    for row in grid.rows:
+        table.add_row(*(value.partition("\n")[0] for value in row))
+    console.print(table)
+    for line in drawn.lead(report):
+        console.print(line, soft_wrap=True)
+    console.print(f"wrote pareto.json, pareto.html and pareto.png into {out}", soft_wrap=True)

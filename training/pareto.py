@@ -1,0 +1,140 @@
+"""`edge-train pareto`: what finished students are worth after INT8, and what each costs; the best of every speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.judging import TARGET, judge_pictures
+from calibration.sample import sample
+from compile.quantize import RECIPES, quantize
+from compile.speed import median_ms
+from edge import __version__
+from edge.errors import ConfigError
+from edge.picture_set import GOOD, Picture, read_image
+from edge.pixels import to_input
+from edge.report import host
+from training.export import to_onnx
+from training.kept import WHOLE, of_fold
+from training.pictures import labelled
+from training.ranking import MEASURES, drawn_again, middle_of, ranked
+from training.results import versions
+from training.teachers import Teacher, folds_of, read_teacher
+
+CALIBRATION = 100  # pictures for each fold's INT8
+DRAWS = 1_000
+PRECISIONS = ("fp32", "int8")
+_ANY = 0.5  # a threshold must be given; only scores are looked at
+VERSIONS = ("torch", "onnx", "onnxruntime", "numpy")
+
+Scores = NDArray[np.float32]
+Tick = Callable[[str, int], None]
+
+
+def steps(pictures: Sequence[Picture], runs: Sequence[Path]) -> int:
+    """How many ticks `pareto` will give."""
+    return len(runs) * 2 * len(labelled(pictures))
+
+
+def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: Tick) -> dict[str, Any]:
+    """What pareto.json says of the students in `runs`, folders of finetune or distil on these pictures.
+
+    Every labelled picture is scored by a model that did not see its group, before and after INT8 that was calibrated
+    without its group. All measures at once come with 95 % intervals over groups that are drawn again. Times are of
+    one inference on this machine. Raises ConfigError for folders that are not finished or learnt from other labels.
+    """
+    known = labelled(pictures, needs_goods=True)
+    students = [read_teacher(folder) for folder in runs]
+    names = [student.folder.resolve().name for student in students]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two of the folders have one name ({', '.join(names)}): rename one")
+    bad = np.array([picture.label != GOOD for picture in known])
+    weights = _weights(known, seed)
+    rows: list[dict[str, Any]] = []
+    shipped: list[tuple[str, bytes]] = []
+    for name, student in zip(names, students, strict=True):
+        fold_of = folds_of([student], known)
+        folds = np.array([fold_of[picture.group] for picture in known])
+        scores = _held_out(student, known, folds, partial(tick, name))
+        whole = _exported(student, WHOLE, known)
+        shipped += [(TARGET, model) for model in whole.values()]
+        rows.append(
+            {
+                "student": name,
+                "backbone": student.backbone,
+                "input": f"{student.spec.width}x{student.spec.height}",
+                "bytes": {precision: len(model) for precision, model in whole.items()},
+            }
+            | {precision: _told(scores[precision], bad, weights) for precision in PRECISIONS}
+        )
+    taken = median_ms(shipped, read_image(known[0].path))
+    for index, row in enumerate(rows):
+        row["ms"] = {name: round(taken[2 * index + place], 3) for place, name in enumerate(PRECISIONS)}
+    return {
+        "kenpin": __version__,
+        "versions": versions(*VERSIONS),
+        "host": host(),
+        "pictures": {"ok": int((~bad).sum()), "defects": int(bad.sum())},
+        "groups": len({picture.group for picture in known}),
+        "calibration_pictures": CALIBRATION,
+        "students": rows,
+        "best": {measure: front(rows, measure) for measure in MEASURES},
+    }
+
+
+def front(rows: Sequence[Mapping[str, Any]], measure: str) -> list[str]:
+    """The students that no other one beats in both INT8 time and `measure` after INT8; the fastest first."""
+    best: list[str] = []
+    highest = -1.0
+    for row in sorted(rows, key=lambda row: (row["ms"]["int8"], -row["int8"][measure]["value"])):
+        if row["int8"][measure]["value"] > highest:
+            highest = row["int8"][measure]["value"]
+            best.append(row["student"])
+    return best
+
+
+def _weights(known: Sequence[Picture], seed: int) -> NDArray[np.float64]:
+    """How often each picture counts: once, then in every draw of the groups."""
+    columns, counts = drawn_again([picture.group for picture in known], DRAWS, seed)
+    return np.vstack((np.ones(len(known)), counts[:, [columns[picture.group] for picture in known]]))
+
+
+def _told(scores: Scores, bad: NDArray[np.bool_], weights: NDArray[np.float64]) -> dict[str, Any]:
+    values = ranked(scores, bad, weights)
+    return {
+        name: {"value": round(float(of[0]), 4), "over_groups": _rounded(middle_of(of[1:]))}
+        for name, of in values.items()
+    }
+
+
+def _rounded(span: tuple[float, float] | None) -> list[float] | None:
+    return None if span is None else [round(end, 4) for end in span]
+
+
+def _held_out(
+    student: Teacher, known: Sequence[Picture], folds: NDArray[np.int64], tick: Callable[[int], None]
+) -> dict[str, Scores]:
+    """The score of every picture by the model of its fold, in each precision."""
+    scores = {precision: np.full(len(known), np.nan, np.float32) for precision in PRECISIONS}
+    for fold in range(student.folds):
+        held = np.flatnonzero(folds == fold)
+        some = [known[index] for index in held.tolist()]
+        models = _exported(
+            student, of_fold(fold), [known[index] for index in np.flatnonzero(folds != fold).tolist()]
+        )
+        for precision, model in models.items():
+            scores[precision][held] = [one.score for one in judge_pictures(model, some, _ANY)]
+            tick(len(held))
+    return scores
+
+
+def _exported(student: Teacher, name: str, pictures: Sequence[Picture]) -> dict[str, bytes]:
+    """The model of that name in both precisions, INT8 calibrated on some of the pictures."""
+    fp32 = to_onnx(student.models[name], student.spec, student.classes).SerializeToString()
+    inputs = [to_input(read_image(picture.path), student.spec) for picture in sample(pictures, CALIBRATION)]
+    return {"fp32": fp32, "int8": quantize(fp32, inputs, RECIPES[0])}
