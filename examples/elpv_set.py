@@ -10,11 +10,16 @@ import csv
 import shutil
 import sys
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 
 def main(folder: Path) -> None:
     """Copy the pictures into `folder` and write its labels.csv."""
+    if find_spec("elpv_dataset") is None:
+        sys.exit("the pictures are missing: pip install kenpin[samples]")
+    if folder.exists():
+        sys.exit(f"{folder} exists: give a new folder")
     (folder / "images").mkdir(parents=True)
     with as_file(files("elpv_dataset") / "data") as data:
         rows = [line.split() for line in (data / "labels.csv").read_text().splitlines()]

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.errors import ConfigError
 from edge.picture_set import read_set, select
 from training.cli_show import show
 from training.results import make_folder, write, write_json
@@ -33,6 +34,8 @@ def distil(
 ) -> None:
     """Teach a light student what finetuned teachers say of all pictures, labelled or not."""
     chosen = select(read_set(pictures), groups)
+    if out.resolve() in {folder.resolve() for folder in teacher}:
+        raise ConfigError(f"{out} is the teacher's own folder: choose another one with -o")
     teachers = [room("teachers").read_teacher(folder) for folder in teacher]
     spec = teachers[0].spec
     if size:

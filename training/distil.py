@@ -46,7 +46,6 @@ def distil(
         said = ask(teachers, everything, settings.spec, lambda: tick("teachers", 1))
         images = torch.cat(list(in_batches(everything, settings.spec)))
         whole = sha256(images.numpy().tobytes()).hexdigest()
-        trainings = sorted(training for teacher in teachers for training in teacher.trainings)
         facts = {
             "pictures": len(everything),
             "unlabelled": len(unlabelled),
@@ -55,7 +54,7 @@ def distil(
                 for teacher in teachers
             ],
         }
-        identity = " ".join((whole, *trainings))
+        identity = " ".join((whole, *(teacher.training for teacher in teachers)))
         return Lessons(images, torch.from_numpy(folds), said, settings.recipe.batch, identity, facts)
 
     settings = replace(settings, folds=teachers[0].folds, pretrained=settings.pretrained | free)

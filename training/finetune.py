@@ -133,7 +133,7 @@ def train(
         for name, before, after in zip(("read_s", "folds_s", "student_s"), marks, marks[1:], strict=False)
     }
     told = {} if lessons is None else {"teachers": lessons.facts}
-    report = _report(data, held, settings) | facts | told | {"time": times}
+    report = _report(data, held, settings) | facts | told | {"models": run.identity, "time": times}
     write_json(out / "training.json", report)
     return report
 
@@ -153,7 +153,8 @@ class _Run:
             "numbers": (settings.folds, settings.seed, settings.threads),
             "lessons": lessons and lessons.identity,
         }
-        self._kept = Kept(out, identity(data, facts))
+        self.identity = identity(data, facts)
+        self._kept = Kept(out, self.identity)
 
     def train(self, name: str, members: Tensor, said: str, lesson: Lesson | None) -> Student:
         """The student of that name, learnt from `members`; `said` is what the progress calls it."""

@@ -38,7 +38,7 @@ class Teacher:
     fold_of: Mapping[str, int]
     label_of: Mapping[str, str]
     models: Mapping[str, Student]
-    trainings: frozenset[str]  # what its models say they come from
+    training: str  # the identity of what its models come from
 
 
 def read_teacher(folder: Path) -> Teacher:
@@ -50,7 +50,7 @@ def read_teacher(folder: Path) -> Teacher:
         begin = Start(told["begin"]["backbone"], public=False)
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
             label_of = {row["file"]: row["label"] for row in csv.DictReader(file)}
-        models, trainings = {}, set()
+        models, trainings = {}, {told["models"]}
         for name in (WHOLE, *map(of_fold, range(folds))):
             weights, training = read_weights(folder / FOLDER / f"{name}.safetensors")
             models[name] = Student(spec, len(classes), begin)
@@ -60,7 +60,7 @@ def read_teacher(folder: Path) -> Teacher:
         raise ConfigError(f"{folder} is no folder that edge-train finetune finished ({error}): {_AGAIN}") from error
     if len(trainings) > 1:
         raise ConfigError(f"{folder} holds models of {len(trainings)} trainings: {_AGAIN}")
-    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, label_of, models, frozenset(trainings))
+    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, label_of, models, told["models"])
 
 
 def folds_of(teachers: Sequence[Teacher], known: Sequence[Picture]) -> dict[str, int]:

@@ -121,6 +121,11 @@ def _relabel(table):
     table.write_text(text.replace(",ok,", ",dent,", 1))
 
 
+def test_a_student_never_replaces_its_teacher(trained):
+    done = distil(trained.pictures, trained.out, trained.out)
+    assert isinstance(done.error, ConfigError) and "own folder" in str(done.error)
+
+
 def test_models_of_two_trainings_are_no_teacher(trained, tmp_path):
     shutil.copytree(trained.out, tmp_path / "teacher")
     Kept(tmp_path / "teacher", "another").keep("whole", read_teacher(trained.out).models["whole"])
