@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
-from torch.optim.swa_utils import AveragedModel
 
 from training.augment import vary
 from training.backbones import STAGES
@@ -25,7 +24,6 @@ FOCUS = 2.0  # focal loss: how much less a cell counts that is right already
 FALSE_ALARMS = 4.0  # how much the cells without a defect weigh: few of the many are hard
 LEAST_STEPS = 400  # of a whole training, where nobody says how many epochs
 USUAL_EPOCHS = 12
-AVERAGED_FROM = 1.0
 FEW, QUICKER = 50, 3.0  # labelled defects that allow gentle training only, and how much faster many may teach
 
 
@@ -76,8 +74,6 @@ def fit(
     if lesson is not None:
         optimiser.add_param_group({"params": lesson.begin(student), "lr": recipe.head_rate, "weight_decay": 0.0})
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
-    mean = AveragedModel(student, use_buffers=True) if AVERAGED_FROM < 1 else None
-    step = 0
     student.train()
     for batch in _batches(data, members, recipe.batch, steps, draw):
         images, masks = vary(data.images[batch], data.cells[batch], draw)
@@ -91,12 +87,7 @@ def fit(
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        step += 1
-        if mean is not None and step > AVERAGED_FROM * steps:
-            mean.update_parameters(student)
         tick()
-    if mean is not None:
-        student.load_state_dict(mean.module.state_dict())
     student.eval()
 
 
