@@ -149,5 +149,4 @@ def _as_input(image: Image, spec: InputSpec | None) -> Look:
     """A picture's figures as the network sees it."""
     if spec is None:
         return see.look_at(image, 0)
-    pixels = to_input(image, spec)[0]
-    return see.look_at(pixels if spec.channels == 3 else pixels[..., 0], 0)
+    return see.look_as_seen(to_input(image, spec))

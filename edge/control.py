@@ -109,7 +109,8 @@ class Status(_Packet):
     `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
-    edge collect records, whose `parts` are stored pictures.
+    edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
+    did when the student learned; empty while they do.
     """
 
     answer: Literal["status"] = "status"
@@ -131,6 +132,7 @@ class Status(_Packet):
     malformed: int
     pid: int
     lot: str = ""
+    likeness: str = ""
 
 
 class Done(_Packet):

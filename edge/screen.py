@@ -240,6 +240,8 @@ def print_status(status: Status) -> None:
         table.add_row("bypass", Text(f"{status.bypass_left_s:.0f} s more", "bold red"))
     if status.can_acknowledge:
         table.add_row("next", 'look at the line, then: edge ack STATION.TOML --why "..."')
+    if status.likeness:
+        table.add_row("pictures", Text(status.likeness, "bold yellow"))
     table.add_row("parts", f"{status.parts}: {_listed(status.verdicts)}")
     table.add_row("gate", f"{_listed(status.outcomes)}, {status.bypassed} in a bypass")
     Console().print(table)

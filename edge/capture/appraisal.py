@@ -22,6 +22,7 @@ SIDE = 512  # motion is looked for in a picture of at most this size
 FAINT = 40.0
 GLARING = 210.0
 # What must be as it was learned, by how much it may differ, and how it is written.
+ALIKE = "light, colour and focus are as the student learned them"
 LIKENESS = (
     ("brightness", "mean", 0.1, ".0f"),
     ("contrast", "contrast", 0.15, ".0f"),
@@ -96,6 +97,11 @@ def look_at(image: Image, captured_ns: int) -> Look:
     bright = np.count_nonzero(image >= CLIPPED_HIGH) / image.size
     blue, green, red = (1.0, 1.0, 1.0) if image.ndim == 2 else (value + 1.0 for value in cv2.mean(image)[:3])
     return Look(captured_ns, mean, float(low), float(high), dark, bright, focus, red / green, blue / green)
+
+
+def look_as_seen(seen: Image) -> Look:
+    """A network's input, uint8 1 x H x W x C, in figures."""
+    return look_at(seen[0] if seen.shape[3] == 3 else seen[0, ..., 0], 0)
 
 
 def focus_of(levels: Image) -> float:
@@ -202,5 +208,5 @@ def likeness_words(live: Sequence[Look], learned: Sequence[Look]) -> str:
     if saturated > was + 0.01:
         found.append(f"{saturated:.1%} saturated, learned from up to {was:.1%}")
     if not found:
-        return "light, colour and focus are as the student learned them"
+        return ALIKE
     return f"NOT as the student learned: {'; '.join(found)}; set light and lens back, or learn from new pictures"

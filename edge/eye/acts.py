@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,6 +29,7 @@ from edge.control import (
 )
 from edge.eye.desk import Desk
 from edge.eye.held import Held
+from edge.eye.likeness import Likeness
 from edge.eye.reception import Peer
 from edge.line.messages import LineState
 from edge.line_link import LineLink
@@ -90,7 +91,9 @@ class Acts:
         counts: Counts,
         held: Held,
         key: Ed25519PrivateKey,
+        likeness: Mapping[int, Likeness],
     ) -> None:
+        self._likeness = likeness
         self._station = station
         self._clock = clock
         self._link = link
@@ -138,6 +141,7 @@ class Acts:
             turned_away=0 if self.door is None else self.door.turned_away,
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
+            likeness="; ".join(each.words for each in self._likeness.values() if each.words),
         )
 
     # --- acts ---

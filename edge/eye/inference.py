@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty
 
+from edge.capture.appraisal import look_as_seen
 from edge.clock import SECOND, Clock
 from edge.errors import ConfigError, EngineError
 from edge.eye.jobs import Job, Jobs
+from edge.eye.likeness import Likeness
 from edge.eye.parts import Parts
 from edge.eye.slots import Slots
 from edge.eye.student import Student, prove
@@ -41,6 +43,7 @@ class Client:
     timing: Timing
     health: Health
     keep: Keep
+    likeness: Mapping[int, Likeness]  # by recipe too
 
 
 class Inference:
@@ -97,6 +100,11 @@ class Inference:
         if not client.keep(job, decision[0]):
             client.slots[job.view].free(job.slot)
         client.parts.judged(job, decision, score)
+        likeness = client.likeness.get(job.part.recipe)
+        if student is None or math.isnan(score) or likeness is None or not likeness.is_due():
+            return
+        if self._jobs.are_done:  # or somebody waits
+            likeness.see(look_as_seen(student.engine.input))
 
     def _look(self, client: Client, student: Student | None, job: Job, stamps: Stamps) -> tuple[Decision, float]:
         if student is None:

@@ -45,6 +45,11 @@ class Jobs:
         self._waiting[station].append(job)
         self._arrived.put(None)  # after the job, so that whoever takes it finds one
 
+    @property
+    def are_done(self) -> bool:
+        """Whether nothing waits."""
+        return self._arrived.empty()
+
     def take(self, timeout_s: float) -> tuple[int, Job]:
         """The next picture and its station's number. Raises queue.Empty when none came in time."""
         self._arrived.get(timeout=timeout_s)

@@ -23,6 +23,7 @@ from edge.eye.desk import Desk
 from edge.eye.held import Held
 from edge.eye.inference import Client
 from edge.eye.jobs import PutJob
+from edge.eye.likeness import Likeness
 from edge.eye.plc_watch import PlcWatch, plc_of
 from edge.eye.reception import Reception
 from edge.eye.sight import Births, Sight
@@ -128,8 +129,13 @@ def build(
         _sight(station, index, desk, slots[index], numbers, clock, counts, health, link, plc)
         for index in range(len(station.camera))
     )
-    client = Client(students, desk.parts, slots, timing, health, archive.offer)
-    acts = Acts(station, clock, link, desk, counts, held, record.key)
+    likeness = {
+        recipe: Likeness(student.learned, clock, desk.note)
+        for recipe, student in students.items()
+        if student.learned
+    }
+    client = Client(students, desk.parts, slots, timing, health, archive.offer, likeness)
+    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness)
     note_control = functools.partial(desk.note, "control")
     door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
     stack.callback(door.close)

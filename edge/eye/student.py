@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.bundle import Bundle
+from edge.capture.appraisal import Look, look_as_seen
 from edge.clock import Clock
 from edge.errors import ConfigError, EngineError
 from edge.infer import TABLE, Engine
@@ -30,6 +31,7 @@ class Student:
     engine: Engine
     pixels: Pixels
     sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
+    learned: tuple[Look, ...] = ()  # the acceptance pictures as the network sees them
 
     def look(self, image: Image, stamps: Stamps, clock: Clock) -> Scores:
         """The scores of one picture (uint8 H x W x 3 BGR, or H x W). Raises ConfigError, EngineError."""
@@ -64,7 +66,9 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
         raise EngineError(
             f"the bundle of {manifest.product} holds no acceptance picture: compile it again with some"
         )
-    student = Student(manifest.product, manifest.version, entry, engine, Pixels(manifest.input), pictures[0].image)
+    pixels = Pixels(manifest.input)
+    learned = tuple(look_as_seen(pixels.to_input(picture.image)) for picture in pictures)
+    student = Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned)
     prove(student, clock)
     return student
 

@@ -69,7 +69,7 @@ class Counter:
 
     def acts_of(self, station: Station) -> Acts:
         office = self.office
-        return Acts(station, office.clock, self.line, office.desk, office.counts, office.held, self.key)  # type: ignore[arg-type]
+        return Acts(station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {})  # type: ignore[arg-type]
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:
         self.office.desk.line_state(State(state, True, 1, bytes(8), 1, 1, cause, bypass_until_ns))

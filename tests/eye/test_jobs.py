@@ -150,7 +150,7 @@ class World:
         self.lanes = [Lane(number, self.clock, jobs, every * MS) for number, every in enumerate(every_ms)]
         self.students = [SlowStudent(self.pass_time) for _ in every_ms]
         clients = [
-            Client({0: student}, lane.parts, [lane.slots], Timing(), lane.health, lambda job, kind: False)  # type: ignore[dict-item]
+            Client({0: student}, lane.parts, [lane.slots], Timing(), lane.health, lambda job, kind: False, {})  # type: ignore[dict-item]
             for lane, student in zip(self.lanes, self.students, strict=True)
         ]
         self.inference = Inference(clients, jobs, self.clock, Progress(self.clock, {inference.SOURCE: SECOND}))

@@ -1,0 +1,175 @@
+"""The eye notices when light, colour or focus are no longer what the student learned, says so once, and judges on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.bundle import load_keys, read_bundle
+from edge.capture.appraisal import ALIKE, Look, look_as_seen
+from edge.clock import SECOND, ManualClock, SystemClock
+from edge.eye import student as room
+from edge.eye.inference import Client, Inference
+from edge.eye.jobs import Job, Jobs
+from edge.eye.likeness import STEP, SURE, Likeness
+from edge.health import Health, Progress
+from edge.options import OrtEngine
+from edge.records import Kind, Part, Reason, Scores
+from edge.timing import Stamps, Timing
+from tests.bundles import store_key
+from tests.eye.stations import bundle
+
+Image = NDArray[np.uint8]
+
+
+def scene(seed: int) -> Image:
+    """A textured part as a network sees it: 1 x 64 x 64 x 3."""
+    noise = np.random.default_rng(seed).normal(128, 30, (64, 64, 3))
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 1).clip(0, 255), np.uint8)[None]
+
+
+LEARNED = tuple(look_as_seen(scene(seed)) for seed in range(8))
+
+
+class Station:
+    """A watch, and what it noted."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(SECOND)
+        self.notes: list[tuple[str, str]] = []
+        self.likeness = Likeness(LEARNED, self.clock, lambda kind, words: self.notes.append((kind, words)))
+
+    def show(self, count: int, change: Callable[[Image], Image] = lambda image: image) -> None:
+        for seed in range(count):
+            self.clock.advance(SECOND)
+            assert self.likeness.is_due()
+            self.likeness.see(look_as_seen(change(scene(100 + seed))))
+
+
+def darker(image: Image) -> Image:
+    return np.asarray(image * 0.6, np.uint8)
+
+
+def blurred(image: Image) -> Image:
+    return np.asarray(cv2.GaussianBlur(image[0], (0, 0), 2), np.uint8)[None]
+
+
+def reddened(image: Image) -> Image:
+    return np.asarray((image * np.array([1.2, 1.0, 1.0])).clip(0, 255), np.uint8)
+
+
+def test_pictures_like_those_it_learned_from_are_nothing_to_tell() -> None:
+    station = Station()
+    station.show(200)
+    assert not station.notes and not station.likeness.words
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [(darker, "brightness"), (blurred, "focus"), (reddened, "beside green")]
+)
+def test_a_change_is_noted_once_with_its_figures_and_so_is_its_end(
+    change: Callable[[Image], Image], named: str
+) -> None:
+    station = Station()
+    station.show(30)
+    station.show(90, change)
+    assert len(station.notes) == 1
+    kind, words = station.notes[0]
+    assert kind == "pictures" and named in words and "set light and lens back" in words
+    assert named in station.likeness.words
+    station.show(120)
+    assert station.notes[1:] == [("pictures", ALIKE)] and not station.likeness.words
+
+
+def test_some_odd_pictures_are_no_change() -> None:
+    station = Station()
+    for _ in range(10):
+        station.show(8)
+        station.show(4, darker)
+    assert not station.notes
+
+
+def test_a_picture_in_a_second_is_enough() -> None:
+    station = Station()
+    station.show(1)
+    assert not station.likeness.is_due()
+    station.clock.advance(SECOND - 1)
+    assert not station.likeness.is_due()
+    station.clock.advance(1)
+    assert station.likeness.is_due()
+
+
+class Engine:
+    input = scene(1)
+
+
+class FakeStudent:
+    """Sees every picture as the engine's input lies there, and lets it pass."""
+
+    engine = Engine()
+
+    def look(self, _image: Image, _stamps: Stamps, _clock: object) -> Scores:
+        return Scores(0.1, np.zeros((8, 8), np.float32), np.zeros(4, np.float32), np.zeros(0, np.float32))
+
+    def judge(self, _scores: Scores) -> tuple[Kind, Reason]:
+        return Kind.PASS, Reason.NONE
+
+
+class Slots:
+    def image(self, _slot: int) -> Image:
+        return scene(1)[0]
+
+    def free(self, _slot: int) -> None:
+        pass
+
+
+class Parts:
+    def __init__(self) -> None:
+        self.judged_count = 0
+
+    def judged(self, *_: object) -> None:
+        self.judged_count += 1
+
+
+def test_the_eye_looks_when_it_is_due_and_only_while_no_picture_waits() -> None:
+    station, jobs, parts = Station(), Jobs(1), Parts()
+    looks: list[Look] = []
+    station.likeness.see = looks.append  # type: ignore[method-assign]
+    client = Client(
+        {0: FakeStudent()},
+        parts,
+        [Slots()],
+        Timing(),
+        Health(),
+        lambda *_: False,
+        {0: station.likeness},  # type: ignore[dict-item,list-item,arg-type]
+    )
+    inference = Inference([client], jobs, station.clock, Progress(station.clock, {"inference": SECOND}))
+    for number in range(3):
+        jobs.put(0, Job(Part(number + 1, 0, 0, 0, 10**15, 10**15), 0, 0, 0, 0))
+    for waiting in (2, 1):
+        inference.serve(0)
+        assert not looks, f"{waiting} wait"
+    inference.serve(0)
+    assert len(looks) == 1 and looks[0] == look_as_seen(Engine.input)
+    assert parts.judged_count == 3
+
+
+def test_a_student_knows_how_its_acceptance_pictures_looked(tmp_path: Path) -> None:
+    held = read_bundle(bundle(tmp_path / "cap-a-1.bundle"), load_keys(store_key(tmp_path / "keys")))
+    student = room.load(held, OrtEngine(kind="ort", threads=1), SystemClock())
+    expected = [look_as_seen(student.pixels.to_input(picture.image)) for picture in held.acceptance()]
+    assert list(student.learned) == expected and expected
+
+
+def test_it_takes_so_long_to_be_sure() -> None:
+    station = Station()
+    station.show(STEP * SURE - 1, darker)
+    assert not station.notes
+    station.show(1, darker)
+    assert len(station.notes) == 1
