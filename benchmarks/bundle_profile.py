@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
+from statistics import median
 from typing import Any
 
 from edge.clock import MS, SECOND, Clock
@@ -48,6 +49,21 @@ class Profile:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of each figure over several runs' `to_dict`; what is not a number is the first one's."""
+    first = runs[0]
+    told: dict[str, Any] = {}
+    for key, value in first.items():
+        each = [run[key] for run in runs]
+        if isinstance(value, dict):
+            told[key] = medians(each)
+        elif all(isinstance(one, int | float) for one in each) and len(set(each)) > 1:
+            told[key] = round(median(each), 4)
+        else:
+            told[key] = value
+    return told
 
 
 class Looks:

@@ -12,16 +12,19 @@ from typing import Annotated, Any
 
 import cv2
 import typer
+from pydantic import TypeAdapter
 from rich.console import Console
 
-from benchmarks.bundle_profile import STAGES, Looks, profile
+from benchmarks.bundle_profile import STAGES, Looks, Profile, medians, profile
+from benchmarks.results import check_paths, figures, misses, read_budget, read_result, unlike
+from benchmarks.results import compare as compare_results
 from benchmarks.station_run import run_station
-from benchmarks.tables import profile_tables
+from benchmarks.tables import comparison_table, profile_tables
 from edge.bundle import Bundle, load_keys, read_bundle
 from edge.clock import MS, SystemClock
 from edge.errors import ConfigError, KenpinError
 from edge.eye.student import Student, load
-from edge.options import OrtEngine
+from edge.options import Engine
 from edge.report import Counts, Report, report
 from edge.screen import model_line, print_report
 from edge.timing import STAGES as ALL_STAGES
@@ -40,6 +43,17 @@ Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="public keys that
 Parts = Annotated[int | None, typer.Option(min=1, help=f"station: stop after so many parts (default {PARTS})")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help=f"bundle: how long to measure (default {SECONDS:g})")]
 Rate = Annotated[float, typer.Option(min=0.1, max=1_000, help="bundle: pictures per second of the paced line")]
+Runs = Annotated[
+    int, typer.Option(min=1, max=100, help="bundle: measure so many times; the medians, and the spread")
+]
+EngineKind = Annotated[str, typer.Option("--engine", help="bundle: ort, or ov (OpenVINO)")]
+BudgetFile = Annotated[
+    Path | None, typer.Option("--budget", metavar="TOML", help="end with 1 where a figure misses its limit")
+]
+Two = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--compare", metavar="A.json B.json", help="compare two results instead of measuring"),
+]
 Idle = Annotated[float, typer.Option(min=0, max=600, help="bundle: seconds of each of the two idle gaps; 0 = none")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="bundle: the engine's threads")]
 Precision = Annotated[str | None, typer.Option(help="bundle: int8 or fp32 (default: its preferred model)")]
@@ -66,23 +80,59 @@ def bench(
     idle: Idle = 10.0,
     threads: Threads = 1,
     precision: Precision = None,
+    engine: EngineKind = "ort",
+    runs: Runs = 1,
+    budget: BudgetFile = None,
+    compare: Two = None,
     json_file: Json = None,
 ) -> None:
-    """Measure what was named; exactly one of a station file and --bundle."""
-    if (station is None) == (bundle is None):
-        raise typer.BadParameter("give either a station file or --bundle X.bundle --keys DIR")
+    """Measure what was named; exactly one of a station file, --bundle and --compare."""
+    if (station is not None) + (bundle is not None) + (compare is not None) != 1:
+        raise typer.BadParameter("give either a station file, or --bundle X.bundle --keys DIR, or --compare A B")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if compare is not None:
+        _compare(*compare)
+        return
     _check_writable(json_file)
+    limits = {} if budget is None else read_budget(budget)
     if station is not None:
         _refuse(bundle_options={"--keys": keys, "--seconds": seconds, "--precision": precision})
-        _bench_station(station, parts or PARTS, json_file)
+        done = run_station(station, parts or PARTS)
+        print_report(done)
+        _write(json_file, done.to_dict())
+        if done.exit_code:
+            raise typer.Exit(done.exit_code)
+        _hold(limits, budget, done.to_dict())
         return
     assert bundle is not None
     if keys is None or parts is not None:
         raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
     cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
-    engine = _engine(threads, precision)
-    _bench_bundle(read_bundle(bundle, load_keys(keys)), engine, seconds or SECONDS, rate, idle, json_file)
+    options = _engine(engine, threads, precision)
+    values = _bench_bundle(read_bundle(bundle, load_keys(keys)), options, seconds or SECONDS, rate, idle, runs)
+    _write(json_file, values)
+    _hold(limits, budget, values)
+
+
+def _hold(limits: dict[str, dict[str, float]], budget: Path | None, values: dict[str, Any]) -> None:
+    """End with 1 where the result misses its budget; the result itself is kept before."""
+    if budget is None:
+        return
+    known = figures(values)
+    check_paths(limits, known, budget)
+    missed = misses(limits, known)
+    for miss in missed:
+        print(f"over budget: {miss.words()}", file=sys.stderr)
+    if missed:
+        raise typer.Exit(1)
+    print(f"within {budget}: {sum(map(len, limits.values()))} figures")
+
+
+def _compare(before: Path, after: Path) -> None:
+    one, other = read_result(before), read_result(after)
+    Console().print(comparison_table(compare_results(one, other), str(before), str(after)))
+    for words in unlike(one, other):
+        print(f"not measured alike: {words}")
 
 
 def _refuse(bundle_options: dict[str, object]) -> None:
@@ -91,10 +141,12 @@ def _refuse(bundle_options: dict[str, object]) -> None:
         raise typer.BadParameter(f"{', '.join(given)}: only with --bundle; the station file says the rest")
 
 
-def _engine(threads: int, precision: str | None) -> OrtEngine:
+def _engine(kind: str, threads: int, precision: str | None) -> Engine:
     if precision not in (None, "int8", "fp32"):
         raise typer.BadParameter(f"--precision {precision}: use int8 or fp32")
-    return OrtEngine.model_validate({"kind": "ort", "threads": threads, "precision": precision})
+    if kind not in ("ort", "ov"):
+        raise typer.BadParameter(f"--engine {kind}: use ort or ov")
+    return TypeAdapter(Engine).validate_python({"kind": kind, "threads": threads, "precision": precision})
 
 
 def _check_writable(file: Path | None) -> None:
@@ -112,16 +164,9 @@ def _write(file: Path | None, values: dict[str, Any]) -> None:
         raise ConfigError(f"cannot write {file}: {error.strerror}; give another --json") from error
 
 
-def _bench_station(station: Path, parts: int, json_file: Path | None) -> None:
-    done = run_station(station, parts)
-    print_report(done)
-    _write(json_file, done.to_dict())
-    raise typer.Exit(done.exit_code)
-
-
 def _bench_bundle(
-    bundle: Bundle, engine: OrtEngine, seconds: float, rate: float, idle: float, json_file: Path | None
-) -> None:
+    bundle: Bundle, engine: Engine, seconds: float, rate: float, idle: float, runs: int
+) -> dict[str, Any]:
     clock = SystemClock()
     load_average = os.getloadavg()[0]
     began_ns = clock.now_ns()
@@ -130,13 +175,17 @@ def _bench_bundle(
     try:
         print(f"{student.product} version {student.version}: {model_line(student.entry)}")
         pictures = [picture.image for picture in bundle.acceptance()]
-        measured, looks = profile(student, pictures, clock, seconds, rate, idle)
+        each = []
+        for _ in range(runs):
+            measured, looks = profile(student, pictures, clock, seconds, rate, idle)
+            each.append(measured.to_dict())
     finally:
         student.engine.close()
-    Console().print(profile_tables(measured))
+    middle = medians(each)
+    Console().print(profile_tables(Profile(**middle), each))
     facts = {"bundle_sha256": bundle.sha256, "threads": engine.threads, "load_average": round(load_average, 2)}
-    values = _bundle_report(looks, startup_ns).to_dict()
-    _write(json_file, values | {"bench": _identity(student) | facts | measured.to_dict()})
+    told = {"runs": each} if runs > 1 else {}
+    return _bundle_report(looks, startup_ns).to_dict() | {"bench": _identity(student) | facts | middle | told}
 
 
 def _identity(student: Student) -> dict[str, Any]:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.console import Group
 from rich.table import Table
 
 from benchmarks.bundle_profile import Figures, Profile
+from benchmarks.results import Ratio
 
 RANKS = ("p50", "p90", "p99", "p999", "max")
 
 
-def profile_tables(profile: Profile) -> Group:
-    """Where the time goes, how fast the student can go, and what an idle gap costs."""
-    times = Table("ms", *RANKS, title=f"{profile.pictures} acceptance pictures")
-    for name, figures in (
-        ("engine alone", profile.engine),
-        ("pixels alone", profile.pixels),
-        (f"picture to verdict at {profile.rate_hz:g}/s", profile.paced),
-        ("picture to verdict, saturated", profile.saturation),
+def profile_tables(profile: Profile, runs: Sequence[Mapping[str, Any]] = ()) -> Group:
+    """Where the time goes, how fast the student can go, and what an idle gap costs; of several runs the medians, and
+    how far the runs' p50 lie apart."""
+    spread = [f"p50 of {len(runs)} runs"] if len(runs) > 1 else []
+    times = Table("ms", *RANKS, *spread, title=f"{profile.pictures} acceptance pictures")
+    for name, part in (
+        ("engine alone", "engine"),
+        ("pixels alone", "pixels"),
+        (f"picture to verdict at {profile.rate_hz:g}/s", "paced"),
+        ("picture to verdict, saturated", "saturation"),
     ):
-        times.add_row(name, *_cells(figures))
+        each = sorted(run[part]["p50"] for run in runs) if spread else []
+        cells = [f"{each[0]:.3f} to {each[-1]:.3f}"] if each else []
+        times.add_row(name, *_cells(getattr(profile, part)), *cells)
     facts = Table(show_header=False)
     facts.add_row("beyond the bare engine, p50", f"{profile.beyond_engine_ms:.3f} ms")
     share = profile.sustained_per_s / profile.possible_per_s
@@ -31,6 +39,19 @@ def profile_tables(profile: Profile) -> Group:
         if value is not None:
             facts.add_row(f"first picture after {profile.idle_s:g} s idle, {what}", _idle(value, profile))
     return Group(times, facts)
+
+
+def comparison_table(ratios: Sequence[Ratio], before: str, after: str) -> Table:
+    """Two results beside each other: what surely changed is marked."""
+    table = Table("figure", "before", "after", "ratio", "95 %", "", title=f"{before} -> {after}")
+    for one in ratios:
+        span = "" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
+        mark = "" if not one.is_sure else "less" if one.ratio < 1 else "more"
+        table.add_row(one.path, f"{one.before:g}", f"{one.after:g}", f"{one.ratio:.3f}", span, mark)
+    table.caption = (
+        "no interval: three runs of each are needed (--runs)" if not any(r.interval for r in ratios) else None
+    )
+    return table
 
 
 def _cells(figures: Figures) -> list[str]:

@@ -1,0 +1,182 @@
+"""Results of `edge-bench --json` as figures by their paths, held to a budget, and compared with each other."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SIDES = ("at_most", "at_least")
+DRAWS = 10_000
+COVERED = 0.95
+_SHOWN = 8  # paths that a message lists
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A figure that a budget does not allow."""
+
+    path: str
+    value: float
+    side: str
+    limit: float
+
+    def words(self) -> str:
+        """For people."""
+        return f"{self.path} is {self.value:g}, the budget says {self.side.replace('_', ' ')} {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """What became of a figure: the second result over the first, with the 95 % interval of so many runs each; no
+    interval with a single run."""
+
+    path: str
+    before: float
+    after: float
+    ratio: float
+    interval: tuple[float, float] | None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval says that it changed."""
+        return self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What `edge-bench --json` wrote. Raises ConfigError for anything else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; give a file that edge-bench --json wrote") from error
+    if not isinstance(values, dict) or "latency_ms" not in values:
+        raise ConfigError(f"{path} is no result of edge-bench --json")
+    return values
+
+
+def figures(values: Mapping[str, Any]) -> dict[str, float]:
+    """Every number of a result by its path, such as "bench.engine.p50"; what is of single runs is left out."""
+    return dict(_figures(values, ""))
+
+
+def _figures(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        path = f"{before}{key}"
+        if isinstance(value, Mapping) and path != "host":
+            yield from _figures(value, f"{path}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield path, float(value)
+
+
+# --- budget -----------------------------------------------------------------------------------------------------
+
+
+def read_budget(path: Path) -> dict[str, dict[str, float]]:
+    """The limits of a budget file: tables [at_most] and [at_least] of "path" = number. Raises ConfigError."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; write TOML with [at_most] and [at_least]") from error
+    unknown = sorted(set(told) - set(SIDES))
+    if unknown or not told:
+        words = f"{', '.join(unknown)}: no part of a budget" if unknown else "an empty budget"
+        raise ConfigError(f"{path} holds {words}; write [at_most] and [at_least] with figures of a result")
+    limits: dict[str, dict[str, float]] = {}
+    for side, table in told.items():
+        limits[side] = dict(_figures(table, "")) if isinstance(table, dict) else {}
+        if not limits[side] or len(limits[side]) < _leaves(table):
+            raise ConfigError(f'{path}: [{side}] must hold numbers only, such as "bench.engine.p50" = 5.0')
+    return limits
+
+
+def _leaves(table: Mapping[str, Any]) -> int:
+    return sum(_leaves(value) if isinstance(value, dict) else 1 for value in table.values())
+
+
+def check_paths(limits: Mapping[str, Mapping[str, float]], known: Mapping[str, float], where: Path) -> None:
+    """Raise ConfigError for a figure that no result has; it names those that are spelt alike."""
+    for path in (path for table in limits.values() for path in table):
+        if path not in known:
+            near = difflib.get_close_matches(path, known, _SHOWN, 0.5) or sorted(known)[:_SHOWN]
+            raise ConfigError(f"{where}: this result has no figure {path!r}; near it: {', '.join(near)}")
+
+
+def misses(limits: Mapping[str, Mapping[str, float]], known: Mapping[str, float]) -> list[Miss]:
+    """What is over, or under, its limit."""
+    return [
+        Miss(path, known[path], side, limit)
+        for side, table in limits.items()
+        for path, limit in table.items()
+        if not (known[path] <= limit if side == "at_most" else known[path] >= limit)
+    ]
+
+
+# --- comparison -------------------------------------------------------------------------------------------------
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ratio]:
+    """Every figure above zero that both results have, as a ratio, in the order of the first.
+
+    Results of several runs (`bench.runs`) are compared by the medians of their runs; the interval comes from runs
+    drawn again, of each result by itself: runs of two commands are no pairs.
+    """
+    first, second = _runs(before), _runs(after)
+    ratios = []
+    for path in (path for path in first[0] if all(path in run for run in (*first, *second))):
+        old, new = (np.array([run[path] for run in runs]) for runs in (first, second))
+        if not (old > 0).all() or not (new > 0).all():
+            continue
+        ratio = float(np.median(new) / np.median(old))
+        ratios.append(Ratio(path, float(np.median(old)), float(np.median(new)), ratio, _interval(old, new)))
+    return ratios
+
+
+def _runs(values: Mapping[str, Any]) -> Sequence[Mapping[str, float]]:
+    runs = values.get("bench", {}).get("runs") if isinstance(values.get("bench"), dict) else None
+    return [figures({"bench": run}) for run in runs] if runs else [figures(values)]
+
+
+def _interval(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, float] | None:
+    if min(len(old), len(new)) < 3:
+        return None
+    draw = np.random.default_rng(0)
+    drawn = [np.median(draw.choice(values, (DRAWS, len(values))), axis=1) for values in (old, new)]
+    low, high = np.quantile(drawn[1] / drawn[0], ((1 - COVERED) / 2, (1 + COVERED) / 2))
+    return float(low), float(high)
+
+
+def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """In what the two were measured differently: a ratio of two machines is none of two programs."""
+    told = []
+    for name in ("cpu", "flags", "cores", "kernel", "python", "versions"):
+        one, other = (values.get("host", {}).get(name) for values in (before, after))
+        if one != other:
+            told.append(f"{name}: {_short(one)} before, {_short(other)} after")
+    for name in ("model", "threads", "rate_hz"):
+        one, other = ((values.get("bench") or {}).get(name) for values in (before, after))
+        if one != other:
+            told.append(f"{name}: {_short(one)} before, {_short(other)} after")
+    return told
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {of}" for name, of in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return "unknown" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
