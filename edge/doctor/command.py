@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.clock import SystemClock
-from edge.doctor import machine, needs
+from edge.doctor import engines, machine, needs
 from edge.doctor.finding import Finding, Here
 from edge.errors import DeviceError
 from edge.station import load
@@ -25,6 +25,10 @@ def doctor(
     station_files: Annotated[
         list[Path] | None, typer.Argument(help="also what these stations need", metavar="[STATION.TOML...]")
     ] = None,
+    with_engines: Annotated[
+        bool,
+        typer.Option("--engines", help="time the bundles' engines too: seconds of work, not while it inspects"),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Examine this machine: what is missing or in the way, and the remedy.
@@ -34,7 +38,9 @@ def doctor(
     here, clock = Here(), SystemClock()
     found = list(machine.examine(here))
     for path in station_files or []:
-        found += needs.examine(load(path), here, clock)
+        station = load(path)
+        found += needs.examine(station, here, clock)
+        found += engines.examine(station, clock) if with_engines else ()
     if json:
         print(as_json.dumps([asdict(finding) for finding in found], indent=2))
     else:
