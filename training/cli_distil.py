@@ -30,6 +30,7 @@ def distil(
     epochs: Annotated[int, typer.Option(min=0, help="passes over the labelled pictures; 0 = by their number")] = 0,
     batch: Annotated[int, typer.Option(min=2, max=256, help="labelled pictures per step, and as many of all")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="same seed and threads, same student")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="cross-fit so many times: how much is chance")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads")] = 2,
 ) -> None:
     """Teach a light student what finetuned teachers say of all pictures, labelled or not."""
@@ -44,7 +45,7 @@ def distil(
     work = room("finetune")
     begin, pretrained = work.begin_with(backbone, encoder, spec.channels)
     settings = work.Settings(
-        spec, work.Recipe(epochs or None, batch), teachers[0].folds, seed, threads, begin, pretrained
+        spec, work.Recipe(epochs or None, batch), teachers[0].folds, seed, threads, begin, pretrained, seeds
     )
     total = room("distil").steps(chosen, teachers, settings)
     make_folder(out)

@@ -30,6 +30,8 @@ def show(console: Console, report: dict[str, Any], out: Path) -> None:
         )
         return
     console.print(_table(overall, groups))
+    for name, values in report.get("seeds", {}).items():
+        console.print(f"{name.replace('_', ' ')} of {len(values)} seeds: {min(values):.4f} to {max(values):.4f}")
     console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
 
 

@@ -100,3 +100,14 @@ def test_the_geometry_of_the_command_line_reaches_the_student(belt, tmp_path, mo
     assert said["kenpin.input"] == (
         '{"channels": 1, "fit": "letterbox", "height": 96, "roi": [8, 8, 112, 96], "width": 96}'
     )
+
+
+def test_several_seeds_say_how_much_is_chance_and_change_neither_scores_nor_student(trained, tmp_path):
+    done = finetune(trained.pictures, tmp_path, "--seeds", "2")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "training.json").read_text())
+    assert report["seeds"]["auroc"][0] == trained.report["held_out"]["auroc"]
+    assert len(report["seeds"]["average_precision"]) == 2
+    assert "auroc of 2 seeds" in done.output
+    for name in ("student.onnx", "scores.csv"):
+        assert (tmp_path / name).read_bytes() == (trained.out / name).read_bytes()
