@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge import __version__, by_hand
-from edge.clock import SystemClock
+from edge.clock import SECOND, SystemClock
 from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
 from edge.doctor.command import doctor
 from edge.durations import parse_ns
@@ -248,6 +248,29 @@ def outbox(station_file: StationFile) -> None:
         raise ConfigError(f"{station_file} has no [mqtt]: add it with the broker's host")
     sender: type[Outbox] = find(TABLE, "mqtt", "outbox")
     sender(station, station.mqtt, SystemClock(), stop_signals()).run()
+
+
+@app.command()
+def metrics(
+    station_files: StationFiles,
+    listen: Annotated[
+        str, typer.Option(help="answer Prometheus here; there is no password: keep it on this machine")
+    ] = "127.0.0.1:9317",
+    file: Annotated[
+        Path | None, typer.Option(help="write this file instead, for node_exporter's textfile collector")
+    ] = None,
+    every: Annotated[str, typer.Option(help="how often the file is written", metavar="TIME")] = "15s",
+) -> None:
+    """A station's figures for Prometheus, from a process of its own; a station that is away is told as down."""
+    from edge.metrics import keep, registry_of, serve
+
+    registry = registry_of([load(path) for path in station_files])
+    every_s = parse_ns(every) / SECOND
+    if file is not None:
+        keep(registry, file, every_s, stop_signals())
+    else:
+        print(f"http://{listen}/metrics", flush=True)
+        serve(registry, listen, stop_signals())
 
 
 @app.command()

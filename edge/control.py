@@ -44,6 +44,12 @@ class AskStatus(_Packet):
     ask: Literal["status"] = "status"
 
 
+class AskFigures(_Packet):
+    """What has been counted and timed since the station began?"""
+
+    ask: Literal["figures"] = "figures"
+
+
 class Acknowledge(_Packet):
     """Somebody looked at the line: end the stop of a limit, or the fault of an output that stands at rest again.
 
@@ -96,7 +102,9 @@ class SetLot(_Packet):
     who: Name = ""
 
 
-Request: TypeAlias = AskStatus | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge | SetLot
+Request: TypeAlias = (
+    AskStatus | AskFigures | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge | SetLot
+)
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
 
 
@@ -133,6 +141,32 @@ class Status(_Packet):
     pid: int
     lot: str = ""
     likeness: str = ""
+
+
+class Histogram(_Packet):
+    """`bins` values up to each bound, above the one before, and last those beyond; `total_ns` is their sum."""
+
+    bins: list[int]
+    total_ns: int
+
+
+class Figures(_Packet):
+    """What a station has counted and timed since it began, beside its status.
+
+    `stages` are those of edge.timing, `gate_edges` the gate's writes after their planned time. Bounds in nanoseconds.
+    """
+
+    answer: Literal["figures"] = "figures"
+    status: Status
+    unknown_reasons: dict[str, int]
+    frames: dict[str, int]
+    deadlines: dict[str, int]
+    records: dict[str, int]
+    unconfirmed: int
+    stage_bounds_ns: list[int]
+    stages: dict[str, Histogram]
+    edge_bounds_ns: list[int]
+    gate_edges: Histogram
 
 
 class Done(_Packet):
@@ -173,7 +207,7 @@ class Refused(_Packet):
     words: str
 
 
-Answer: TypeAlias = Status | Done | Sealed | Refused
+Answer: TypeAlias = Status | Figures | Done | Sealed | Refused
 _ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 
@@ -191,7 +225,7 @@ def packed(packet: Request | Answer | Statement) -> bytes:
 
 # --- the client -------------------------------------------------------------------------------------------------
 
-_Wanted = TypeVar("_Wanted", Status, Done, Sealed)
+_Wanted = TypeVar("_Wanted", Status, Figures, Done, Sealed)
 
 
 class Control:
@@ -207,6 +241,10 @@ class Control:
     def status(self) -> Status:
         """How the station is."""
         return self._ask(AskStatus(), Status)
+
+    def figures(self) -> Figures:
+        """What it has counted and timed."""
+        return self._ask(AskFigures(), Figures)
 
     def acknowledge(self, why: str, who: str = "") -> Done:
         """End a stop or the fault of an output; the line purges its zone, then it is READY again."""

@@ -17,7 +17,9 @@ from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 from edge.timing import Series, Timing
 
 OF_THE_PROCESS = ("rss_mb", "cpu_s", "host")
+EDGE_BOUNDS_NS = tuple(1_000 * bound for bound in (50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000))
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+FRAMES = ("captured", "paired", "unpaired", "lost", "copies")
 _LIBRARIES = ("kenpin", "numpy", "onnxruntime", "opencv-python-headless", "pydantic", "pymodbus")
 
 
@@ -37,7 +39,7 @@ class Counts:
         self.missed = 0
         self.committed = 0
         self.records_lost = 0
-        self.edge_errors = Series()
+        self.edge_errors = Series(bounds=EDGE_BOUNDS_NS)
         self.last_part: tuple[int, Kind, Reason, float] | None = None
 
     @classmethod
@@ -125,7 +127,7 @@ def report(counts: Counts, timing: Timing, startup_ns: int | None, state: str, c
         parts=counts.parts,
         verdicts={kind.name.lower(): counts.verdicts[kind] for kind in Kind},
         unknown_reasons={reason.name: count for reason, count in sorted(counts.reasons.items())},
-        frames={what: counts.frames[what] for what in ("captured", "paired", "unpaired", "lost", "copies")},
+        frames={what: counts.frames[what] for what in FRAMES},
         deadline={"met": counts.met, "missed": counts.missed},
         gate={
             "orders": fired + released + late,

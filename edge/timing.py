@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ STAGES = (
 )
 _RANKS = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p999", 0.999))
 CAPACITY = 65_536
+_BOUNDS_MS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000)
+BOUNDS_NS = tuple(round(bound * MS) for bound in _BOUNDS_MS)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -28,18 +31,24 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 class Series:
-    """Integers in fixed memory: the newest `capacity` for percentiles, count and maximum over all.
+    """Integers in fixed memory: the newest `capacity` for percentiles; count, sum, maximum and a histogram over all.
 
-    One thread adds; any thread may read.
+    `bins` counts the values up to each of the `bounds`, above the one before, and last those beyond. One thread adds;
+    any thread may read.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, bounds: Sequence[int] = ()) -> None:
+        self.bounds = bounds
+        self.bins = array("Q", bytes(8 * (len(bounds) + 1)))
+        self.total = 0
         self._values = array("q", bytes(8 * capacity))
         self._capacity = capacity
         self._longest = 0
         self.count = 0
 
     def add(self, value: int) -> None:
+        self.bins[bisect_left(self.bounds, value)] += 1
+        self.total += value
         self._values[self.count % self._capacity] = value
         self._longest = value if self.count == 0 else max(value, self._longest)
         self.count += 1
@@ -57,7 +66,7 @@ class Series:
 
     @classmethod
     def of(cls, several: Sequence[Series]) -> Series:
-        """What several have seen, in one that nobody adds to any more."""
+        """What several have seen, in one that nobody adds to any more and that has no histogram."""
         joined = cls(0)
         for series in [series for series in several if series.count]:
             joined._values += array("q", series.newest())
@@ -94,7 +103,7 @@ class Timing:
     """The durations of every stage of every part; `overhead` is what the runtime adds to pixels and engine."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._series = {stage: Series(capacity) for stage in STAGES}
+        self._series = {stage: Series(capacity, BOUNDS_NS) for stage in STAGES}
 
     @classmethod
     def of(cls, several: Sequence[Timing]) -> Timing:
@@ -123,6 +132,10 @@ class Timing:
     def summary(self) -> dict[str, dict[str, float | None]]:
         """Stage -> {p50, p90, p99, p999, max} in milliseconds, None where nothing was measured."""
         return {stage: series.summary(MS) for stage, series in self._series.items()}
+
+    def series(self, stage: str) -> Series:
+        """All that was seen of one of STAGES."""
+        return self._series[stage]
 
     def recent_ms(self, stage: str, share: float, newest: int = 512) -> float | None:
         """A percentile over the newest parts; cheap enough for a live table."""

@@ -14,6 +14,7 @@ from edge.control import (
     MAX_BYTES,
     Acknowledge,
     AskBypass,
+    AskFigures,
     AskStatus,
     BeginChallenge,
     Control,
@@ -31,6 +32,7 @@ LINES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
 NAMES = st.text(st.characters(exclude_categories=("C", "Z")), max_size=60)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.just(AskStatus()),
+    st.just(AskFigures()),
     st.builds(Acknowledge, why=LINES, who=NAMES),
     st.builds(AskBypass, for_s=st.floats(0.001, 86_400), why=LINES, who=NAMES),
     st.builds(EndBypass, why=LINES, who=NAMES),
@@ -126,6 +128,7 @@ def test_every_request_is_tried_above() -> None:
     asked = {kind.model_fields["ask"].default for kind in control.Request.__args__}
     assert asked == {
         "status",
+        "figures",
         "acknowledge",
         "bypass",
         "end_bypass",

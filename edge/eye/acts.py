@@ -15,10 +15,13 @@ from edge.control import (
     Acknowledge,
     Answer,
     AskBypass,
+    AskFigures,
     AskStatus,
     BeginChallenge,
     Done,
     EndBypass,
+    Figures,
+    Histogram,
     Refused,
     Request,
     SealChallenge,
@@ -33,9 +36,10 @@ from edge.eye.likeness import Likeness
 from edge.eye.reception import Peer
 from edge.line.messages import LineState
 from edge.line_link import LineLink
-from edge.records import GateOutcome, Kind
-from edge.report import Counts
+from edge.records import GateOutcome, Kind, Reason
+from edge.report import FRAMES, Counts
 from edge.station import Station
+from edge.timing import BOUNDS_NS, STAGES, Series, Timing
 
 ACTS_A_MINUTE = 30
 _MINUTE_NS = 60 * SECOND
@@ -92,7 +96,9 @@ class Acts:
         held: Held,
         key: Ed25519PrivateKey,
         likeness: Mapping[int, Likeness],
+        timing: Timing,
     ) -> None:
+        self._timing = timing
         self._likeness = likeness
         self._station = station
         self._clock = clock
@@ -108,6 +114,8 @@ class Acts:
         """The answer, or the act that has it once its record is on the disk."""
         if isinstance(request, AskStatus):
             return self._status()
+        if isinstance(request, AskFigures):
+            return self._figures()
         if isinstance(request, SetLot):
             return Refused(words="this station inspects: lots are for edge collect")
         now_ns = self._clock.now_ns()
@@ -142,6 +150,21 @@ class Acts:
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
             likeness="; ".join(each.words for each in self._likeness.values() if each.words),
+        )
+
+    def _figures(self) -> Figures:
+        counts = self._counts
+        return Figures(
+            status=self._status(),
+            unknown_reasons={reason.name: counts.reasons[reason] for reason in Reason if counts.reasons[reason]},
+            frames={what: counts.frames[what] for what in FRAMES},
+            deadlines={"met": counts.met, "missed": counts.missed},
+            records={"committed": counts.committed, "lost": counts.records_lost},
+            unconfirmed=counts.unconfirmed,
+            stage_bounds_ns=list(BOUNDS_NS),
+            stages={stage: _histogram(self._timing.series(stage)) for stage in STAGES},
+            edge_bounds_ns=list(counts.edge_errors.bounds),
+            gate_edges=_histogram(counts.edge_errors),
         )
 
     # --- acts ---
@@ -240,6 +263,10 @@ class Acts:
         BeginChallenge: _begin_challenge,
         SealChallenge: _seal_challenge,
     }
+
+
+def _histogram(series: Series) -> Histogram:
+    return Histogram(bins=list(series.bins), total_ns=series.total)
 
 
 def _nothing() -> bool:

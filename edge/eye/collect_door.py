@@ -9,7 +9,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edge.clock import SECOND, Clock
-from edge.control import Answer, AskStatus, Control, Done, Refused, Request, SetLot, Status
+from edge.control import (
+    Answer,
+    AskFigures,
+    AskStatus,
+    Control,
+    Done,
+    Figures,
+    Histogram,
+    Refused,
+    Request,
+    SetLot,
+    Status,
+)
 from edge.errors import ControlError, DeviceError, JournalError
 from edge.eye.crew import Crew
 from edge.eye.lots import Lots
@@ -74,6 +86,8 @@ class _Door:
         """The status, or another lot for the pictures from now on, which is on the disk then; all else is refused."""
         if isinstance(request, AskStatus):
             return self._status()
+        if isinstance(request, AskFigures):
+            return self._figures()
         if not isinstance(request, SetLot):
             return Refused(
                 words="this station only collects pictures: it can be asked for its status and another lot"
@@ -85,6 +99,21 @@ class _Door:
         self._so_far.lot = request.lot
         log.info("lot %r from now on, by %s", request.lot, peer.name)
         return Done(words=f"pictures from now on are of lot {request.lot!r}", by=peer.name)
+
+    def _figures(self) -> Figures:
+        """There is no gate and nothing is judged: only pictures are counted."""
+        return Figures(
+            status=self._status(),
+            unknown_reasons={},
+            frames={"stored": self._so_far.stored},
+            deadlines={},
+            records={},
+            unconfirmed=0,
+            stage_bounds_ns=[],
+            stages={},
+            edge_bounds_ns=[],
+            gate_edges=Histogram(bins=[0], total_ns=0),
+        )
 
     def _status(self) -> Status:
         away = "; ".join(self._so_far.away.values())

@@ -135,7 +135,7 @@ def build(
         if student.learned
     }
     client = Client(students, desk.parts, slots, timing, health, archive.offer, likeness)
-    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness)
+    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness, timing)
     note_control = functools.partial(desk.note, "control")
     door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
     stack.callback(door.close)

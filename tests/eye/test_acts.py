@@ -33,6 +33,7 @@ from edge.journal.reading import read_notes
 from edge.line.messages import LineState, State
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Limits, Station
+from edge.timing import Timing
 from tests.eye.test_desk import NOW_NS, Office, event
 from tests.line.lines import station_file
 
@@ -69,7 +70,9 @@ class Counter:
 
     def acts_of(self, station: Station) -> Acts:
         office = self.office
-        return Acts(station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {})  # type: ignore[arg-type]
+        return Acts(
+            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing()
+        )  # type: ignore[arg-type]
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:
         self.office.desk.line_state(State(state, True, 1, bytes(8), 1, 1, cause, bypass_until_ns))

@@ -1,0 +1,152 @@
+"""`edge metrics`: a station's figures for Prometheus, from a process of its own; its eye only answers questions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.clock import SECOND
+from edge.control import Control, Figures, Histogram
+from edge.errors import ConfigError, ControlError, DeviceError
+from edge.health import Level
+from edge.station import Station
+
+Ask = Callable[[], Figures]
+LABEL = ["station"]
+
+
+class StationMetrics(Collector):
+    """Asks the stations at each scrape; one that does not answer is down, and says nothing else.
+
+    stations: name -> how to ask it.
+    """
+
+    def __init__(self, stations: dict[str, Ask]) -> None:
+        self._stations = stations
+
+    def describe(self) -> Sequence[Metric]:
+        """Nothing is asked when this is registered."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures of all stations that answer."""
+        answers: dict[str, Figures] = {}
+        up = GaugeMetricFamily("kenpin_up", "Whether the station's eye answers.", labels=LABEL)
+        for name, ask in self._stations.items():
+            try:
+                answers[name] = ask()
+            except ControlError:
+                up.add_metric([name], 0)
+            else:
+                up.add_metric([name], 1)
+        yield up
+        yield from _states(answers)
+        yield from _counters(answers)
+        yield from _times(answers)
+
+
+def _states(answers: dict[str, Figures]) -> Iterator[Metric]:
+    state = GaugeMetricFamily("kenpin_state", "1 for the state that the station is in.", labels=[*LABEL, "state"])
+    permit = GaugeMetricFamily("kenpin_line_permit", "Whether the belt may run.", labels=LABEL)
+    alike = GaugeMetricFamily(
+        "kenpin_pictures_as_learned", "Whether light, colour and focus are what the student learned.", labels=LABEL
+    )
+    for name, told in answers.items():
+        for level in Level:
+            state.add_metric([name, level.name], told.status.level == level.name)
+        permit.add_metric([name], told.status.permit)
+        alike.add_metric([name], not told.status.likeness)
+    yield from (state, permit, alike)
+
+
+def _counters(answers: dict[str, Figures]) -> Iterator[Metric]:
+    """Each of them begins anew with the eye."""
+    tables: tuple[tuple[str, str, str, Callable[[Figures], dict[str, int]]], ...] = (
+        ("kenpin_parts", "Parts by their verdict.", "verdict", lambda told: told.status.verdicts),
+        ("kenpin_outcomes", "What the gate did.", "outcome", lambda told: told.status.outcomes),
+        ("kenpin_unknown", "Parts without a verdict, by reason.", "reason", lambda told: told.unknown_reasons),
+        ("kenpin_frames", "Frames of all cameras, and copies made.", "what", lambda told: told.frames),
+        ("kenpin_deadlines", "Verdicts in time or not.", "result", lambda told: told.deadlines),
+        ("kenpin_records", "Records of the journal.", "result", lambda told: told.records),
+    )
+    for name, words, label, of in tables:
+        family = CounterMetricFamily(name, words, labels=[*LABEL, label])
+        for station, told in answers.items():
+            for value, count in of(told).items():
+                family.add_metric([station, value], count)
+        yield family
+    single: tuple[tuple[str, str, Callable[[Figures], int]], ...] = (
+        ("kenpin_unconfirmed", "Parts whose reject nobody confirmed.", lambda told: told.unconfirmed),
+        ("kenpin_bypassed", "Parts that a bypass let pass.", lambda told: told.status.bypassed),
+        (
+            "kenpin_turned_away",
+            "Peers that may not ask at the control socket.",
+            lambda told: told.status.turned_away,
+        ),
+    )
+    for name, words, count_of in single:
+        family = CounterMetricFamily(name, words, labels=LABEL)
+        for station, told in answers.items():
+            family.add_metric([station], count_of(told))
+        yield family
+
+
+def _times(answers: dict[str, Figures]) -> Iterator[Metric]:
+    stages = HistogramMetricFamily("kenpin_stage_seconds", "Where a part's time goes.", labels=[*LABEL, "stage"])
+    edges = HistogramMetricFamily(
+        "kenpin_gate_edge_error_seconds", "The gate was written so long after its planned time.", labels=LABEL
+    )
+    for name, told in answers.items():
+        for stage, histogram in told.stages.items():
+            stages.add_metric([name, stage], _buckets(told.stage_bounds_ns, histogram), histogram.total_ns / SECOND)
+        edges.add_metric([name], _buckets(told.edge_bounds_ns, told.gate_edges), told.gate_edges.total_ns / SECOND)
+    yield from (stages, edges)
+
+
+def _buckets(bounds_ns: Sequence[int], histogram: Histogram) -> list[tuple[str, float]]:
+    """What Prometheus calls buckets: how many values are at most so large."""
+    buckets, count = [], 0
+    for bound, more in zip([*(str(bound / SECOND) for bound in bounds_ns), "+Inf"], histogram.bins, strict=True):
+        count += more
+        buckets.append((bound, float(count)))
+    return buckets
+
+
+def registry_of(stations: Sequence[Station]) -> CollectorRegistry:
+    """A registry with the figures of these stations and nothing else."""
+    registry = CollectorRegistry()
+    registry.register(StationMetrics({each.station.name: Control(each).figures for each in stations}))
+    return registry
+
+
+def serve(registry: CollectorRegistry, address: str, stop: threading.Event) -> None:
+    """Answer scrapes at "127.0.0.1:9317" until `stop`. Raises ConfigError, DeviceError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ConfigError(f"--listen {address!r}: write an address and a port, such as 127.0.0.1:9317")
+    try:
+        server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    except OSError as error:
+        raise DeviceError(f"cannot listen at {address}: {error}; choose another --listen") from error
+    stop.wait()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def keep(registry: CollectorRegistry, file: Path, every_s: float, stop: threading.Event) -> None:
+    """Write the file again and again, whole each time, for node_exporter's textfile collector. Raises ConfigError."""
+    while True:
+        try:
+            write_to_textfile(str(file), registry)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {file}: {error.strerror}; give a folder that may be written"
+            ) from error
+        if stop.wait(every_s):
+            return

@@ -1,0 +1,151 @@
+"""What Prometheus is told is what the station has counted; a station that is away is down, and says nothing else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.core import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.control import Figures, Histogram, Status
+from edge.errors import ConfigError, ControlError
+from edge.metrics import StationMetrics, keep, registry_of, serve
+from edge.timing import BOUNDS_NS, Series
+from tests.eye.stations import BELT, BELT_TRIGGER, EdgeProcess, modbus_bench
+from tests.eye.test_operator import becomes
+from tests.peers import eventually
+
+Samples = dict[tuple[str, ...], float]
+
+
+def samples(text: str) -> Samples:
+    """Name and label values (station first) -> value."""
+    return {
+        (sample.name, *(sample.labels[key] for key in sorted(sample.labels, key=lambda key: key != "station"))): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(series: Series) -> Histogram:
+    return Histogram(bins=list(series.bins), total_ns=series.total)
+
+
+def figures(**changes: object) -> Figures:
+    series = Series(bounds=[1_000_000, 10_000_000])
+    for value in (400_000, 1_000_000, 2_000_000, 50_000_000):
+        series.add(value)
+    status = Status(
+        station="left", mode="inspect", level="READY", cause="", line="READY", permit=True, can_acknowledge=False,
+        product="cap-a", recipe=0, bypass_left_s=0.0, parts=4, verdicts={"pass": 3, "reject": 1},
+        outcomes={"fired": 1, "released": 3}, bypassed=0, turned_away=2, malformed=0, pid=1,
+    )  # fmt: skip
+    told = Figures(
+        status=status, unknown_reasons={"NO_FRAME": 1}, frames={"captured": 4}, deadlines={"met": 4, "missed": 0},
+        records={"committed": 9, "lost": 0}, unconfirmed=0, stage_bounds_ns=[1_000_000, 10_000_000],
+        stages={"engine": of(series)}, edge_bounds_ns=[1_000_000, 10_000_000], gate_edges=of(series),
+    )  # fmt: skip
+    return told.model_copy(update=changes)
+
+
+def exposed(**stations: object) -> Samples:
+    registry = CollectorRegistry()
+    registry.register(StationMetrics(stations))  # type: ignore[arg-type]
+    return samples(generate_latest(registry).decode())
+
+
+def test_counts_and_states_of_a_station_are_told_under_its_name() -> None:
+    told = exposed(left=figures)
+    assert told["kenpin_up", "left"] == 1
+    assert (
+        told["kenpin_parts_total", "left", "reject"] == 1 and told["kenpin_outcomes_total", "left", "released"] == 3
+    )
+    assert told["kenpin_state", "left", "READY"] == 1 and told["kenpin_state", "left", "FAULT"] == 0
+    assert told["kenpin_line_permit", "left"] == told["kenpin_pictures_as_learned", "left"] == 1
+    assert told["kenpin_unknown_total", "left", "NO_FRAME"] == 1 and told["kenpin_turned_away_total", "left"] == 2
+
+
+def test_a_histogram_counts_what_is_at_most_so_large() -> None:
+    told = exposed(left=figures)
+    by_bound = {key[2]: value for key, value in told.items() if key[0] == "kenpin_gate_edge_error_seconds_bucket"}
+    assert by_bound == {"0.001": 2, "0.01": 3, "+Inf": 4}
+    assert told["kenpin_gate_edge_error_seconds_sum", "left"] == pytest.approx(0.0534)
+    assert told["kenpin_stage_seconds_count", "left", "engine"] == 4
+
+
+def test_a_station_that_is_away_is_down_and_hides_no_other() -> None:
+    def away() -> Figures:
+        raise ControlError("no station answers")
+
+    told = exposed(left=away, right=figures)
+    assert told["kenpin_up", "left"] == 0 and told["kenpin_up", "right"] == 1
+    assert {key[1] for key in told if key[0] != "kenpin_up"} == {"right"}
+
+
+def test_a_file_is_whole_at_every_moment(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    registry.register(StationMetrics({"left": figures}))
+    stop = threading.Event()
+    writer = threading.Thread(target=keep, args=(registry, tmp_path / "kenpin.prom", 0.001, stop))
+    writer.start()
+    eventually((tmp_path / "kenpin.prom").exists, "it is there")
+    for _ in range(50):
+        assert samples((tmp_path / "kenpin.prom").read_text())["kenpin_up", "left"] == 1
+    stop.set()
+    writer.join()
+
+
+@pytest.mark.parametrize("address", ["9317", "localhost:", "localhost:http", "127.0.0.1:99999"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"--listen .*127\.0\.0\.1:9317"):
+        serve(CollectorRegistry(), address, threading.Event())
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="folder that may be written"):
+        keep(CollectorRegistry(), tmp_path / "none" / "kenpin.prom", 1.0, threading.Event())
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_a_running_station_is_scraped_over_http_and_told_as_down_when_it_has_ended(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+
+    def scraped() -> Samples:
+        with suppress(OSError), urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            return samples(answer.read().decode())
+        return {}
+
+    with modbus_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as bench:
+        name = bench.station.station.name
+        with EdgeProcess("metrics", bench.file, "--listen", address) as metrics:
+            eventually(lambda: scraped().get(("kenpin_up", name)) == 0, "no eye yet")
+            with EdgeProcess("run", bench.file) as edge:
+                becomes(bench, lambda status: status.parts >= 10, "parts come by")
+                told = scraped()
+                assert told["kenpin_up", name] == 1
+                status = becomes(bench, lambda status: True, "it answers")
+                assert 10 <= told["kenpin_stage_seconds_count", name, "capture_to_verdict"] <= status.parts + 5
+                assert sum(value for key, value in told.items() if key[0] == "kenpin_parts_total") <= status.parts
+                edge.process.terminate()
+                assert edge.ends() == 0, edge.output
+            eventually(lambda: scraped().get(("kenpin_up", name)) == 0, "the eye has ended")
+            metrics.process.terminate()
+            assert metrics.ends() == 0, metrics.output
+
+
+def test_the_bounds_rise_and_registering_asks_nobody() -> None:
+    assert list(BOUNDS_NS) == sorted(set(BOUNDS_NS))
+    registry_of([])
