@@ -18,7 +18,7 @@ demo: .venv/device.stamp  ## a simulated line with its panel of verdicts; needs 
 	.venv/bin/edge demo $(DEMO_ARGS)
 
 test: .venv/full.stamp  ## everything that takes minutes; what needs a missing peer or GPU is skipped (in CI: fails)
-	.venv/bin/python -m pytest tests $(addprefix --ignore=,$(SLOW_TESTS)) $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),.venv/bin/python -m pytest tests $(addprefix --ignore=,$(SLOW_TESTS)) $(PYTEST_ARGS),.venv/bin/python -m tests)
 
 test-device: .venv-device-tests/stamp  ## the device's tests, with nothing of the host installed
 	.venv-device-tests/bin/python -m pytest tests $(addprefix --ignore=,$(HOST_TESTS) $(SLOW_TESTS)) $(PYTEST_ARGS)

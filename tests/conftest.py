@@ -6,18 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
-from tests.pressure import waited_s
-
 _PATIENCE_S = 20.0
 _RUNS = 3  # of a test that fails on a busy machine
 _BUSY_S = 0.02  # the shortest time by which a test of a line at work may fail
 _SHORT_S = 120.0  # a test that takes longer is run again by a person
+_STEAL = 8  # the column of /proc/stat
 _KEPT = "TMonitor"  # tqdm's thread, started once for all progress bars
 
 settings.register_profile("ci", derandomize=True, database=None)  # a change is judged by what it changes
@@ -27,17 +27,26 @@ if os.environ.get("CI"):
 _run_again: list[str] = []
 
 
+def _waited_s() -> float:
+    """Seconds since the machine began in which a task was ready and had no processor, here or in the machine below a
+    virtual one; see proc(5) and the kernel's pressure stall information."""
+    stolen = int(Path("/proc/stat").read_text().split(maxsplit=_STEAL + 1)[_STEAL]) / os.sysconf("SC_CLK_TCK")
+    with suppress(OSError):  # not in every kernel
+        return stolen + int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    return stolen
+
+
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """A test that fails where processes waited for a processor may say nothing of the project: it is run again, and
     named at the end."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for run in range(_RUNS):
-        before_s, began_s = waited_s(), time.monotonic()
+        before_s, began_s = _waited_s(), time.monotonic()
         if run:
             item._initrequest()  # type: ignore[attr-defined]
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [report for report in reports if report.failed]
-        busy_s = waited_s() - before_s
+        busy_s = _waited_s() - before_s
         is_long = time.monotonic() - began_s > _SHORT_S
         if not failed or busy_s < _BUSY_S or is_long or run + 1 == _RUNS:
             break

@@ -42,7 +42,7 @@ def test_the_file_says_its_input_and_classes_and_old_runtimes_can_read_it(traine
     assert model.ir_version <= 10
     assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
     assert [path.name for path in sorted(trained.out.iterdir())] == [
-        "pretrained.txt", "scores.csv", "student.onnx", "training.json"]  # fmt: skip
+        "models", "pretrained.txt", "scores.csv", "student.onnx", "training.json"]  # fmt: skip
 
 
 def test_the_graph_is_plain_layers_without_batch_norms_paddings_or_branches(trained):

@@ -1,0 +1,45 @@
+"""`python -m tests`: all tests but system/ and soak/, those that only compute beside those of lines at work.
+
+The first half gets the processors' idle time, which tests that wait for devices leave over; its output comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMPUTING = ("training", "compile", "calibration")
+LONG = ("system", "soak")
+
+
+def main() -> int:
+    """The worse exit code of the two."""
+    pytest = (sys.executable, "-m", "pytest")
+    computing = [str(HERE / name) for name in COMPUTING]
+    apart = [f"--ignore={HERE / name}" for name in (*COMPUTING, *LONG)]
+    with subprocess.Popen(
+        [*pytest, *computing, "-p", "no:cacheprovider"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=_yield_to_others,
+    ) as aside:
+        try:
+            code = subprocess.run([*pytest, str(HERE), *apart], check=False).returncode
+            output, _ = aside.communicate()
+        except BaseException:
+            aside.terminate()
+            raise
+    print(f"\n{', '.join(COMPUTING)}:", flush=True)
+    sys.stdout.buffer.write(output)
+    return max(code, aside.returncode)
+
+
+def _yield_to_others() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
