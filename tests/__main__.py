@@ -6,8 +6,10 @@ The first half gets the processors' idle time, which tests that wait for devices
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -20,20 +22,23 @@ def main() -> int:
     pytest = (sys.executable, "-m", "pytest")
     computing = [str(HERE / name) for name in COMPUTING]
     apart = [f"--ignore={HERE / name}" for name in (*COMPUTING, *LONG)]
-    with subprocess.Popen(
-        [*pytest, *computing, "-p", "no:cacheprovider"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        preexec_fn=_yield_to_others,
-    ) as aside:
+    with tempfile.TemporaryFile() as told:
+        aside = subprocess.Popen(
+            [*pytest, *computing, "-p", "no:cacheprovider"],
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_yield_to_others,
+        )
         try:
             code = subprocess.run([*pytest, str(HERE), *apart], check=False).returncode
-            output, _ = aside.communicate()
+            aside.wait()
         except BaseException:
             aside.terminate()
+            aside.wait()
             raise
-    print(f"\n{', '.join(COMPUTING)}:", flush=True)
-    sys.stdout.buffer.write(output)
+        print(f"\n{', '.join(COMPUTING)}:", flush=True)
+        told.seek(0)
+        shutil.copyfileobj(told, sys.stdout.buffer)
     return max(code, aside.returncode)
 
 
