@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,7 @@ BundleFile = Annotated[
 ]
 Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="public keys that may have signed the bundle")]
 Parts = Annotated[int | None, typer.Option(min=1, help=f"station: stop after so many parts (default {PARTS})")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help=f"bundle: how long to measure (default {SECONDS:g})")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="bundle: how long to measure, each time")]
 Rate = Annotated[float, typer.Option(min=0.1, max=1_000, help="bundle: pictures per second of the paced line")]
 Runs = Annotated[
     int, typer.Option(min=1, max=100, help="bundle: measure so many times; the medians, and the spread")
@@ -71,11 +72,12 @@ def main() -> None:
 
 @app.command(help=__doc__)
 def bench(
+    context: typer.Context,
     station: Station = None,
     bundle: BundleFile = None,
     keys: Keys = None,
     parts: Parts = None,
-    seconds: Seconds = None,
+    seconds: Seconds = SECONDS,
     rate: Rate = 20.0,
     idle: Idle = 10.0,
     threads: Threads = 1,
@@ -91,12 +93,13 @@ def bench(
         raise typer.BadParameter("give either a station file, or --bundle X.bundle --keys DIR, or --compare A B")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if compare is not None:
+        _refuse(context, (), "--compare measures nothing")
         _compare(*compare)
         return
     _check_writable(json_file)
     limits = {} if budget is None else read_budget(budget)
     if station is not None:
-        _refuse(bundle_options={"--keys": keys, "--seconds": seconds, "--precision": precision})
+        _refuse(context, ("parts", "budget", "json_file"), "only with --bundle; the station file says the rest")
         done = run_station(station, parts or PARTS)
         print_report(done)
         _write(json_file, done.to_dict())
@@ -109,9 +112,22 @@ def bench(
         raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
     cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
     options = _engine(engine, threads, precision)
-    values = _bench_bundle(read_bundle(bundle, load_keys(keys)), options, seconds or SECONDS, rate, idle, runs)
+    values = _bench_bundle(read_bundle(bundle, load_keys(keys)), options, seconds, rate, idle, runs)
     _write(json_file, values)
     _hold(limits, budget, values)
+
+
+def _refuse(context: typer.Context, allowed: Sequence[str], why: str) -> None:
+    """No option is left out silently."""
+    given = sorted(
+        name
+        for name in context.params
+        if name not in (*allowed, "station", "compare")
+        and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    )
+    if given:
+        names = ", ".join(f"--{name.removesuffix('_file')}" for name in given)
+        raise typer.BadParameter(f"{names}: {why}")
 
 
 def _hold(limits: dict[str, dict[str, float]], budget: Path | None, values: dict[str, Any]) -> None:
@@ -133,12 +149,6 @@ def _compare(before: Path, after: Path) -> None:
     Console().print(comparison_table(compare_results(one, other), str(before), str(after)))
     for words in unlike(one, other):
         print(f"not measured alike: {words}")
-
-
-def _refuse(bundle_options: dict[str, object]) -> None:
-    given = [name for name, value in bundle_options.items() if value is not None]
-    if given:
-        raise typer.BadParameter(f"{', '.join(given)}: only with --bundle; the station file says the rest")
 
 
 def _engine(kind: str, threads: int, precision: str | None) -> Engine:

@@ -147,7 +147,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ratio]:
 
 
 def _runs(values: Mapping[str, Any]) -> Sequence[Mapping[str, float]]:
-    runs = values.get("bench", {}).get("runs") if isinstance(values.get("bench"), dict) else None
+    runs = (values.get("bench") or {}).get("runs")
     return [figures({"bench": run}) for run in runs] if runs else [figures(values)]
 
 

@@ -265,11 +265,9 @@ def metrics(
     from edge.metrics import keep, registry_of, serve
 
     registry = registry_of([load(path) for path in station_files])
-    every_s = parse_ns(every) / SECOND
     if file is not None:
-        keep(registry, file, every_s, stop_signals())
+        keep(registry, file, parse_ns(every) / SECOND, stop_signals())
     else:
-        print(f"http://{listen}/metrics", flush=True)
         serve(registry, listen, stop_signals())
 
 

@@ -18,6 +18,7 @@ from edge.station import Station
 
 Ask = Callable[[], Figures]
 LABEL = ["station"]
+LEAST_S = 1.0
 
 
 class StationMetrics(Collector):
@@ -118,9 +119,12 @@ def _buckets(bounds_ns: Sequence[int], histogram: Histogram) -> list[tuple[str, 
 
 
 def registry_of(stations: Sequence[Station]) -> CollectorRegistry:
-    """A registry with the figures of these stations and nothing else."""
+    """A registry with the figures of these stations and nothing else. Raises ConfigError for two of one name."""
+    asked = {each.station.name: Control(each).figures for each in stations}
+    if len(asked) < len(stations):
+        raise ConfigError("two of the stations have one name: their figures could not be told apart")
     registry = CollectorRegistry()
-    registry.register(StationMetrics({each.station.name: Control(each).figures for each in stations}))
+    registry.register(StationMetrics(asked))
     return registry
 
 
@@ -133,6 +137,7 @@ def serve(registry: CollectorRegistry, address: str, stop: threading.Event) -> N
         server, thread = start_http_server(int(port), host.strip("[]"), registry)
     except OSError as error:
         raise DeviceError(f"cannot listen at {address}: {error}; choose another --listen") from error
+    print(f"http://{address}/metrics", flush=True)
     stop.wait()
     server.shutdown()
     server.server_close()
@@ -141,6 +146,8 @@ def serve(registry: CollectorRegistry, address: str, stop: threading.Event) -> N
 
 def keep(registry: CollectorRegistry, file: Path, every_s: float, stop: threading.Event) -> None:
     """Write the file again and again, whole each time, for node_exporter's textfile collector. Raises ConfigError."""
+    if every_s < LEAST_S:
+        raise ConfigError(f"--every {every_s:g}s: write {LEAST_S:g}s or more, each time asks the eye")
     while True:
         try:
             write_to_textfile(str(file), registry)

@@ -19,6 +19,7 @@ from edge.metrics import StationMetrics, keep, registry_of, serve
 from edge.timing import BOUNDS_NS, Series
 from tests.eye.stations import BELT, BELT_TRIGGER, EdgeProcess, modbus_bench
 from tests.eye.test_operator import becomes
+from tests.line.lines import station_file
 from tests.peers import eventually
 
 Samples = dict[tuple[str, ...], float]
@@ -90,7 +91,8 @@ def test_a_station_that_is_away_is_down_and_hides_no_other() -> None:
     assert {key[1] for key in told if key[0] != "kenpin_up"} == {"right"}
 
 
-def test_a_file_is_whole_at_every_moment(tmp_path: Path) -> None:
+def test_a_file_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.metrics.LEAST_S", 0)
     registry = CollectorRegistry()
     registry.register(StationMetrics({"left": figures}))
     stop = threading.Event()
@@ -107,6 +109,17 @@ def test_a_file_is_whole_at_every_moment(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"--listen .*127\.0\.0\.1:9317"):
         serve(CollectorRegistry(), address, threading.Event())
+
+
+def test_a_file_is_not_written_without_a_pause(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="1s or more"):
+        keep(CollectorRegistry(), tmp_path / "kenpin.prom", 0.0, threading.Event())
+
+
+def test_two_stations_of_one_name_are_refused(tmp_path: Path) -> None:
+    station = station_file(tmp_path, gate='kind = "memory"', permit='kind = "memory"')
+    with pytest.raises(ConfigError, match="one name"):
+        registry_of([station, station])
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

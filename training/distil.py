@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from calibration.leaks import fingerprint
-from edge.picture_set import Picture
+from calibration.leaks import fingerprint, read_pretrained
+from edge.picture_set import GOOD, Picture
 from training.finetune import Settings, Tick, ticks, train
 from training.lesson import Lessons
-from training.pictures import in_batches, labelled
+from training.pictures import labelled, see
 from training.teachers import Teacher, ask, folds_of
 
 
@@ -44,8 +44,9 @@ def distil(
 
     def teach() -> Lessons:
         said = ask(teachers, everything, settings.spec, lambda: tick("teachers", 1))
-        images = torch.cat(list(in_batches(everything, settings.spec)))
-        whole = sha256(images.numpy().tobytes()).hexdigest()
+        images = np.empty((len(everything), *settings.spec.shape()[1:]), np.uint8)
+        for _ in see(everything, settings.spec, images):
+            pass
         facts = {
             "pictures": len(everything),
             "unlabelled": len(unlabelled),
@@ -54,8 +55,13 @@ def distil(
                 for teacher in teachers
             ],
         }
-        identity = " ".join((whole, *(teacher.training for teacher in teachers)))
-        return Lessons(images, torch.from_numpy(folds), said, settings.recipe.batch, identity, facts)
+        pool = sha256(images.data).hexdigest(), sha256(folds.data).hexdigest()
+        identity = " ".join((*pool, *(teacher.training for teacher in teachers)))
+        goods = any(picture.label == GOOD for picture in known)
+        return Lessons(
+            torch.from_numpy(images), torch.from_numpy(folds), said, settings.recipe.batch, identity, facts, goods
+        )
 
-    settings = replace(settings, folds=teachers[0].folds, pretrained=settings.pretrained | free)
+    before = settings.pretrained.union(free, *(read_pretrained(teacher.folder) for teacher in teachers))
+    settings = replace(settings, folds=teachers[0].folds, pretrained=before)
     return train(known, folds[: len(known)], settings, out, tick, teach)

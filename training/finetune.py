@@ -127,9 +127,9 @@ def train(
         student = run.train(
             WHOLE, torch.arange(len(known)), settings.seed, "student", None if lessons is None else lessons.whole()
         )
-        others = [_cross_fit(run, fold_of, settings.seed + number) for number in range(1, settings.seeds)]
         facts = _export(student, data, settings, out / "student.onnx")
-    marks.append(SystemClock().now_ns())
+        marks.append(SystemClock().now_ns())
+        others = [_cross_fit(run, fold_of, settings.seed + number) for number in range(1, settings.seeds)]
     times = {
         name: round((after - before) / SECOND, 1)
         for name, before, after in zip(("read_s", "folds_s", "student_s"), marks, marks[1:], strict=False)
@@ -151,7 +151,7 @@ class _Run:
         self.lessons = lessons
         self._tick = tick
         facts = asdict(settings.recipe) | {
-            "versions": versions(*VERSIONS),
+            "versions": {"kenpin": __version__} | versions(*VERSIONS),
             "input": settings.spec.to_dict(),
             "begin": settings.begin.identity(),
             "numbers": (settings.folds, settings.seed, settings.threads),
@@ -181,9 +181,9 @@ def _cross_fit(run: _Run, fold_of: NDArray[np.int64], seed: int) -> Held:
         rest = torch.from_numpy(np.flatnonzero(fold_of != fold))
         held = np.flatnonzero(fold_of == fold)
         lesson = None if run.lessons is None else run.lessons.without(fold)
-        again = seed != run.settings.seed
         name, words = of_fold(fold), f"fold {fold + 1} of {folds}"
-        name, words = (f"{name}-seed-{seed}", f"{words}, seed {seed}") if again else (name, words)
+        if seed != run.settings.seed:
+            name, words = f"{name}-seed-{seed}", f"{words}, seed {seed}"
         student = run.train(name, rest, seed, words, lesson)
         scores[held], kinds[held] = tell(student, run.data, torch.from_numpy(held))
     return Held(scores, kinds, fold_of)

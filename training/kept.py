@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from training.pictures import Labelled
-from training.results import write
+from training.results import make_folder, write
 from training.student import Student
 
 FOLDER = "models"  # beside training.json
@@ -32,7 +32,7 @@ def identity(data: Labelled, facts: Any) -> str:
     named = [(picture.name, picture.label, picture.group) for picture in data.pictures]
     digest.update(json.dumps(named).encode())
     for part in (data.images, data.cells, data.masked):
-        digest.update(part.numpy().tobytes())
+        digest.update(part.numpy().data)
     return digest.hexdigest()
 
 
@@ -41,7 +41,7 @@ class Kept:
 
     def __init__(self, out: Path, identity: str) -> None:
         self._folder = out / FOLDER
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)
         self._identity = identity
 
     def restore(self, name: str, student: Student) -> bool:

@@ -59,11 +59,15 @@ def _resized(heat: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(eq=False)
 class Lesson:
-    """Pictures (uint8 N x H x W x C, as the student sees them) and what the teachers say of them."""
+    """Pictures (uint8 N x H x W x C, as the student sees them) and what the teachers say of them.
+
+    Without `knows_goods` they learnt the classes of defects alone, and their scores and heat maps say nothing.
+    """
 
     images: Tensor
     said: Said
     batch: int
+    knows_goods: bool = True
 
     def __post_init__(self) -> None:
         self.adapter: nn.Module = nn.Identity()
@@ -89,8 +93,10 @@ class Lesson:
         return self._distance(told, wanted, F.avg_pool2d(heat[:, None], STEP)[:, 0])
 
     def _distance(self, told: Answers, wanted: Said, heat: Tensor) -> Tensor:
-        loss = SCORE * F.binary_cross_entropy_with_logits(told.score, wanted.score.sigmoid())
-        loss = loss + HEAT * F.mse_loss(told.heat.clamp(-SURE, SURE), heat.clamp(-SURE, SURE))
+        loss = torch.zeros(())
+        if self.knows_goods:
+            loss = loss + SCORE * F.binary_cross_entropy_with_logits(told.score, wanted.score.sigmoid())
+            loss = loss + HEAT * F.mse_loss(told.heat.clamp(-SURE, SURE), heat.clamp(-SURE, SURE))
         features = F.normalize(self.adapter(told.embedding), dim=1)
         angle = 1 - (features * wanted.embedding).sum(1).mean()
         distance = F.smooth_l1_loss(features, wanted.embedding, reduction="sum") / len(features)
@@ -105,7 +111,7 @@ class Lessons:
     """What the models of each teacher say of N pictures (uint8 N x H x W x C, as the student sees them).
 
     said: by the models' names. fold_of: int64 N, -1 for a picture whose group no fold holds. identity stands for the
-    teachers and the pictures; facts are what a report says of them.
+    teachers and the pictures; facts are what a report says of them. knows_goods: see Lesson.
     """
 
     images: Tensor
@@ -114,17 +120,25 @@ class Lessons:
     batch: int
     identity: str
     facts: Mapping[str, Any]
+    knows_goods: bool = True
 
     def without(self, fold: int) -> Lesson:
         """By the models that did not see that fold, on pictures of the other ones."""
         there = torch.nonzero(self.fold_of != fold)[:, 0]
-        return Lesson(self.images[there], Said(*(part[there] for part in self.said[of_fold(fold)])), self.batch)
+        return Lesson(
+            self.images[there],
+            Said(*(part[there] for part in self.said[of_fold(fold)])),
+            self.batch,
+            self.knows_goods,
+        )
 
     def whole(self) -> Lesson:
         """By all models together, on all pictures."""
         names = (WHOLE, *(name for name in self.said if name != WHOLE))
         _, height, width = self.said[WHOLE].heat.shape
-        return Lesson(self.images, agreed([self.said[name] for name in names], height, width), self.batch)
+        return Lesson(
+            self.images, agreed([self.said[name] for name in names], height, width), self.batch, self.knows_goods
+        )
 
 
 def correlation(told: Tensor, wanted: Tensor) -> Tensor:

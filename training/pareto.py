@@ -22,7 +22,7 @@ from edge.report import host
 from training.export import to_onnx
 from training.kept import WHOLE, of_fold
 from training.pictures import labelled
-from training.ranking import MEASURES, drawn_again, middle_of, ranked
+from training.ranking import MEASURES, middle_of, ranked, resampled
 from training.results import versions
 from training.teachers import Teacher, folds_of, read_teacher
 
@@ -54,7 +54,7 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
     if len(set(names)) < len(names):
         raise ConfigError(f"two of the folders have one name ({', '.join(names)}): rename one")
     bad = np.array([picture.label != GOOD for picture in known])
-    weights = _weights(known, seed)
+    weights = resampled([picture.group for picture in known], DRAWS, seed)
     rows: list[dict[str, Any]] = []
     shipped: list[tuple[str, bytes]] = []
     for name, student in zip(names, students, strict=True):
@@ -72,9 +72,9 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
             }
             | {precision: _told(scores[precision], bad, weights) for precision in PRECISIONS}
         )
-    taken = median_ms(shipped, read_image(known[0].path))
-    for index, row in enumerate(rows):
-        row["ms"] = {name: round(taken[2 * index + place], 3) for place, name in enumerate(PRECISIONS)}
+    taken = iter(median_ms(shipped, read_image(known[0].path)))
+    for row in rows:
+        row["ms"] = {precision: round(next(taken), 3) for precision in PRECISIONS}
     return {
         "kenpin": __version__,
         "versions": versions(*VERSIONS),
@@ -96,12 +96,6 @@ def front(rows: Sequence[Mapping[str, Any]], measure: str) -> list[str]:
             highest = row["int8"][measure]["value"]
             best.append(row["student"])
     return best
-
-
-def _weights(known: Sequence[Picture], seed: int) -> NDArray[np.float64]:
-    """How often each picture counts: once, then in every draw of the groups."""
-    columns, counts = drawn_again([picture.group for picture in known], DRAWS, seed)
-    return np.vstack((np.ones(len(known)), counts[:, [columns[picture.group] for picture in known]]))
 
 
 def _told(scores: Scores, bad: NDArray[np.bool_], weights: NDArray[np.float64]) -> dict[str, Any]:

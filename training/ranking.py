@@ -48,6 +48,12 @@ def drawn_again(groups: Sequence[str], times: int, seed: int) -> tuple[dict[str,
     return {name: column for column, name in enumerate(names)}, counts.astype(np.float64)
 
 
+def resampled(groups: Sequence[str], times: int, seed: int) -> Floats:
+    """The weights that `ranked` takes for pictures of these groups: 1 each, then one row for every draw."""
+    columns, counts = drawn_again(groups, times, seed)
+    return np.vstack((np.ones(len(groups)), counts[:, [columns[group] for group in groups]]))
+
+
 def over_seeds(values: Sequence[float]) -> tuple[float, float] | None:
     """Where the mean over all seeds lies with 95 % confidence (Student's t); None for fewer than two seeds."""
     if len(values) < 2:

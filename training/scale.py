@@ -16,7 +16,7 @@ from training.backbones import Stages, Start, pool
 from training.folds import split
 from training.pictures import in_batches
 from training.probe import regression, standard
-from training.ranking import drawn_again, ranked
+from training.ranking import ranked, resampled
 
 MOST = 400  # pictures that are looked at
 DRAWS = 200  # times that the groups are drawn again
@@ -45,8 +45,7 @@ def smallest_size(
     fold_of = split(some, folds, seed)
     bad = np.array([picture.label != GOOD for picture in some])
     stages = Stages(begin, spec.channels).eval()
-    columns, counts = drawn_again([picture.group for picture in some], DRAWS, seed)
-    weights = np.vstack((np.ones(len(some)), counts[:, [columns[picture.group] for picture in some]]))
+    weights = resampled([picture.group for picture in some], DRAWS, seed)
 
     def tried(size: tuple[int, int]) -> NDArray[np.float64]:
         """AUROC as it is, then in every draw of the groups."""

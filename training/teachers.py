@@ -20,14 +20,15 @@ from training.lesson import Said, agreed, say
 from training.pictures import in_batches
 from training.student import Student
 
-_AGAIN = "run edge-train finetune into it again"
+_AGAIN = "run the command that wrote it again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
     """One folder of `edge-train finetune`: the model that saw all labels, and one for each fold that did not see it.
 
-    fold_of: of each labelled group. label_of: of each labelled picture, by its name. models: by their names.
+    fold_of: of each labelled group. learnt: label and group of each labelled picture, by its name. models: by their
+    names.
     """
 
     folder: Path
@@ -36,7 +37,7 @@ class Teacher:
     classes: tuple[str, ...]
     folds: int
     fold_of: Mapping[str, int]
-    label_of: Mapping[str, str]
+    learnt: Mapping[str, tuple[str, str]]
     models: Mapping[str, Student]
     training: str  # the identity of what its models come from
 
@@ -49,7 +50,7 @@ def read_teacher(folder: Path) -> Teacher:
         folds, fold_of = int(told["split"]["folds"]), dict(told["split"]["fold_of_group"])
         begin = Start(told["begin"]["backbone"], public=False)
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
-            label_of = {row["file"]: row["label"] for row in csv.DictReader(file)}
+            learnt = {row["file"]: (row["label"], row["group"]) for row in csv.DictReader(file)}
         models, trainings = {}, {told["models"]}
         for name in (WHOLE, *map(of_fold, range(folds))):
             weights, training = read_weights(folder / FOLDER / f"{name}.safetensors")
@@ -57,21 +58,22 @@ def read_teacher(folder: Path) -> Teacher:
             models[name].load_state_dict(weights)
             trainings.add(training)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(f"{folder} is no folder that edge-train finetune finished ({error}): {_AGAIN}") from error
+        raise ConfigError(
+            f"{folder} is no folder that edge-train finetune or distil finished ({error}): {_AGAIN}"
+        ) from error
     if len(trainings) > 1:
         raise ConfigError(f"{folder} holds models of {len(trainings)} trainings: {_AGAIN}")
-    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, label_of, models, told["models"])
+    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, learnt, models, told["models"])
 
 
 def folds_of(teachers: Sequence[Teacher], known: Sequence[Picture]) -> dict[str, int]:
-    """The fold of each labelled group. Raises ConfigError where the teachers learnt from other labels or folds."""
+    """The fold of each labelled group. Raises ConfigError where the teachers learnt from other labels, groups or
+    folds."""
     first = teachers[0]
-    labels = {picture.name: picture.label for picture in known}
+    labels = {picture.name: (picture.label, picture.group) for picture in known}
     for teacher in teachers:
-        if teacher.label_of != labels:
-            raise ConfigError(
-                f"{teacher.folder} learnt from other labels than this set has: run edge-train finetune on it first"
-            )
+        if teacher.learnt != labels:
+            raise ConfigError(f"{teacher.folder} learnt from other labels or groups than this set has: {_AGAIN}")
         if _view(teacher.spec) != _view(first.spec):
             raise ConfigError(
                 f"{teacher.folder} and {first.folder} differ in --roi, --fit or --mono: train both alike"

@@ -100,8 +100,8 @@ def look_at(image: Image, captured_ns: int) -> Look:
 
 
 def look_as_seen(seen: Image) -> Look:
-    """A network's input, uint8 1 x H x W x C, in figures."""
-    return look_at(seen[0] if seen.shape[3] == 3 else seen[0, ..., 0], 0)
+    """A network's input, uint8 1 x H x W x C (RGB or grey), in figures."""
+    return look_at(np.ascontiguousarray(seen[0, ..., ::-1]) if seen.shape[3] == 3 else seen[0, ..., 0], 0)
 
 
 def focus_of(levels: Image) -> float:

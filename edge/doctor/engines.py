@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from statistics import median
 from typing import get_args
+
+import cv2
 
 from edge.bundle import Bundle
 from edge.clock import MS, Clock
@@ -27,30 +30,34 @@ def examine(station: Station, clock: Clock) -> Iterator[Finding]:
 
     Pictures go through pixels and engine as the eye does it, all engines in turns.
     """
+    cv2.setNumThreads(1)
     for product in sorted(set(station.products().values())):
-        try:
-            bundle = open_active(station, product)
-            students = dict(_students(bundle, station, clock))
-        except KenpinError as error:
-            yield Finding("engine", "wrong", f"{product}: {error}", f"edge check {station.source}")
-            continue
-        yield _advice(station.engine.kind, _timed(students, clock))
-        for student in students.values():
-            student.engine.close()
+        with ExitStack() as stack:
+            try:
+                students = dict(_students(open_active(station, product), station, clock, stack))
+                taken = _timed(students, clock)
+            except KenpinError as error:
+                yield Finding("engine", "wrong", f"{product}: {error}", f"edge check {station.source}")
+                continue
+        yield _advice(product, station.engine.kind, taken)
 
 
-def _students(bundle: Bundle, station: Station, clock: Clock) -> Iterator[tuple[str, Student]]:
-    """The bundle's student on each engine that it has a model for and whose library is installed here."""
+def _students(bundle: Bundle, station: Station, clock: Clock, stack: ExitStack) -> Iterator[tuple[str, Student]]:
+    """The bundle's student on each engine that it has a model for and whose library is installed here; `stack` closes
+    them."""
     there = {entry.target for entry in bundle.manifest.models}
     for options in _KINDS:
         kind = get_args(options.model_fields["kind"].annotation)[0]
         if kind not in there and kind != station.engine.kind:
             continue
         try:
-            yield kind, load(bundle, options.model_validate(station.engine.model_dump() | {"kind": kind}), clock)
+            student = load(bundle, options.model_validate(station.engine.model_dump() | {"kind": kind}), clock)
         except KenpinError:
             if kind == station.engine.kind:
                 raise
+            continue
+        stack.callback(student.engine.close)
+        yield kind, student
 
 
 def _timed(students: dict[str, Student], clock: Clock) -> dict[str, float]:
@@ -65,9 +72,9 @@ def _timed(students: dict[str, Student], clock: Clock) -> dict[str, float]:
     return {kind: median(each) for kind, each in taken.items()}
 
 
-def _advice(chosen: str, taken: dict[str, float]) -> Finding:
+def _advice(product: str, chosen: str, taken: dict[str, float]) -> Finding:
     best = min(taken, key=lambda kind: taken[kind])
     told = ", ".join(f"{kind} {milliseconds:.1f} ms" for kind, milliseconds in sorted(taken.items()))
     faster = taken[chosen] / taken[best]
     remedy = f'engine.kind = "{best}" is {faster:.1f} times as fast here'
-    return graded("engine", faster < WORTH, f"picture to scores on one picture after the other: {told}", remedy)
+    return graded("engine", faster < WORTH, f"{product}, picture to scores: {told}", remedy)

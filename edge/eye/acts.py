@@ -95,7 +95,7 @@ class Acts:
         counts: Counts,
         held: Held,
         key: Ed25519PrivateKey,
-        likeness: Mapping[int, Likeness],
+        likeness: Mapping[tuple[int, int], Likeness],
         timing: Timing,
     ) -> None:
         self._timing = timing
@@ -149,7 +149,7 @@ class Acts:
             turned_away=0 if self.door is None else self.door.turned_away,
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
-            likeness="; ".join(each.words for each in self._likeness.values() if each.words),
+            likeness=_plain("; ".join(each.words for each in self._likeness.values() if each.words)),
         )
 
     def _figures(self) -> Figures:

@@ -43,7 +43,7 @@ class Client:
     timing: Timing
     health: Health
     keep: Keep
-    likeness: Mapping[int, Likeness]  # by recipe too
+    likeness: Mapping[tuple[int, int], Likeness]  # by recipe and view
 
 
 class Inference:
@@ -100,10 +100,10 @@ class Inference:
         if not client.keep(job, decision[0]):
             client.slots[job.view].free(job.slot)
         client.parts.judged(job, decision, score)
-        likeness = client.likeness.get(job.part.recipe)
-        if student is None or math.isnan(score) or likeness is None or not likeness.is_due():
+        likeness = client.likeness.get((job.part.recipe, job.view))
+        if student is None or math.isnan(score) or likeness is None:
             return
-        if self._jobs.are_done:  # or somebody waits
+        if likeness.is_due(busy=not self._jobs.are_done):
             likeness.see(look_as_seen(student.engine.input))
 
     def _look(self, client: Client, student: Student | None, job: Job, stamps: Stamps) -> tuple[Decision, float]:

@@ -130,9 +130,9 @@ def build(
         for index in range(len(station.camera))
     )
     likeness = {
-        recipe: Likeness(student.learned, clock, desk.note)
+        (recipe, view): Likeness(f"{student.product}, camera {camera.name}", student.learned, clock, desk.note)
         for recipe, student in students.items()
-        if student.learned
+        for view, camera in enumerate(station.camera)
     }
     client = Client(students, desk.parts, slots, timing, health, archive.offer, likeness)
     acts = Acts(station, clock, link, desk, counts, held, record.key, likeness, timing)

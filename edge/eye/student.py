@@ -31,7 +31,7 @@ class Student:
     engine: Engine
     pixels: Pixels
     sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
-    learned: tuple[Look, ...] = ()  # the acceptance pictures as the network sees them
+    learned: tuple[Look, ...]  # the acceptance pictures as the network sees them
 
     def look(self, image: Image, stamps: Stamps, clock: Clock) -> Scores:
         """The scores of one picture (uint8 H x W x 3 BGR, or H x W). Raises ConfigError, EngineError."""

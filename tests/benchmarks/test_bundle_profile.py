@@ -75,7 +75,7 @@ class TimedPixels(Pixels):
 
 def a_student(clock: WorkClock) -> Student:
     entry = a_manifest().models[0]
-    return Student("cap-a", 1, entry, TimedEngine(clock), TimedPixels(clock), PICTURES[0])
+    return Student("cap-a", 1, entry, TimedEngine(clock), TimedPixels(clock), PICTURES[0], ())
 
 
 def test_every_stage_is_shown_with_its_own_time():

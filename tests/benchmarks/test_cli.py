@@ -84,6 +84,8 @@ def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
         (["--bundle", "x.bundle", "--keys", "keys", "--precision", "fp16"], "int8 or fp32"),
         (["station.toml", "--keys", "keys"], "--keys: only with"),
         (["station.toml", "--parts", "0"], "--parts"),
+        (["station.toml", "--runs", "5", "--engine", "ov"], "--engine, --runs: only with"),
+        (["--compare", "a.json", "b.json", "--budget", "x.toml"], "--budget: --compare measures nothing"),
     ],
 )
 def test_options_of_the_other_kind_are_a_usage_error(arguments: list[str], words: str) -> None:

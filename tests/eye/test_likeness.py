@@ -16,7 +16,7 @@ from edge.clock import SECOND, ManualClock, SystemClock
 from edge.eye import student as room
 from edge.eye.inference import Client, Inference
 from edge.eye.jobs import Job, Jobs
-from edge.eye.likeness import STEP, SURE, Likeness
+from edge.eye.likeness import EVERY_NS, OLD_NS, OVERDUE_NS, STEP, SURE, Likeness
 from edge.health import Health, Progress
 from edge.options import OrtEngine
 from edge.records import Kind, Part, Reason, Scores
@@ -42,12 +42,14 @@ class Station:
     def __init__(self) -> None:
         self.clock = ManualClock(SECOND)
         self.notes: list[tuple[str, str]] = []
-        self.likeness = Likeness(LEARNED, self.clock, lambda kind, words: self.notes.append((kind, words)))
+        self.likeness = Likeness(
+            "cap-a, camera top", LEARNED, self.clock, lambda kind, words: self.notes.append((kind, words))
+        )
 
     def show(self, count: int, change: Callable[[Image], Image] = lambda image: image) -> None:
         for seed in range(count):
             self.clock.advance(SECOND)
-            assert self.likeness.is_due()
+            assert self.likeness.is_due(busy=False)
             self.likeness.see(look_as_seen(change(scene(100 + seed))))
 
 
@@ -70,7 +72,7 @@ def test_pictures_like_those_it_learned_from_are_nothing_to_tell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [(darker, "brightness"), (blurred, "focus"), (reddened, "beside green")]
+    ("change", "named"), [(darker, "brightness"), (blurred, "focus"), (reddened, "red beside green")]
 )
 def test_a_change_is_noted_once_with_its_figures_and_so_is_its_end(
     change: Callable[[Image], Image], named: str
@@ -83,7 +85,7 @@ def test_a_change_is_noted_once_with_its_figures_and_so_is_its_end(
     assert kind == "pictures" and named in words and "set light and lens back" in words
     assert named in station.likeness.words
     station.show(120)
-    assert station.notes[1:] == [("pictures", ALIKE)] and not station.likeness.words
+    assert station.notes[1:] == [("pictures", f"cap-a, camera top: {ALIKE}")] and not station.likeness.words
 
 
 def test_some_odd_pictures_are_no_change() -> None:
@@ -94,14 +96,22 @@ def test_some_odd_pictures_are_no_change() -> None:
     assert not station.notes
 
 
-def test_a_picture_in_a_second_is_enough() -> None:
+def test_a_picture_in_a_second_is_enough_and_one_in_ten_must_be_while_others_wait() -> None:
     station = Station()
     station.show(1)
-    assert not station.likeness.is_due()
-    station.clock.advance(SECOND - 1)
-    assert not station.likeness.is_due()
-    station.clock.advance(1)
-    assert station.likeness.is_due()
+    for busy, after_ns in ((False, EVERY_NS), (True, OVERDUE_NS)):
+        station.clock.advance(after_ns - (station.clock.now_ns() - 2 * SECOND) - 1)
+        assert not station.likeness.is_due(busy)
+        station.clock.advance(1)
+        assert station.likeness.is_due(busy)
+
+
+def test_what_was_not_seen_for_long_is_no_longer_told() -> None:
+    station = Station()
+    station.show(90, darker)
+    assert station.likeness.words
+    station.clock.advance(OLD_NS + 1)
+    assert not station.likeness.words
 
 
 class Engine:
@@ -136,28 +146,32 @@ class Parts:
         self.judged_count += 1
 
 
-def test_the_eye_looks_when_it_is_due_and_only_while_no_picture_waits() -> None:
-    station, jobs, parts = Station(), Jobs(1), Parts()
-    looks: list[Look] = []
-    station.likeness.see = looks.append  # type: ignore[method-assign]
+def test_the_eye_looks_at_each_camera_also_where_its_picture_always_finds_another_waiting() -> None:
+    clock, jobs, parts = ManualClock(SECOND), Jobs(1), Parts()
+    views = {(0, view): Likeness(f"view {view}", LEARNED, clock, lambda *_: None) for view in range(2)}
+    looks: dict[int, list[Look]] = {0: [], 1: []}
+    for (_, view), likeness in views.items():
+        likeness.see(look_as_seen(Engine.input))
+        likeness.see = looks[view].append  # type: ignore[method-assign]
     client = Client(
         {0: FakeStudent()},
         parts,
-        [Slots()],
+        [Slots(), Slots()],
         Timing(),
         Health(),
         lambda *_: False,
-        {0: station.likeness},  # type: ignore[dict-item,list-item,arg-type]
+        views,  # type: ignore[dict-item,list-item,arg-type]
     )
-    inference = Inference([client], jobs, station.clock, Progress(station.clock, {"inference": SECOND}))
-    for number in range(3):
-        jobs.put(0, Job(Part(number + 1, 0, 0, 0, 10**15, 10**15), 0, 0, 0, 0))
-    for waiting in (2, 1):
-        inference.serve(0)
-        assert not looks, f"{waiting} wait"
-    inference.serve(0)
-    assert len(looks) == 1 and looks[0] == look_as_seen(Engine.input)
-    assert parts.judged_count == 3
+    inference = Inference([client], jobs, clock, Progress(clock, {"inference": SECOND}))
+    for seen in (0, 1):
+        clock.advance(EVERY_NS if not seen else OVERDUE_NS)
+        for view in range(2):
+            jobs.put(0, Job(Part(seen + 1, 0, 0, 0, 10**15, 10**15), view, 0, 0, 0))
+        for _ in range(2):
+            inference.serve(0)
+        assert len(looks[0]) == seen, "the first finds the other waiting, until it is overdue"
+    assert looks[1] and looks[1][0] == look_as_seen(Engine.input)
+    assert parts.judged_count == 4
 
 
 def test_a_student_knows_how_its_acceptance_pictures_looked(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import torch
 
 from edge.errors import ConfigError
 from edge.picture_set import read_set
+from edge.pixels import InputSpec
 from tests.training.small import finetune, run
 from training import finetune as room
 from training.kept import FOLDER, Kept
-from training.lesson import Said, agreed, correlation
+from training.lesson import Lesson, Said, agreed, correlation
+from training.student import Student
 from training.teachers import read_teacher
 
 FEW = ("--epochs", "1", "--batch", "8", "--threads", "1")
@@ -103,11 +105,12 @@ def test_a_training_with_other_settings_in_the_same_folder_begins_again(trained,
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda out: (out / "training.json").unlink(), "edge-train finetune"),
-        (lambda out: (out / FOLDER / "fold-1.safetensors").write_bytes(b"x"), "edge-train finetune"),
-        (lambda out: _relabel(out / "scores.csv"), "other labels"),
+        (lambda out: (out / "training.json").unlink(), "wrote it again"),
+        (lambda out: (out / FOLDER / "fold-1.safetensors").write_bytes(b"x"), "wrote it again"),
+        (lambda out: _change(out / "scores.csv", ",ok,", ",dent,"), "other labels or groups"),
+        (lambda out: _change(out / "scores.csv", ",lot-0001,", ",lot-0002,"), "other labels or groups"),
     ],
-    ids=["no report", "a broken model", "other labels"],
+    ids=["no report", "a broken model", "other labels", "other groups"],
 )
 def test_a_folder_that_is_no_teacher_of_this_set_is_refused(trained, tmp_path, spoil, words):
     shutil.copytree(trained.out, tmp_path / "teacher")
@@ -116,14 +119,35 @@ def test_a_folder_that_is_no_teacher_of_this_set_is_refused(trained, tmp_path, s
     assert isinstance(done.error, ConfigError) and words in str(done.error)
 
 
-def _relabel(table):
+def _change(table, one, other):
     text = table.read_text()
-    table.write_text(text.replace(",ok,", ",dent,", 1))
+    assert one in text
+    table.write_text(text.replace(one, other, 1))
 
 
 def test_a_student_never_replaces_its_teacher(trained):
     done = distil(trained.pictures, trained.out, trained.out)
     assert isinstance(done.error, ConfigError) and "own folder" in str(done.error)
+
+
+def test_what_the_teacher_began_with_counts_as_seen(trained, tmp_path):
+    shutil.copytree(trained.out, tmp_path / "teacher")
+    (tmp_path / "teacher" / "pretrained.txt").write_text("ab" * 32 + "\n")
+    assert distil(trained.pictures, tmp_path / "teacher", tmp_path / "out", "--size", "64").exit_code == 0
+    assert "ab" * 32 in (tmp_path / "out" / "pretrained.txt").read_text()
+
+
+def test_a_lesson_of_teachers_without_good_pictures_teaches_no_score():
+    student = Student(InputSpec(64, 64), 2)
+    said = Said(torch.full((4,), 30.0), torch.full((4, 8, 8), 30.0), torch.zeros(4, 1280), torch.zeros(4, 2))
+    images = torch.zeros((4, 64, 64, 3), dtype=torch.uint8)
+    losses = {}
+    for knows in (True, False):
+        lesson = Lesson(images, said, 4, knows)
+        torch.manual_seed(0)
+        lesson.begin(student)
+        losses[knows] = float(lesson.loss(student, torch.Generator().manual_seed(0)).detach())
+    assert losses[True] > losses[False] + 1
 
 
 def test_models_of_two_trainings_are_no_teacher(trained, tmp_path):
