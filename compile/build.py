@@ -234,7 +234,9 @@ def _built(
         provenance=_provenance(job, chosen),
     )
     report = page(Page(manifest, job.threshold, trials, shipped, notes, job.acceptance, len(chosen)))
-    return Built(manifest, {one.file: one.model for one in shipped}, stored(kept), report, trials, notes)
+    return Built(
+        manifest, {one.file: one.model for one in shipped}, stored(kept, job.student.spec), report, trials, notes
+    )
 
 
 def _entry(one: Trial, threshold: float) -> ModelEntry:

@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.evidence import Judged
 from edge.picture_set import Image, Picture, read_image
+from edge.pixels import InputSpec
 from edge.records import Kind
 
 THUMBNAIL = 168  # pixels of the longer side
@@ -40,12 +41,24 @@ def _is_right(one: Judged) -> bool:
     return one.kind is (Kind.REJECT if one.defect else Kind.PASS)
 
 
-def stored(pictures: Sequence[Picture]) -> Mapping[str, tuple[str, bytes]]:
-    """Name in the bundle -> label and PNG bytes. Raises ConfigError for a picture that cannot be read."""
+def stored(pictures: Sequence[Picture], spec: InputSpec) -> Mapping[str, tuple[str, bytes]]:
+    """Name in the bundle -> label and PNG bytes; what the network does not see is black, and takes no room.
+
+    Raises ConfigError for a picture that cannot be read.
+    """
     return {
-        f"{number:02d}-{Path(picture.name).stem}.png": (picture.label, _png(read_image(picture.path)))
+        f"{number:02d}-{Path(picture.name).stem}.png": (picture.label, _png(_seen(read_image(picture.path), spec)))
         for number, picture in enumerate(pictures)
     }
+
+
+def _seen(image: Image, spec: InputSpec) -> Image:
+    if spec.roi is None:
+        return image
+    x, y, width, height = spec.roi
+    seen = np.zeros_like(image)
+    seen[y : y + height, x : x + width] = image[y : y + height, x : x + width]
+    return seen
 
 
 def _png(image: Image) -> bytes:
