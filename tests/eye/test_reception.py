@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import MAX_BYTES, SOCKET, Answer, AskStatus, Done, Refused, Request, packed
+from edge.control import MAX_BYTES, SOCKET, Acknowledge, Answer, AskStatus, Done, Refused, Request, packed
 from edge.errors import DeviceError
 from edge.eye.reception import ACTS_WITHIN_NS, GUESTS, SOURCE, SPEAKS_WITHIN_NS, Peer, Reception, peer_of
 from edge.health import Progress
@@ -176,7 +176,7 @@ def test_a_flood_of_connections_is_bounded_and_passes(hall: Hall) -> None:
         assert hall.is_served()
 
 
-MORE = Request.__args__[1](why="because", who="anna")  # type: ignore[attr-defined]
+MORE = Acknowledge(why="because", who="anna")
 
 
 def test_the_answer_to_an_act_comes_when_it_is_recorded(hall: Hall) -> None:
