@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.clock import SystemClock
-from edge.doctor import engines, machine, needs
+from edge.doctor import machine, needs
 from edge.doctor.finding import Finding, Here
 from edge.errors import DeviceError
 from edge.station import load
@@ -40,7 +40,10 @@ def doctor(
     for path in station_files or []:
         station = load(path)
         found += needs.examine(station, here, clock)
-        found += engines.examine(station, clock) if with_engines else ()
+        if with_engines:
+            from edge.doctor import engines  # arrays and pictures, which no other command would wait for
+
+            found += engines.examine(station, clock)
     if json:
         print(as_json.dumps([asdict(finding) for finding in found], indent=2))
     else:
