@@ -44,6 +44,8 @@ class Teacher:
 
 def read_teacher(folder: Path) -> Teacher:
     """The teacher in `folder`. Raises ConfigError where something of it is missing, damaged or of two trainings."""
+    if not (folder / "training.json").is_file():
+        raise ConfigError(f"{folder} holds no finished training: edge-train finetune SET -o {folder} makes one")
     try:
         told = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         spec, classes = InputSpec.from_dict(told["input"]), tuple(told["classes"])

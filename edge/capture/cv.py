@@ -51,6 +51,7 @@ class Stream:
         self._silence = Silence(self._options, self._clock)
 
     def take(self, timeout_s: float) -> Grabbed | None:
+        """The next frame, or None after `timeout_s` seconds. Raises CameraError when the driver ended or is silent."""
         grabbed = self._frames.take(timeout_s)
         if grabbed is None:
             self._silence.check()
@@ -110,6 +111,7 @@ class VideoFile:
         self._due_ns = self._clock.now_ns() + self._period_ns
 
     def take(self, timeout_s: float) -> Grabbed | None:
+        """The next frame of the file when it is due, or None after `timeout_s` seconds. Raises EndOfPictures."""
         until_ns = self._clock.now_ns() + round(timeout_s * SECOND)
         if self._ready is None:
             self._ready = self._decode()

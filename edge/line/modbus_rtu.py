@@ -96,6 +96,8 @@ class RtuCarrier:
         return self._port.turns.take(not self._polls, self.timeout_s)
 
     def exchange(self, request: Request) -> Exchange:
+        """One request on the bus after its silence, with the bytes sent and heard. Raises ConnectionError, and what the
+        request raises."""
         port = self._port
         wire = port.lend() if port is not None else None
         if port is None or wire is None:

@@ -55,6 +55,7 @@ class Readiness:
 
     @property
     def state(self) -> LineState:
+        """The gravest of what stands: stopping, fault, starting, stop, interlock, bypass, purge; else READY."""
         if self._stopping:
             return LineState.STOPPING
         if self._faults:

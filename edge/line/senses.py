@@ -186,6 +186,7 @@ class Senses:
             self._interlock(source, event.level, now_ns)
 
     def counted(self, event: Counted, now_ns: int) -> None:
+        """The encoder told its counter: a belt that ran back or a counter that began anew makes the zone unknown."""
         axis = self._axis
         assert isinstance(axis, EncoderAxis)
         if ENCODER in self._open and self._readiness.has_fault(ENCODER):

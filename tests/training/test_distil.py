@@ -105,7 +105,7 @@ def test_a_training_with_other_settings_in_the_same_folder_begins_again(trained,
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda out: (out / "training.json").unlink(), "wrote it again"),
+        (lambda out: (out / "training.json").unlink(), "holds no finished training"),
         (lambda out: (out / FOLDER / "fold-1.safetensors").write_bytes(b"x"), "wrote it again"),
         (lambda out: _change(out / "scores.csv", ",ok,", ",dent,"), "other labels or groups"),
         (lambda out: _change(out / "scores.csv", ",lot-0001,", ",lot-0002,"), "other labels or groups"),

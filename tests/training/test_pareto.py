@@ -63,4 +63,4 @@ def test_two_folders_of_one_name_and_a_folder_that_is_no_student_are_refused(tra
     done = run("pareto", trained.pictures, tmp_path / "out", str(trained.out), str(trained.out))
     assert isinstance(done.error, ConfigError) and "rename" in str(done.error)
     done = run("pareto", trained.pictures, tmp_path / "out", str(tmp_path))
-    assert isinstance(done.error, ConfigError) and "wrote it again" in str(done.error)
+    assert isinstance(done.error, ConfigError) and "holds no finished training" in str(done.error)

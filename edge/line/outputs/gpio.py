@@ -23,6 +23,7 @@ class GpioWire:
         self._line = drive(self._options, OutputError)
 
     def put(self, level: bool) -> int:
+        """Set the line and read it back; returns when it stood so, CLOCK_MONOTONIC ns. Raises OutputError."""
         line = self._opened()
         try:
             line.drive(level)
