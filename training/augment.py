@@ -16,13 +16,15 @@ SHOT = 0.2  # of the square root of the grey level
 NOISE_LEVELS = 3.0  # grey levels of 255: more would drown a faint scratch
 
 
-def vary(images: Tensor, masks: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:
+def vary(images: Tensor, masks: Tensor, draw: Generator, strength: float = 1.0) -> tuple[Tensor, Tensor]:
     """Another shot of the same parts: uint8 B x H x W x C and masks B x H x W -> float 0..255, moved alike.
+
+    `strength` is how far the light may vary, of what is usual.
 
     Pictures are mirrored and moved by whole pixels, which blurs nothing; no crop, blur, cut-out or rotation.
     """
     moved, masks = _move(images, masks, draw)
-    return noise(light(moved, draw), draw), masks
+    return noise(light(moved, draw, strength), draw), masks
 
 
 def _move(images: Tensor, masks: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:
@@ -41,15 +43,16 @@ def _places(count: int, side: int, draw: Generator) -> Tensor:
     return torch.where(mirror, side - 1 - place, place)
 
 
-def light(images: Tensor, draw: Generator) -> Tensor:
+def light(images: Tensor, draw: Generator, strength: float = 1.0) -> Tensor:
     """B x H x W x C of 0..255 -> float: exposure, gamma, tint and a gradient of the light."""
     count, height, width, channels = images.shape
-    gamma = torch.exp(spread((count, 1, 1, 1), GAMMA, draw))
-    gain = torch.exp(spread((count, 1, 1, 1), GAIN, draw) + spread((count, 1, 1, channels), TINT, draw))
+    gamma = torch.exp(spread((count, 1, 1, 1), GAMMA * strength, draw))
+    gain = spread((count, 1, 1, 1), GAIN * strength, draw) + spread((count, 1, 1, channels), TINT * strength, draw)
     down = torch.linspace(-0.5, 0.5, height, device=draw.device)[None, :, None, None]
     across = torch.linspace(-0.5, 0.5, width, device=draw.device)[None, None, :, None]
-    ramp = 1 + spread((count, 1, 1, 1), RAMP, draw) * down + spread((count, 1, 1, 1), RAMP, draw) * across
-    return (images.float() / 255).pow_(gamma).mul_(gain * ramp).mul_(255)
+    slopes = [spread((count, 1, 1, 1), RAMP * strength, draw) for _ in range(2)]
+    ramp = 1 + slopes[0] * down + slopes[1] * across
+    return (images.float() / 255).pow_(gamma).mul_(torch.exp(gain) * ramp).mul_(255)
 
 
 def noise(images: Tensor, draw: Generator) -> Tensor:

@@ -55,6 +55,9 @@ def finetune(
     epochs: Annotated[int, typer.Option(min=0, help="passes over the pictures; 0 = by their number")] = 0,
     batch: Annotated[int, typer.Option(min=2, max=256, help="pictures per step")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="same seed and threads, same student")] = 0,
+    search: Annotated[
+        bool, typer.Option("--search", help="for a way of training that does surely better here; thrice the time")
+    ] = False,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="cross-fit so many times: how much is chance")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads")] = 2,
 ) -> None:
@@ -66,7 +69,7 @@ def finetune(
     if size == "auto":
         spec = _sized(spec, chosen, begin, folds, seed, threads)
     settings = work.Settings(
-        spec, work.Recipe(epochs or None, batch), folds, seed, threads, begin, pretrained, seeds
+        spec, work.Recipe(epochs or None, batch), folds, seed, threads, begin, pretrained, search, seeds
     )
     total = work.steps(chosen, settings)
     make_folder(out)

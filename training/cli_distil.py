@@ -45,7 +45,7 @@ def distil(
     work = room("finetune")
     begin, pretrained = work.begin_with(backbone, encoder, spec.channels)
     settings = work.Settings(
-        spec, work.Recipe(epochs or None, batch), teachers[0].folds, seed, threads, begin, pretrained, seeds
+        spec, work.Recipe(epochs or None, batch), teachers[0].folds, seed, threads, begin, pretrained, seeds=seeds
     )
     total = room("distil").steps(chosen, teachers, settings)
     make_folder(out)

@@ -30,9 +30,26 @@ def show(console: Console, report: dict[str, Any], out: Path) -> None:
         )
         return
     console.print(_table(overall, groups))
+    if tried := report.get("search"):
+        console.print(_searched(report["recipe"], tried))
     for name, values in report.get("seeds", {}).items():
         console.print(f"{name.replace('_', ' ')} of {len(values)} seeds: {min(values):.4f} to {max(values):.4f}")
     console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
+
+
+def _searched(chosen: dict[str, Any], tried: Sequence[dict[str, Any]]) -> Table:
+    """What each way of training reached, by the part of the usual steps it was given."""
+    table = Table(
+        title="search: held-out AUROC",
+        caption=f"chosen: rate {chosen['tail_rate']:.1e}, light {chosen['strength']:g}",
+    )
+    parts = sorted({each["part"] for each in tried})
+    for name in ("rate", "light", *(f"{part:.0%} of the steps" for part in parts)):
+        table.add_column(name, justify="right")
+    found = {(each["tail_rate"], each["strength"], each["part"]): f"{each['auroc']:.4f}" for each in tried}
+    for rate, strength in dict.fromkeys(key[:2] for key in found):
+        table.add_row(f"{rate:.1e}", f"{strength:g}", *(found.get((rate, strength, part), "") for part in parts))
+    return table
 
 
 def _confusion(classes: Sequence[str], sorting: Sorting) -> Table:

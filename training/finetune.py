@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from training.lesson import Lesson, Lessons
 from training.measures import Separation, Sorting, by_group, separation, sorting
 from training.pictures import Labelled, labelled, load
 from training.results import versions, write, write_json
+from training.search import Found, rungs, search
 from training.student import PUBLIC, Student
 
 PROVEN_ON = 500  # pictures of the training set that the exported student answers alike
@@ -53,6 +54,7 @@ class Settings:
     threads: int = 2
     begin: Start = PUBLIC
     pretrained: frozenset[str] = frozenset()  # fingerprints of the pictures that `begin` was pretrained on
+    search: bool = False  # for a recipe that does better than the usual one, before anything else
     seeds: int = 1  # how many times the cross-fit is done, to know how much of its result is chance
 
 
@@ -88,8 +90,14 @@ def steps(pictures: list[Picture], settings: Settings) -> int:
 
 def ticks(fold_of: NDArray[np.int64], settings: Settings) -> int:
     """How many ticks `train` will give but for its lessons': every picture read twice, every optimiser's step."""
-    trainings = [int((fold_of != fold).sum()) for fold in range(settings.folds)] * settings.seeds
-    return 2 * len(fold_of) + sum(settings.recipe.steps(count) for count in (*trainings, len(fold_of)))
+    trainings = [int((fold_of != fold).sum()) for fold in range(settings.folds)]
+    usual = settings.recipe
+    tries = rungs(usual) if settings.search else []
+    searched = sum(
+        count * replace(usual, part=part).steps(pictures) for count, part in tries for pictures in trainings
+    )
+    fitted = sum(usual.steps(pictures) for pictures in (*trainings * settings.seeds, len(fold_of)))
+    return 2 * len(fold_of) + searched + fitted
 
 
 def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick) -> dict[str, Any]:
@@ -100,7 +108,7 @@ def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick)
     Raises ConfigError for pictures that cannot be learnt from, and for copies across groups; ParityError for an export
     that answers otherwise.
     """
-    known = labelled(pictures)
+    known = labelled(pictures, needs_goods=settings.search)
     return train(known, split(known, settings.folds, settings.seed), settings, out, tick)
 
 
@@ -118,6 +126,8 @@ def train(
         refuse_copies(copies(known, looks(known, lambda: tick("copies", 1))))
         data = load(known, settings.spec, lambda: tick("read", 1))
         lessons = None if teach is None else teach()
+        found = _searched(data, settings, fold_of, out, tick) if settings.search else None
+        settings = settings if found is None else replace(settings, recipe=found.recipe)
         run = _Run(data, settings, out, tick, lessons)
         marks.append(SystemClock().now_ns())
         held = _cross_fit(run, fold_of, settings.seed)
@@ -134,7 +144,8 @@ def train(
         name: round((after - before) / SECOND, 1)
         for name, before, after in zip(("read_s", "folds_s", "student_s"), marks, marks[1:], strict=False)
     }
-    told = {} if lessons is None else {"teachers": lessons.facts}
+    told: dict[str, Any] = {} if lessons is None else {"teachers": lessons.facts}
+    told |= {} if found is None else {"search": list(found.tried)}
     if others:
         told["seeds"] = _over_seeds([held, *others], data.bad.numpy())
     report = _report(data, held, settings) | facts | told | {"models": run.identity, "time": times}
@@ -162,16 +173,46 @@ class _Run:
 
     def train(self, name: str, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> Student:
         """The student of that name, learnt from `members`; `said` is what the progress calls it."""
-        torch.manual_seed(seed)
-        student = Student(self.settings.spec, len(self.data.classes), self.settings.begin)
-        student.to(memory_format=torch.channels_last)
-        recipe = self.settings.recipe
+        student = self._begin(seed)
         if self._kept.restore(name, student):
-            self._tick(said, recipe.steps(len(members)))
+            self._tick(said, self.settings.recipe.steps(len(members)))
             return student
-        fit(student, self.data, members, recipe, seed, partial(self._tick, said, 1), lesson)
+        self._fit(student, members, seed, said, lesson)
         self._kept.keep(name, student)
         return student
+
+    def try_out(self, fold_of: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Held-out scores with this recipe; its models are not kept."""
+        seed, recipe = self.settings.seed, self.settings.recipe
+        name = f"tried-{recipe.tail_rate:.1e}-{recipe.strength:g}-{recipe.part:g}"
+        known = self._kept.scores(name)
+        if known is not None:
+            self._tick("search", sum(recipe.steps(int((fold_of != fold).sum())) for fold in np.unique(fold_of)))
+            return known
+        scores = np.empty(len(fold_of), np.float32)
+        for fold in np.unique(fold_of):
+            student = self._begin(seed)
+            self._fit(student, torch.from_numpy(np.flatnonzero(fold_of != fold)), seed, "search", None)
+            held = np.flatnonzero(fold_of == fold)
+            scores[held] = tell(student, self.data, torch.from_numpy(held))[0]
+        self._kept.keep_scores(name, scores)
+        return scores
+
+    def _begin(self, seed: int) -> Student:
+        torch.manual_seed(seed)
+        student = Student(self.settings.spec, len(self.data.classes), self.settings.begin)
+        return student.to(memory_format=torch.channels_last)
+
+    def _fit(self, student: Student, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> None:
+        fit(student, self.data, members, self.settings.recipe, seed, partial(self._tick, said, 1), lesson)
+
+
+def _searched(data: Labelled, settings: Settings, fold_of: NDArray[np.int64], out: Path, tick: Tick) -> Found:
+    def scores_of(recipe: Recipe) -> NDArray[np.float32]:
+        return _Run(data, replace(settings, recipe=recipe), out, tick, None).try_out(fold_of)
+
+    groups = [picture.group for picture in data.pictures]
+    return search(settings.recipe, scores_of, data.bad.numpy(), groups, settings.seed)
 
 
 def _cross_fit(run: _Run, fold_of: NDArray[np.int64], seed: int) -> Held:

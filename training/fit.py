@@ -29,9 +29,10 @@ FEW, QUICKER = 50, 3.0  # labelled defects that allow gentle training only, and 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fit: `epochs` passes in batches of `batch`; None = 12 passes, more for a small set.
+    """How to fit: `part` of `epochs` passes in batches of `batch`; None = 12 passes, more for a small set.
 
     `tail_rate` is for what has weights already and 50 labelled defects or fewer; more teach it faster, up to thrice.
+    `strength` is how far the light varies, of what is usual.
     """
 
     epochs: int | None = None
@@ -39,12 +40,14 @@ class Recipe:
     head_rate: float = 1e-3
     tail_rate: float = 1e-4
     weight_decay: float = 0.02
+    strength: float = 1.0
+    part: float = 1.0
 
     def steps(self, pictures: int) -> int:
         """The optimiser's steps for a set of so many pictures."""
         once = math.ceil(pictures / self.batch)
         epochs = self.epochs or max(USUAL_EPOCHS, math.ceil(LEAST_STEPS / once))
-        return once * epochs
+        return math.ceil(once * epochs * self.part)
 
     def tail(self, defects: int) -> float:
         """The rate for what has weights already, with so many labelled defects."""
@@ -76,7 +79,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     student.train()
     for batch in _batches(data, members, recipe.batch, steps, draw):
-        images, masks = vary(data.images[batch], data.cells[batch], draw)
+        images, masks = vary(data.images[batch], data.cells[batch], draw, recipe.strength)
         with torch.set_grad_enabled(not student.begin.public):
             seen = student.see(images)
         loss = _loss(student.judge(seen), data, batch, to_cells(masks))

@@ -7,6 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -17,6 +20,7 @@ from training.student import Student
 
 FOLDER = "models"  # beside training.json
 WHOLE = "whole"  # learnt from all pictures
+SCORES = "scores"
 _IDENTITY = "kenpin.training"  # the key of a file's metadata
 
 
@@ -46,18 +50,33 @@ class Kept:
 
     def restore(self, name: str, student: Student) -> bool:
         """Give `student` the weights of that training. False where it has not ended yet."""
-        try:
-            weights, held = read_weights(self._folder / f"{name}.safetensors")
-        except (OSError, SafetensorError):
-            return False
-        if held != self._identity:
-            return False
-        student.load_state_dict(weights)
-        return True
+        weights = self._read(name)
+        if weights is not None:
+            student.load_state_dict(weights)
+        return weights is not None
 
     def keep(self, name: str, student: Student) -> None:
         """Keep the weights of a training that has ended. Raises ConfigError when they cannot be written."""
         tensors = {key: weight.detach().cpu().contiguous() for key, weight in student.state_dict().items()}
+        self._write(name, tensors)
+
+    def scores(self, name: str) -> NDArray[np.float32] | None:
+        """What `keep_scores` kept, float32 N. None where nothing is."""
+        kept = self._read(name)
+        return None if kept is None else kept[SCORES].numpy()
+
+    def keep_scores(self, name: str, scores: NDArray[np.float32]) -> None:
+        """Keep only what models said, where they themselves are not needed. Raises ConfigError as `keep` does."""
+        self._write(name, {SCORES: torch.from_numpy(scores)})
+
+    def _read(self, name: str) -> dict[str, Tensor] | None:
+        try:
+            tensors, held = read_weights(self._folder / f"{name}.safetensors")
+        except (OSError, SafetensorError):
+            return None
+        return tensors if held == self._identity else None
+
+    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
         write(self._folder / f"{name}.safetensors", save(tensors, {_IDENTITY: self._identity}))
 
 
