@@ -116,6 +116,7 @@ def curve(
     roi: Roi = "",
     mono: Mono = False,
     threads: Threads = 2,
+    int8: Annotated[bool, typer.Option("--int8", help="test students as they ship, after INT8")] = False,
 ) -> None:
     """Measure what each number of labels is worth, from several starts; say whether SSL helped. Resumes."""
     spec = InputSpec(*size_of(size), 1 if mono else 3, roi_of(roi), fit)
@@ -123,7 +124,7 @@ def curve(
     work = room("curve")
     settings = work.CurveSettings(
         spec, _counts(labels), _arms(arms), tuple(range(seeds)), good_per_defect, test, _measure(measure),
-        steps, batch, backbone, encoder, threads,
+        steps, batch, backbone, encoder, threads, int8,
     )  # fmt: skip
     laid_out = work.lay_out(chosen, settings)
     make_folder(out)

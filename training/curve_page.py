@@ -67,7 +67,7 @@ def page(report: Mapping[str, Any]) -> Page:
     return Page(
         "Label curve",
         f"{about['pictures']} pictures, {about['defects']} of them defects, in {about['groups']} groups; "
-        f"{len(about['seeds'])} seeds",
+        f"{len(about['seeds'])} seeds{', students after INT8' if about['int8'] else ''}",
         lead or ["One start was measured: nothing to compare."],
         not report["notes"],
         [

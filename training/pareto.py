@@ -10,26 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.judging import TARGET, judge_pictures
-from calibration.sample import sample
-from compile.quantize import RECIPES, quantize
+from calibration.judging import TARGET
 from compile.speed import median_ms
 from edge import __version__
 from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture, read_image
-from edge.pixels import to_input
 from edge.report import host
-from training.export import to_onnx
 from training.kept import WHOLE, of_fold
 from training.pictures import labelled
 from training.ranking import MEASURES, middle_of, ranked, resampled
 from training.results import versions
+from training.shipped import CALIBRATION, in_fp32, in_int8, told
 from training.teachers import Teacher, folds_of, read_teacher
 
-CALIBRATION = 100  # pictures for each fold's INT8
 DRAWS = 1_000
 PRECISIONS = ("fp32", "int8")
-_ANY = 0.5  # a threshold must be given; only scores are looked at
 VERSIONS = ("torch", "onnx", "onnxruntime", "numpy")
 
 Scores = NDArray[np.float32]
@@ -122,13 +117,12 @@ def _held_out(
             student, of_fold(fold), [known[index] for index in np.flatnonzero(folds != fold).tolist()]
         )
         for precision, model in models.items():
-            scores[precision][held] = [one.score for one in judge_pictures(model, some, _ANY)]
+            scores[precision][held] = told(model, some)
             tick(len(held))
     return scores
 
 
 def _exported(student: Teacher, name: str, pictures: Sequence[Picture]) -> dict[str, bytes]:
     """The model of that name in both precisions, INT8 calibrated on some of the pictures."""
-    fp32 = to_onnx(student.models[name], student.spec, student.classes).SerializeToString()
-    inputs = [to_input(read_image(picture.path), student.spec) for picture in sample(pictures, CALIBRATION)]
-    return {"fp32": fp32, "int8": quantize(fp32, inputs, RECIPES[0])}
+    fp32 = in_fp32(student.models[name], student.spec, student.classes)
+    return {"fp32": fp32, "int8": in_int8(fp32, student.spec, pictures)}

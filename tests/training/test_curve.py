@@ -59,6 +59,20 @@ def test_every_cell_is_measured_and_told(measured):
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_students_may_be_tested_as_they_ship(belt, measured, tmp_path):
+    """INT8 moves every score a little; what was learnt, and what is tested, stays."""
+    only = ("--arms", "public", "--labels", "all", "--seeds", "1")
+    done = curve(belt, tmp_path, *only, "--int8")
+    assert done.exit_code == 0, done.output
+    _, out, _ = measured
+    name = "cells/public-all-seed0.json"
+    trained, shipped = (np.array(json.loads((folder / name).read_text())["scores"]) for folder in (out, tmp_path))
+    assert trained.shape == shipped.shape
+    assert 0 < np.abs(trained - shipped).max() < 0.2
+    assert "students after INT8" in (tmp_path / "curve.html").read_text()
+    assert "other int8" in str(curve(belt, tmp_path, *only).error)
+
+
 def test_pretraining_that_changes_nothing_is_no_gain(measured):
     _, _, report = measured
     same = [one for one in report["differences"] if (one["arm"], one["than"]) == ("ssl", "public")]
