@@ -7,7 +7,7 @@ import pytest
 
 from edge.errors import ConfigError
 from tests.training.small import run
-from training import pareto as room
+from training import shipped as room
 from training.pareto import front
 
 
