@@ -15,12 +15,14 @@ from edge.errors import ConfigError, DeviceError
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
+from edge.panel.guard import Guard
 from edge.panel.options import Panel
 from edge.panel.users import Users
 from edge.station import Station
 
 _AT_ONCE = 60  # connections; more are answered 503
 _ENDS_S = 2
+_LONGEST_HEAD = 32_768  # bytes of a request's line and headers
 
 
 class Server:
@@ -36,31 +38,38 @@ class Server:
         self.users = Users(station.station.state_dir)
         self.users.all()
         app = make_app(Desk(station, panel, clock), Acts(Control(station)), self.users, panel, clock)
-        self._config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            http="h11",
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=_AT_ONCE,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=_ENDS_S,
-            ssl_certfile=panel.certificate,
-            ssl_keyfile=panel.private_key,
-            ssl_ciphers="ECDHE+AESGCM:ECDHE+CHACHA20",
-        )
+        self._config = configured(app, panel)
         _load(self._config, panel.certificate, panel.private_key)
 
     def run(self, say: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT, whose handlers of before are called then; `say` is told the address."""
-        with _listening(*self._panel.address) as door:
+        with listening(*self._panel.address) as door:
             host, port = door.getsockname()[:2]
             scheme = "https" if self._panel.certificate else "http"
             say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
             uvicorn.Server(self._config).run([door])
+
+
+def configured(app: Guard, panel: Panel) -> uvicorn.Config:
+    """How the panel is served: nothing is told of the server, little is taken at once, no header of a proxy counts."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_AT_ONCE,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=_ENDS_S,
+        ssl_certfile=panel.certificate,
+        ssl_keyfile=panel.private_key,
+        ssl_ciphers="ECDHE+AESGCM:ECDHE+CHACHA20",
+    )
 
 
 def _load(config: uvicorn.Config, certificate: Path | None, key: Path | None) -> None:
@@ -75,7 +84,8 @@ def _load(config: uvicorn.Config, certificate: Path | None, key: Path | None) ->
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at this address; port 0 is any free one. Raises DeviceError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     door = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
