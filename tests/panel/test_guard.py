@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -254,12 +253,9 @@ def test_a_picture_is_found_by_part_and_camera(panel: Served) -> None:
 
 def test_an_error_is_words_and_no_traceback(panel: Served) -> None:
     otto = panel.visitor("otto")
-    for path, body in (("/api/acknowledge", b"{"), ("/api/acknowledge", b"[]"), ("/api/label", b'{"part": 1}'),
-                       ("/api/bypass", b'{"why": "x", "minutes": NaN}'), ("/api/acknowledge", b"\xff\xfe")):  # fmt: skip
-        answer = otto.ask("POST", path, body)
-        assert (
-            answer.status in (400, 422)
-            and "Traceback" not in answer.text
-            and answer.json["error" if answer.status == 422 else "detail"]
-        )
+    odd = (b"{", b"[]", b'{"why": 1}', b'{"why": "x", "more": 1}', b"\xff\xfe", b"[" * 9_000, b"")
+    for body in odd:
+        answer = otto.ask("POST", "/api/acknowledge", body)
+        assert answer.status in (400, 422) and "Traceback" not in answer.text
+    assert otto.ask("POST", "/api/bypass", b'{"why": "x", "minutes": NaN}').status in (400, 422)
     until(lambda: otto.get("/login").status == 200, "it goes on")
