@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from edge.panel.users import Role, User, Users
 
 log = logging.getLogger(__name__)
 
+_SIGNING_IN = 4  # at once: passwords that wait to be hashed must not take all threads
 FILES = Path(__file__).with_name("page")
 SERVED = {
     "ask.js": "text/javascript",
@@ -113,6 +115,7 @@ class _Door:
         self._users = users
         self._sessions = sessions
         self._throttle = throttle
+        self._waiting = threading.BoundedSemaphore(_SIGNING_IN)
         self._cookie: dict[str, Any] = {
             "key": cookie, "path": "/", "secure": is_secure, "httponly": True, "samesite": "strict",
         }  # fmt: skip
@@ -121,6 +124,14 @@ class _Door:
         _add(app, "POST", {"/api/login": self.login, "/api/logout": self.logout})
 
     def login(self, request: Request, asked: Login) -> Response:
+        if not self._waiting.acquire(blocking=False):
+            return JSONResponse({"error": "many sign in just now: try again"}, 429, {"retry-after": "1"})
+        try:
+            return self._tried(request, asked)
+        finally:
+            self._waiting.release()
+
+    def _tried(self, request: Request, asked: Login) -> Response:
         address = request.client.host if request.client else ""
         wait_s = self._throttle.begin(asked.name, address)
         if wait_s:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -259,3 +260,25 @@ def test_an_error_is_words_and_no_traceback(panel: Served) -> None:
         assert answer.status in (400, 422) and "Traceback" not in answer.text
     assert otto.ask("POST", "/api/bypass", b'{"why": "x", "minutes": NaN}').status in (400, 422)
     until(lambda: otto.get("/login").status == 200, "it goes on")
+
+
+def test_many_who_sign_in_at_once_leave_threads_for_who_looks(
+    panel: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vera, go, waiting = panel.visitor("vera"), threading.Event(), []
+
+    def slow(name: str, password: str) -> None:
+        waiting.append(name)
+        assert go.wait(30)
+
+    monkeypatch.setattr(panel.users, "check", slow)
+    names = [f"user{number}" for number in range(4)]
+    threads = [threading.Thread(target=panel.visitor().login, args=(name, "guess")) for name in names]
+    for thread in threads:
+        thread.start()
+    until(lambda: sorted(waiting) == names, "four are being looked at")
+    assert panel.visitor().login("user9", "guess").status == 429
+    assert vera.get("/api/live").status == 200
+    go.set()
+    for thread in threads:
+        thread.join()

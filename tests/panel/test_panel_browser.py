@@ -38,18 +38,16 @@ def record(station: Station) -> Iterator[Callable[[Any], None]]:
 def sign_in(tab: Browser, panel: Served, name: str) -> None:
     tab.open(f"http://127.0.0.1:{panel.port}/")
     tab.wait_for("h1", "Sign in")
-    eventually(lambda: tab.ask("document.readyState") == "complete", "its script runs", 20.0, 0.05)
-    tab.ask(
-        f"document.querySelector('#name').value = '{name}', document.querySelector('#password').value = "
-        f"'{PASSWORDS[name]}', document.querySelector('#login button').click()"
-    )
+    for field, value in (("#name", name), ("#password", PASSWORDS[name])):
+        tab.ask(f"document.querySelector('{field}').value = '{value}'")
+    click(tab, "#login button")
     eventually(lambda: tab.text("#headline") not in ("", "…"), "the state is shown", 20.0, 0.05)
 
 
 def click(tab: Browser, css: str) -> None:
-    eventually(
-        lambda: bool(tab.ask(f"document.querySelector('{css}')?.checkVisibility() ?? false")), css, 20.0, 0.05
-    )
+    """Once it can be seen and the page's scripts run."""
+    ready = f"document.readyState === 'complete' && (document.querySelector('{css}')?.checkVisibility() ?? false)"
+    eventually(lambda: bool(tab.ask(ready)), css, 20.0, 0.05)
     tab.ask(f"document.querySelector('{css}').click()")
 
 

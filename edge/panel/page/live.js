@@ -13,10 +13,15 @@ function number(count) {
   return (count ?? 0).toLocaleString("en").replaceAll(",", " ");
 }
 
+// Only what differs is written: whoever has the page read aloud hears what is new.
+function say(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
 function fact(id, words, level = "") {
   const box = at(id);
   box.hidden = words === "";
-  box.querySelector("b").textContent = words;
+  say(box.querySelector("b"), words);
   box.dataset.level = level;
 }
 
@@ -27,9 +32,7 @@ function minutes(seconds) {
 function showState(told) {
   const { state, status } = told;
   at("state").dataset.level = state.level;
-  at("headline").textContent = state.headline;
-  at("cause").textContent = state.cause;
-  at("todo").textContent = state.todo;
+  for (const id of ["headline", "cause", "todo"]) say(at(id), state[id]);
   document.title = `${state.headline}: ${document.querySelector(".home").textContent}`;
   const inspects = status && status.mode !== "collect";
   fact("permit", !status ? "not known" : !inspects ? "" : status.permit ? "✓ on" : "✕ off", status?.permit ? "good" : "bad");
