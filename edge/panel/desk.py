@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from edge.clock import MS, SECOND, Clock
-from edge.control import Control
+from edge.control import Control, Figures
 from edge.errors import ConfigError, KenpinError
 from edge.journal import files
 from edge.journal.reading import parts_of
@@ -65,16 +65,15 @@ class Desk:
             told["turned"] = [facts.turned_part(part) for part in turned]
         return told
 
-    def _counts(self, over: str, figures: Any) -> dict[str, Any]:
+    def _counts(self, over: str, figures: Figures | None) -> dict[str, Any] | None:
+        """Those of a time are in the journal; those since the start only the eye knows."""
         now_ns = self._clock.wall_ns()
         if over in _SPANS_S:
             return facts.tallied(self._ledger.tally(now_ns - _SPANS_S[over] * SECOND))
         began = facts.shift_began(self._shifts, facts.wall(now_ns)) if over == "shift" else None
         if began is not None:
             return facts.tallied(self._ledger.tally(round(began.timestamp()) * SECOND))
-        if figures is None:
-            return {"parts": 0, "verdicts": {}, "outcomes": {}, "reasons": []}
-        return facts.since_start(figures)
+        return None if figures is None else facts.since_start(figures)
 
     def timing(self) -> dict[str, Any]:
         """Stages and gate edges; empty where the eye does not answer."""

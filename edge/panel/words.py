@@ -9,7 +9,7 @@ from edge.station import Station
 DOWN = "DOWN"  # beside the names of edge.health.Level: the eye does not answer
 _HEADLINES = {
     "READY": "Inspecting",
-    "BYPASSED": "BYPASS: parts pass uninspected",
+    "BYPASSED": "BYPASS",
     "NOT_READY": "Not ready",
     "STOPPED": "Stopped by a limit",
     "FAULT": "Fault",

@@ -10,7 +10,7 @@ let over = "start", show = "all", revision = "", soon = null, answered = 0;
 // --- what is shown ---
 
 function number(count) {
-  return (count ?? 0).toLocaleString("en").replaceAll(",", " ");
+  return count === null ? "–" : count.toLocaleString("en").replaceAll(",", " ");
 }
 
 // Only what differs is written: whoever has the page read aloud hears what is new.
@@ -52,15 +52,18 @@ function showWarnings(words) {
   at("warnings").replaceChildren(...(words ?? []).map((each) => make("li", "", each)));
 }
 
-function showCounts(counts) {
+const UNKNOWN = { parts: null, verdicts: {}, outcomes: {}, reasons: [] }; // only the eye knows, and it does not answer
+
+function showCounts(told) {
+  const counts = told ?? UNKNOWN;
   at("parts").textContent = number(counts.parts);
   for (const kind of ["pass", "reject", "unknown"]) {
-    const count = counts.verdicts[kind] ?? 0;
+    const count = told ? (counts.verdicts[kind] ?? 0) : null;
     at(kind).textContent = number(count);
     at(`${kind}_share`).textContent = counts.parts ? `${((100 * count) / counts.parts).toFixed(1)} %` : "";
   }
-  const listed = Object.entries(OUTCOMES).map(([name, words]) => `${number(counts.outcomes[name])} ${words}`);
-  at("outcomes").textContent = listed.join(", ");
+  const ends = Object.entries(OUTCOMES).filter(([name]) => name !== "late" || counts.outcomes.late);
+  at("outcomes").textContent = told ? ends.map(([name, words]) => `${number(counts.outcomes[name] ?? 0)} ${words}`).join(", ") : "–";
   const rows = counts.reasons.map((reason) =>
     make("tr", "", null, make("td", "count", number(reason.count)), make("td", "", `${reason.words} (${reason.name})`)));
   at("reasons").hidden = !rows.length;
