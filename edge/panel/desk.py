@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from edge.clock import MS, SECOND, Clock
@@ -106,7 +107,7 @@ class Desk:
         raise ConfigError("this part is not on record (any more): its day may have been dropped")
 
 
-def _holds(path: Any, part_id: int) -> bool:
+def _holds(path: Path, part_id: int) -> bool:
     asked = f"SELECT 1 FROM {DECIDED} WHERE part_id = {part_id} UNION SELECT 1 FROM {OUTCOMES} WHERE part_id = {part_id}"  # noqa: S608, E501
     return any(True for _ in files.rows(path, asked))
 

@@ -81,6 +81,7 @@ def part_lines(part: PartRow, day: str) -> list[tuple[str, str]]:
         lines.append(("model", verdict.model[:16] or "none"))
     if part.outcome is not None:
         event = part.outcome
+        lines.append(("ended", f"{wall(event.ended_wall_ns):%Y-%m-%d %H:%M:%S}"))
         lines.append(("at the gate", _at_gate(event.outcome, event.shadow)))
         lines.append(("verdict that counted", _named(event.verdict, event.reason.name)))
         if event.written_ns:

@@ -20,6 +20,8 @@ from edge.picture_set import COLUMNS, GOOD, LABELS, read_set
 from edge.set_writer import as_csv
 
 WHO = "labelled-by.csv"  # when, who, file, label before, label after
+IMAGES = "images"
+_OWN = (IMAGES, WHO)  # what a first press that was killed may have left
 _UNDONE_AT_MOST = 200
 
 Row = tuple[str, str, str, str]
@@ -47,7 +49,7 @@ class Labels:
 
     def of_part(self, part_id: int) -> dict[str, str]:
         """Camera -> label of a part's pictures, those that have one."""
-        known = {row[0]: row[1] for row in self._rows()}
+        known = {row[0]: row[1] for row in self._rows()} if self._folder.is_dir() else {}
         files = {camera: _file(part_id, camera) for camera in self._pictures.cameras}
         return {camera: known[file] for camera, file in files.items() if known.get(file)}
 
@@ -91,11 +93,20 @@ class Labels:
 
     def _rows(self) -> list[Row]:
         if not (self._folder / LABELS).is_file():
+            self._refuse_strangers()
             return []
         return [
             (each.name, each.label, each.group, each.mask.relative_to(self._folder).as_posix() if each.mask else "")
             for each in read_set(self._folder)
         ]
+
+    def _refuse_strangers(self) -> None:
+        """A labels.csv would make edge-train overlook folders such as ok/ and ng/."""
+        others = [path.name for path in self._folder.iterdir() if path.name not in _OWN]
+        if others:
+            raise ConfigError(
+                f"{self._folder} holds {others[0]} and no {LABELS}: let panel.labels_dir be a folder of its own"
+            )
 
     def _store(self, rows: list[Row], before: Row | None, after: Row) -> None:
         rows = [after if row == before else row for row in rows] if before else [*rows, after]
@@ -137,7 +148,7 @@ class Labels:
 
 
 def _file(part_id: int, camera: str) -> str:
-    return f"images/{part_id:016x}_{camera}.jpg"
+    return f"{IMAGES}/{part_id:016x}_{camera}.jpg"
 
 
 @contextmanager

@@ -175,6 +175,15 @@ def test_a_set_that_somebody_else_has_open_waits(fresh: Served) -> None:
     assert label(fresh, "otto", 2, "ok") == 200
 
 
+def test_a_set_of_plain_folders_is_not_spoilt(fresh: Served) -> None:
+    known = fresh.station.source.parent / "labels" / "ng"
+    known.mkdir(parents=True)
+    assert label(fresh, "otto", 1, "ok") == 409
+    known.rmdir()
+    (known.parent / "images").mkdir()
+    assert label(fresh, "otto", 1, "ok") == 200, "a first press that was killed may have begun"
+
+
 def test_without_a_folder_there_are_no_labels(station: Station) -> None:
     with served(station) as panel:
         answer = panel.visitor("otto").post("/api/label", ACTS["label"][0])

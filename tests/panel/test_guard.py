@@ -177,6 +177,12 @@ def test_a_session_is_always_a_new_one(panel: Served) -> None:
     assert Visitor(panel.port, first).get("/api/live").status == 401, "the one before has ended"
 
 
+def test_cookies_of_other_programs_are_in_nobodys_way(panel: Served) -> None:
+    otto = panel.visitor("otto")
+    for others in ('theme={"dark": [1,2]}; a=b=c', 'broken="\\; x', "=;;;", "é=ü"):
+        assert otto.get("/api/live", Cookie=f"{others}; {otto.cookie}").status == 200
+
+
 def test_who_signs_out_is_out(panel: Served) -> None:
     otto = panel.visitor("otto")
     kept = otto.cookie

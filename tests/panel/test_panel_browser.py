@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.clock import ManualClock
-from edge.control import Acknowledge
+from edge.control import Acknowledge, SetLot
 from edge.picture_set import read_set
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station
@@ -104,6 +104,21 @@ def test_a_phone_shows_state_and_counts_without_scrolling_sideways(station: Stat
             "(each.offsetHeight < 44 || each.offsetWidth < 44)).map((each) => each.textContent)"
         )
         assert tab.ask(small) == [], "a finger in a glove finds every button"
+
+
+def test_where_pictures_are_collected_an_operator_names_the_lot(tmp_path: Path) -> None:
+    station = a_station(tmp_path, mode="collect")
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path) as tab:
+        eye.says(mode="collect", lot="L-6", parts=1_234)
+        sign_in(tab, panel, "otto")
+        tab.wait_for("#headline", "Collecting pictures")
+        tab.wait_for("#lotnow", "L-6")
+        tab.wait_for("#product", "1 234 pictures")
+        click(tab, "#lot")
+        tab.ask("document.querySelector('#ask_why').value = 'L-7'")
+        click(tab, "#ask_do")
+        eventually(lambda: eye.asked == [SetLot(lot="L-7", who="otto")], "the eye is asked", 20.0)
+        assert tab.text("#gallery") == "" and tab.complaints == []
 
 
 def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> None:
