@@ -139,7 +139,8 @@ class _Door:
             return JSONResponse({"error": words}, 429, {"retry-after": f"{wait_s:.0f}"})
         user = self._users.check(asked.name, asked.password)
         if user is None:
-            log.warning("a login as %r from %s failed", asked.name[:40], address)
+            known = self._users.find(asked.name)  # another name may be a password that went into the wrong field
+            log.warning("a login as %s from %s failed", known.name if known else "nobody known", address)
             return JSONResponse({"error": "name or password is wrong"}, 403)
         self._throttle.succeeded(asked.name, address)
         self._sessions.end(request.state.token)
@@ -186,7 +187,7 @@ class _Pages:
         return self._page(
             "live.html", request, mode=station.station.mode, has_shifts=self._desk.has_shifts,
             bypass_max_min=station.limits.bypass_max_min,
-            cameras=self._desk.pictures.cameras, first_camera=self._desk.pictures.cameras[0],
+            first_camera=self._desk.pictures.cameras[0],
         )  # fmt: skip
 
     def part(self, request: Request, part_id: str) -> Response:

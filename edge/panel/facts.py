@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import isfinite, isnan
 from typing import Any
 
 from edge.clock import MS, SECOND
@@ -62,7 +63,7 @@ def turned_part(part: Turned) -> dict[str, Any]:
         "verdict": part.verdict,
         "reason": part.reason,
         "words": reason_words(part.reason),
-        "score": part.score,
+        "score": part.score if part.score is not None and isfinite(part.score) else None,
         "threshold": part.threshold,
         "outcome": part.outcome,
     }
@@ -74,7 +75,7 @@ def part_lines(part: PartRow, day: str) -> list[tuple[str, str]]:
     if part.decided is not None:
         verdict = part.decided.verdict
         lines.append(("verdict", _named(verdict.kind, verdict.reason.name)))
-        if verdict.score == verdict.score:  # no NaN
+        if not isnan(verdict.score):
             lines.append(("score", f"{verdict.score:.4f}, rejected from {verdict.threshold:.4f}"))
         lines.append(("decided after birth", _after(verdict.decided_ns, part.decided.part.born_ns)))
         lines.append(("recipe", str(part.decided.part.recipe)))

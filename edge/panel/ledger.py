@@ -125,7 +125,7 @@ class Ledger:
             fresh += [Turned(**dict(row)) for row in files.rows(path, _ENDED.format(**between))]
             self._count(files.rows(path, _COUNTS.format(**between)))
             self._ended = ended
-        for each in sorted(fresh, key=lambda each: each.wall_ns):
+        for each in sorted(fresh, key=lambda each: (each.wall_ns, each.part_id)):
             self._keep(each)
         self.revision += bool(fresh) or self.revision == 0
 

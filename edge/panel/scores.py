@@ -86,5 +86,5 @@ class Thresholds:
 
 
 def _bin(fine: int) -> int:
-    share = (min(fine, _FINE - 1) + 0.5) / _FINE
+    share = (min(max(fine, 0), _FINE - 1) + 0.5) / _FINE
     return min(BINS - 1, max(0, int(log(share / (1 - share)) / _STEP + BINS / 2)))

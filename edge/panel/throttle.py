@@ -24,7 +24,7 @@ class _Failures:
 class Throttle:
     """Counts failures by name and by address; 15 min without one forgets them. Any thread may ask.
 
-    The wait after the failures that are free is 1 s, then 2 s, 4 s, up to a minute: no person is shut out for longer.
+    The wait after the failures that are free is 1 s, then 2 s, 4 s, up to a minute.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -220,6 +220,19 @@ def test_an_unknown_name_and_a_wrong_password_are_answered_alike(panel: Served) 
     assert "set-cookie" not in unknown.headers
 
 
+def test_a_password_in_the_field_of_the_name_is_not_logged(panel: Served, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        panel.visitor().login("operate it 123", "otto")
+        panel.visitor().login("otto", "not the password")
+        panel.visitor("otto")
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("edge.panel")]
+    assert said == [
+        "a login as nobody known from 127.0.0.1 failed",
+        "a login as otto from 127.0.0.1 failed",
+        "otto (operator) signed in from 127.0.0.1",
+    ]
+
+
 def test_guessing_is_slowed_down_and_the_right_password_too(station: Station) -> None:
     clock = ManualClock()
     with served(station, clock) as panel:

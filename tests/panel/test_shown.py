@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,18 @@ def test_the_gallery_is_sent_only_when_it_has_changed(station: Station, written:
         assert first["turned"][0]["id"] == "700000001" and first["turned"][0]["outcome"] == "FIRED"
         assert "turned" not in live(panel, f"revision={first['revision']}")
         assert "turned" in live(panel, f"revision={first['revision']}&show=rejects")
+
+
+def test_scores_that_are_none_are_shown_as_none(station: Station, written: Callable[..., None]) -> None:
+    model = open_model(station)
+    for number, score in enumerate((inf, -inf, -0.5, 7.0), 1):
+        record = decided(number, Kind.UNKNOWN, score, Reason.BAD_SCORE)
+        written(replace(record, verdict=replace(record.verdict, model=model)))
+    with served(station) as panel:
+        assert [part["score"] for part in live(panel)["turned"]] == [7.0, -0.5, None, None]
+        (product,) = panel.visitor("vera").get("/api/thresholds").json["products"]
+        assert (product["below"][0], product["above"][-1]) == (2, 2)
+        assert panel.visitor("vera").get("/part/700000001").status == 200
 
 
 def test_the_page_of_a_part_says_all_that_is_on_record(station: Station, written: Callable[..., None]) -> None:
