@@ -92,6 +92,18 @@ def test_an_operator_sees_a_reject_acknowledges_a_stop_and_labels(
         tab.wait_for("h1", "Sign in")
 
 
+def test_a_page_asks_no_more_often_for_being_clicked(station: Station, tmp_path: Path) -> None:
+    with an_eye(station), served(station) as panel, browser(tmp_path) as tab:
+        sign_in(tab, panel, "vera")
+        for _ in range(4):
+            for over in ("hour", "start"):
+                click(tab, f'[data-over="{over}"]')
+        tab.wait_for("#parts", "4")
+        before = len(tab.requests)
+        tab.ask("new Promise((done) => setTimeout(done, 3000))")
+        assert len(tab.requests) - before <= 3_000 / 750 + 2
+
+
 def test_a_phone_shows_state_and_counts_without_scrolling_sideways(station: Station, tmp_path: Path) -> None:
     with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 390, 844) as tab:
         eye.says(level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60)

@@ -5,7 +5,7 @@ import { bars } from "./charts.js";
 const EVERY_MS = 750;
 const SIGNS = { PASS: "✓", REJECT: "✕", UNKNOWN: "?" };
 const OUTCOMES = { fired: "rejected", released: "let pass", late: "LATE" };
-let over = "start", show = "all", revision = "", soon = null, answered = 0;
+let over = "start", show = "all", revision = "", soon = null, turn = 0, answered = 0;
 
 // --- what is shown ---
 
@@ -123,11 +123,14 @@ async function showTimes() {
 
 // --- again and again ---
 
+// Whoever looks last goes on; one that still waits for its answer then stops.
 async function look() {
   clearTimeout(soon);
+  const mine = ++turn;
   if (document.hidden) return;
   try {
     const told = await get(`/api/live?over=${over}&show=${show}&revision=${revision}`);
+    if (mine !== turn) return;
     answered = Date.now();
     at("alarm").hidden = true;
     showState(told);
@@ -136,6 +139,7 @@ async function look() {
     revision = told.revision;
     at("age").textContent = `as of ${new Date(told.now_ms).toLocaleTimeString("en-GB")}`;
   } catch (error) {
+    if (mine !== turn) return;
     const since = answered ? ` What you see is ${Math.round((Date.now() - answered) / 1000)} s old.` : "";
     at("alarm").textContent = `The panel does not answer.${since} The station itself goes on without it. (${error.message})`;
     at("alarm").hidden = false;
