@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from edge import options, registers, station
 from edge.line.plc_gate import table as gate_table
 from edge.outbox.options import Mqtt
+from edge.panel.options import Panel
 from edge.plc import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,6 +91,7 @@ def _sections() -> Iterator[str]:
     yield from _kinds("[plc]", PLCS)
     yield _section("[journal]", station.Journal)
     yield _section("[mqtt]", Mqtt)
+    yield _section("[panel]", Panel)
     yield _section("[limits]", station.Limits)
 
 

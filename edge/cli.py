@@ -20,6 +20,8 @@ from edge.journal.cli import app as journal_app
 from edge.kinds import find
 from edge.operate import COMMANDS, StationFile
 from edge.outbox import TABLE
+from edge.panel.command import panel
+from edge.panel.command import users as panel_users
 from edge.signals import stop_signals
 from edge.station import load
 from edge.systemd.command import setup
@@ -324,9 +326,10 @@ def demo(
 
 
 app.add_typer(by_hand.app, name="io")
-for command in (*COMMANDS, setup, doctor):
+for command in (*COMMANDS, panel, setup, doctor):
     app.command()(command)
 app.add_typer(journal_app, name="journal")
+app.add_typer(panel_users, name="panel-user")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from edge.station import Station
 
 FOLDER = "CREDENTIALS_DIRECTORY"  # systemd's name for where the copies are
-_SECRET = {"plc": ("private_key", "users"), "mqtt": ("private_key", "password_file")}
+_SECRET = {"plc": ("private_key", "users"), "mqtt": ("private_key", "password_file"), "panel": ("private_key",)}
 
 
 def secrets(station: Station, section: str) -> dict[str, Path]:

@@ -8,6 +8,9 @@ from edge.errors import ConfigError
 
 # The import name of a library that is not a core dependency -> what to install.
 EXTRAS = {
+    "fastapi": "pip install 'kenpin[panel]'",
+    "jinja2": "pip install 'kenpin[panel]'",
+    "uvicorn": "pip install 'kenpin[panel]'",
     "openvino": "pip install 'kenpin[openvino]'",
     "gpiod": "pip install 'kenpin[gpio]'",
     "asyncua": "pip install 'kenpin[plc]'",

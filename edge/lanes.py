@@ -64,7 +64,7 @@ def _between(one: Station, other: Station) -> list[str]:
 def beside(one: Station, other: Station) -> list[str]:
     """Why these stations cannot be on one machine, whoever runs them, as sentences that say what to do."""
     found = [*_folders(one, other), *between(_named_devices(one), _named_devices(other))]
-    return found + list(_plcs(one, other))
+    return [*found, *_plcs(one, other), *_panels(one, other)]
 
 
 def _folders(one: Station, other: Station) -> Iterator[str]:
@@ -144,6 +144,11 @@ def _plcs(one: Station, other: Station) -> list[str]:
     if mine is None or theirs is None or not _same_place(mine, theirs):
         return []
     return [f"plc: {one.source} and {other.source} use the same place in one PLC; give each station its own"]
+
+
+def _panels(one: Station, other: Station) -> Iterator[str]:
+    if one.panel and other.panel and one.panel.address[1] == other.panel.address[1]:
+        yield f"panel.listen: {one.source} and {other.source} have the same port; give each panel its own"
 
 
 def _same_place(mine: PlcOptions, theirs: PlcOptions) -> bool:

@@ -32,6 +32,7 @@ from edge.options import (
     Trigger,
 )
 from edge.outbox.options import Mqtt
+from edge.panel.options import Panel
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -217,6 +218,7 @@ class Station(Options):
     plc: Plc | None = None
     journal: Journal = Journal()
     mqtt: Mqtt | None = None
+    panel: Panel | None = None
     limits: Limits = Limits()
     source: Path
     digest: bytes
@@ -365,23 +367,20 @@ def cross_checks(station: Station) -> list[str]:
         mistakes.append("station.product: remove it, or remove [recipes]; not both")
     if station.station.mode != "collect":
         mistakes += _needs_of_inspection(station)
-    if station.mqtt is not None:
-        mistakes += station.mqtt.mistakes()
+    for section in (station.mqtt, station.panel):
+        mistakes += section.mistakes() if section is not None else []
     return mistakes + _recipes(station)
 
 
 def _recipes(station: Station) -> list[str]:
     """Recipes are selected by a PLC, which has words of 16 bits for their numbers; 0 is its "none"."""
+    plc = station.plc
     mistakes = [f"recipes.{number}: must be 1 to 65535" for number in station.recipes if not 1 <= number <= 65_535]
-    if station.recipes and station.plc is None:
+    if station.recipes and plc is None:
         mistakes.append("plc: missing; a PLC selects one of [recipes]. Without a PLC name one station.product")
-    elif station.recipes and station.plc and station.plc.heartbeat_timeout_ms is None:
+    elif station.recipes and plc and plc.heartbeat_timeout_ms is None:
         mistakes.append("plc.heartbeat_timeout_ms: missing; without it the PLC cannot select one of [recipes]")
-    if (
-        station.plc
-        and station.plc.heartbeat_timeout_ms
-        and station.plc.heartbeat_timeout_ms < 2 * station.plc.poll_ms
-    ):
+    if plc and plc.heartbeat_timeout_ms and plc.heartbeat_timeout_ms < 2 * plc.poll_ms:
         mistakes.append("plc.heartbeat_timeout_ms: must be at least twice plc.poll_ms")
     return mistakes
 
@@ -489,6 +488,8 @@ def _with_paths(station: Station, folder: Path) -> Station:
         update["plc"] = _in_folder(station.plc, folder, "certificate", "private_key", "trusted_dir", "users")
     if station.mqtt is not None:
         update["mqtt"] = _in_folder(station.mqtt, folder, "ca", "certificate", "private_key", "password_file")
+    if station.panel is not None:
+        update["panel"] = _in_folder(station.panel, folder, "certificate", "private_key", "labels_dir")
     return station.model_copy(update=update)
 
 

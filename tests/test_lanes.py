@@ -151,6 +151,16 @@ def test_regions_that_overlap_are_worth_a_word() -> None:
     assert "overlap" in words
 
 
+def test_two_panels_do_not_listen_at_one_port() -> None:
+    def shown(name: str, port: int) -> Station:
+        section = f'[panel]\nlisten = "127.0.0.1:{port}"\n[journal]'
+        return station(name, ("[journal]", section))
+
+    lanes.refuse([shown("left", 8080), shown("right", 8081)])
+    with pytest.raises(ConfigError, match=r"panel\.listen: .* give each panel its own"):
+        lanes.refuse([shown("left", 8080), shown("right", 8080)])
+
+
 def test_the_words_of_two_stations_do_not_lie_on_each_other() -> None:
     assert lanes.PLC_REGISTERS == SPAN
 

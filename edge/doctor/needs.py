@@ -21,6 +21,7 @@ from edge.line import inputs, outputs
 from edge.line.wiring import devices
 from edge.options import Camera, CvCamera, GigeCamera, GpioLine, GstCamera
 from edge.outbox import TABLE as OUTBOX
+from edge.panel import TABLE as PANEL
 from edge.station import Station
 
 _PLC_LIBRARIES = {"s7": "snap7", "enip": "pycomm3", "opcua": "asyncua"}
@@ -61,6 +62,8 @@ def _libraries(station: Station) -> Iterator[Finding]:
             chosen.append((outputs.TABLE if name in ("gate", "line_permit") else table, kind, name))
     if station.mqtt is not None:
         chosen.append((OUTBOX, "mqtt", "outbox"))
+    if station.panel is not None:
+        chosen.append((PANEL, "page", "panel"))
     for table, kind, room in chosen:
         try:
             find(table, kind, room)

@@ -70,7 +70,7 @@ def eye_needs(stations: Iterable[Station]) -> Needs:
         makes_code=any(isinstance(camera, GstCamera | GigeCamera) for camera in cameras)
         or any(station.engine.kind == "ov" for station in stations),
         jetson=any(_mentions(camera, _JETSON_SOURCES) for camera in cameras),
-        writes=_distinct(path for station in stations for path in folders(station)),
+        writes=_distinct(path for station in stations for path in _records(station)),
         secrets=tuple(item for station in stations if station.plc for item in secrets(station, "plc").items()),
     )
 
@@ -80,13 +80,32 @@ def outbox_needs(station: Station) -> Needs:
     assert station.mqtt is not None
     return Needs(
         hosts=(address(station.mqtt.host),),
-        writes=folders(station),
+        writes=_records(station),
         secrets=tuple(secrets(station, "mqtt").items()),
     )
 
 
+def panel_needs(station: Station) -> Needs:
+    """Of the panel: who may reach it, the journal's folder, where SQLite's readers write beside the records, and the
+    set that gets people's labels. Users and sockets it only reads."""
+    panel = station.panel
+    assert panel is not None
+    hosts = ("localhost",) if panel.is_local else tuple(map(str, panel.peers)) or (ANY,)
+    return Needs(
+        hosts=hosts,
+        low_ports=panel.address[1] < _PRIVILEGED_PORTS,
+        writes=_distinct(path for path in (station.journal.dir, panel.labels_dir) if path is not None),
+        secrets=tuple(secrets(station, "panel").items()),
+    )
+
+
 def folders(station: Station) -> tuple[Path, ...]:
-    """Where the station writes."""
+    """Where the processes of the station write."""
+    labels = station.panel.labels_dir if station.panel is not None else None
+    return _distinct([*_records(station), *([labels] if labels is not None else [])])
+
+
+def _records(station: Station) -> tuple[Path, ...]:
     return _distinct((station.station.state_dir, station.station.run_dir, station.journal.dir))
 
 

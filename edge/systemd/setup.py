@@ -56,7 +56,7 @@ def _unfit(station: Station) -> Iterator[str]:
             yield f"{path}: use a path of letters, digits and dashes; units would misread this one"
         if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
             yield f"{path}: services see no home and no temporary folders; move it, as to /etc/kenpin or /opt/kenpin"
-    for section in ("plc", "mqtt"):
+    for section in ("plc", "mqtt", "panel"):
         for path in secrets(station, section).values() if getattr(station, section) else ():
             if not path.is_file():
                 yield f"{path}: the file is missing that {source} names; put it there, readable by root alone"

@@ -8,6 +8,7 @@ from importlib.resources import files as resources
 from math import ceil
 from pathlib import Path
 
+from edge.device_key import PRIVATE
 from edge.options import OutputOptions
 from edge.station import Station
 from edge.systemd import needs
@@ -50,10 +51,12 @@ def plan(stations: Sequence[Station], bin_dir: Path) -> Plan:
     """For one eye of these stations, named after the first, run by the Python environment that has `bin_dir`."""
     first = _name(stations[0])
     sending = [station for station in stations if station.mqtt is not None]
-    kinds = ("line", "eye", "outbox") if sending else ("line", "eye")
+    shown = [station for station in stations if station.panel is not None]
+    kinds = ("line", "eye", *(["outbox"] if sending else ()), *(["panel"] if shown else ()))
     owned = [(_drop_in("eye", first), _eye(stations)), (_tmpfiles(first), _folders(stations))]
     owned += [(_drop_in("line", _name(station)), _line(station)) for station in stations]
     owned += [(_drop_in("outbox", _name(station)), _outbox(station)) for station in sending]
+    owned += [(_drop_in("panel", _name(station)), _panel(station)) for station in shown]
     rules = list(_rules(stations))
     if rules:
         owned.append(
@@ -66,10 +69,11 @@ def plan(stations: Sequence[Station], bin_dir: Path) -> Plan:
     heading = f"{MARK}{_FOR}{' '.join(map(str, sources))}\n\n"
     shared = [File(UNITS / f"kenpin-{kind}@.service", _template(kind, bin_dir)) for kind in kinds]
     lines = [f"kenpin-line@{_name(station)}.service" for station in stations]
-    outboxes = [f"kenpin-outbox@{_name(station)}.service" for station in sending]
+    more = [f"kenpin-outbox@{_name(station)}.service" for station in sending]
+    more += [f"kenpin-panel@{_name(station)}.service" for station in shown]
     return Plan(
         (File(_SYSUSERS, _USER), *shared, *(File(path, heading + text, sources) for path, text in owned)),
-        (*lines, f"kenpin-eye@{first}.service", *outboxes),
+        (*lines, f"kenpin-eye@{first}.service", *more),
     )
 
 
@@ -136,6 +140,17 @@ def _eye(stations: Sequence[Station]) -> str:
 def _outbox(station: Station) -> str:
     found = needs.outbox_needs(station)
     return _lines("[Service]", f"Environment=STATION={station.source.resolve()}", *_opened(found))
+
+
+def _panel(station: Station) -> str:
+    """It is reached over the network: what only eye and line need of the state folder is hidden from it."""
+    found, key = needs.panel_needs(station), station.station.state_dir / PRIVATE
+    return _lines(
+        "[Service]",
+        f"Environment=STATION={station.source.resolve()}",
+        *_opened(found),
+        f"InaccessiblePaths=-{key}",
+    )
 
 
 def _ends_in(stations: Sequence[Station]) -> str:

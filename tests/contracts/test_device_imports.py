@@ -98,6 +98,7 @@ def test_the_line_process_loads_no_arrays_no_vision_and_no_event_loop(device_pyt
         ("edge.line.inputs", "gpio", "kenpin[gpio]"),
         ("edge.line.outputs", "gpio", "kenpin[gpio]"),
         ("edge.outbox", "mqtt", "kenpin[mqtt]"),
+        ("edge.panel", "page", "kenpin[panel]"),
     ],
 )
 def test_a_kind_without_its_extra_names_what_to_install(device_python, room, kind, extra):

@@ -120,6 +120,33 @@ def test_a_serial_port_is_the_stations_alone_and_nobody_probes_it() -> None:
     assert f'{match}, DRIVERS=="ftdi_sio", ATTR{{device/latency_timer}}="1"' in rules
 
 
+def test_a_panel_writes_records_and_labels_only_and_is_reached_by_its_peers(tmp_path: Path) -> None:
+    settings = drop_in([example("first-station", more=PANEL)], "kenpin-panel@line-3")
+    assert {
+        "IPAddressAllow=localhost",
+        "ReadWritePaths=/var/lib/kenpin/journal /var/lib/kenpin/labels",
+        "InaccessiblePaths=-/var/lib/kenpin/device.key",
+    } <= set(settings)
+    assert not [line for line in settings if "Device" in line or "Capab" in line]
+    made = plan([example("first-station", more=PANEL)], Path("/opt/kenpin/bin"))
+    (folders,) = [file.text for file in made.files if file.path.name == "kenpin-line-3.conf"]
+    assert "d /var/lib/kenpin/labels 0750 kenpin kenpin" in folders
+    assert made.units[-1] == "kenpin-panel@line-3.service"
+    settings = drop_in([example("first-station", more=OPEN_PANEL)], "kenpin-panel@line-3")
+    assert {
+        "IPAddressAllow=192.0.2.0/24",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        "LoadCredential=line-3.panel.private_key:/etc/kenpin/p.key",
+    } <= set(settings)
+    assert "/var/lib/kenpin/labels" not in "".join(
+        drop_in([example("first-station", more=PANEL)], "kenpin-eye@line-3")
+    )
+
+
+def test_without_a_section_there_is_no_panel() -> None:
+    assert not [file for file in plan([RELAYS], Path("/opt/kenpin/bin")).files if "panel" in file.path.name]
+
+
 # --- by systemd's own judgement ---
 
 
@@ -149,6 +176,10 @@ def laid_out(root: Path, stations: list[Station]) -> tuple[str, ...]:
     return made.units
 
 
+PANEL = '[panel]\nlabels_dir = "/var/lib/kenpin/labels"\n'
+OPEN_PANEL = (
+    '[panel]\nlisten = "192.0.2.5:443"\ncertificate = "p.crt"\nprivate_key = "p.key"\npeers = ["192.0.2.0/24"]\n'
+)
 MQTT = '[mqtt]\nhost = "broker.plant.example"\n'
 STATIONS = {
     "relays": [RELAYS],
@@ -156,8 +187,10 @@ STATIONS = {
     "lanes": LANES,
     "outbox": [example("first-station", more=MQTT)],
     "plc server": [example("recipes")],
+    "panel": [example("first-station", more=PANEL)],
+    "panel of a network": [example("first-station", more=OPEN_PANEL)],
 }
-MOST = {"kenpin-eye": 1.6, "kenpin-outbox": 1.2}
+MOST = {"kenpin-eye": 1.6, "kenpin-outbox": 1.2, "kenpin-panel": 1.5}
 
 
 @pytest.mark.parametrize("stations", STATIONS.values(), ids=STATIONS)

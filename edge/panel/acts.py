@@ -1,0 +1,44 @@
+"""What people do to the station through the panel: here their role is asked for, whatever the page has shown."""
+
+from __future__ import annotations
+
+from edge.control import Control, Done
+from edge.errors import RefusedError
+from edge.panel.users import Role, User
+
+
+class NotAllowedError(RefusedError):
+    """The user's role does not include this."""
+
+
+def require(user: User, role: Role, what: str) -> None:
+    """Raises NotAllowedError for a user with a lesser role."""
+    if user.role < role:
+        raise NotAllowedError(f"{user.name} may not {what}: ask somebody with the role {role.name.lower()}")
+
+
+class Acts:
+    """Each act is in the journal, with the user's name, before it is done. All raise ControlError and ConfigError."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def acknowledge(self, user: User, why: str) -> Done:
+        """End a stop, or the fault of an output that stands at rest again."""
+        require(user, Role.OPERATOR, "acknowledge")
+        return self._control.acknowledge(why, user.name)
+
+    def bypass(self, user: User, for_s: float, why: str) -> Done:
+        """Let parts pass uninspected for so many seconds."""
+        require(user, Role.ENGINEER, "begin a bypass")
+        return self._control.bypass(for_s, why, user.name)
+
+    def end_bypass(self, user: User, why: str) -> Done:
+        """Inspect again."""
+        require(user, Role.OPERATOR, "end a bypass")
+        return self._control.end_bypass(why, user.name)
+
+    def set_lot(self, user: User, lot: str) -> Done:
+        """Name the lot that edge collect records from now on."""
+        require(user, Role.OPERATOR, "set the lot")
+        return self._control.set_lot(lot, user.name)

@@ -1,0 +1,297 @@
+"""The panel over HTTP: pages, what their scripts ask for, and acts; who asks was looked at by the guard before."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge import __version__
+from edge.clock import Clock
+from edge.errors import ConfigError, ControlError, KenpinError, RefusedError
+from edge.panel.acts import Acts, NotAllowedError
+from edge.panel.desk import Desk
+from edge.panel.guard import LOGIN, Guard
+from edge.panel.options import Panel
+from edge.panel.scores import DAYS, EDGES
+from edge.panel.sessions import Session, Sessions
+from edge.panel.throttle import Throttle
+from edge.panel.users import Role, User, Users
+
+log = logging.getLogger(__name__)
+
+_SIGNING_IN = 4  # at once: passwords that wait to be hashed must not take all threads
+FILES = Path(__file__).with_name("page")
+SERVED = {
+    "ask.js": "text/javascript",
+    "charts.js": "text/javascript",
+    "live.js": "text/javascript",
+    "login.js": "text/javascript",
+    "part.js": "text/javascript",
+    "threshold.js": "text/javascript",
+    "panel.css": "text/css",
+    "panel.svg": "image/svg+xml",
+}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Login(_Body):
+    """Somebody signs in."""
+
+    name: str = Field(max_length=100)
+    password: str = Field(max_length=1_000)
+
+
+class Because(_Body):
+    """An act that only needs its reason."""
+
+    why: str = Field(max_length=400)
+
+
+class BeginBypass(Because):
+    """A bypass from now on."""
+
+    minutes: float = Field(gt=0, le=1_440, allow_inf_nan=False)
+
+
+class Lot(_Body):
+    """Another lot."""
+
+    lot: str = Field(max_length=200)
+
+
+class Label(_Body):
+    """A label for one picture."""
+
+    part: str = Field(pattern="^[0-9a-f]{1,16}$")
+    camera: str = Field(max_length=100)
+    label: str = Field(max_length=100)
+
+
+class Nothing(_Body):
+    """An act that needs nothing beside who asks."""
+
+
+def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock) -> Guard:
+    """The panel of one station, behind its guard."""
+    sessions = Sessions(clock, users.find, panel.idle_min * 60, panel.session_h * 3_600)
+    is_secure = panel.certificate is not None
+    name = f"kenpin-{desk.station.station.name}"
+    cookie = f"__Host-{name}" if is_secure else name  # browsers share cookies between ports
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    _Door(users, sessions, Throttle(clock), cookie, is_secure).add_to(app)
+    _Pages(desk, users).add_to(app)
+    _Changes(desk, acts).add_to(app)
+    app.add_exception_handler(KenpinError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    return Guard(app, sessions, panel.names, cookie, is_secure)
+
+
+def _add(app: FastAPI, method: str, routes: dict[str, Callable[..., Any]]) -> None:
+    for path, answer in routes.items():
+        app.add_api_route(path, answer, methods=[method], response_model=None)
+
+
+def _who(request: Request) -> User:
+    session: Session = request.state.session
+    return session.user
+
+
+class _Door:
+    """Signing in and out."""
+
+    def __init__(self, users: Users, sessions: Sessions, throttle: Throttle, cookie: str, is_secure: bool) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._throttle = throttle
+        self._waiting = threading.BoundedSemaphore(_SIGNING_IN)
+        self._cookie: dict[str, Any] = {
+            "key": cookie, "path": "/", "secure": is_secure, "httponly": True, "samesite": "strict",
+        }  # fmt: skip
+
+    def add_to(self, app: FastAPI) -> None:
+        _add(app, "POST", {"/api/login": self.login, "/api/logout": self.logout})
+
+    def login(self, request: Request, asked: Login) -> Response:
+        if not self._waiting.acquire(blocking=False):
+            return JSONResponse({"error": "many sign in just now: try again"}, 429, {"retry-after": "1"})
+        try:
+            return self._tried(request, asked)
+        finally:
+            self._waiting.release()
+
+    def _tried(self, request: Request, asked: Login) -> Response:
+        address = request.client.host if request.client else ""
+        wait_s = self._throttle.begin(asked.name, address)
+        if wait_s:
+            words = f"too many wrong passwords: wait {wait_s:.0f} s, then try again"
+            return JSONResponse({"error": words}, 429, {"retry-after": f"{wait_s:.0f}"})
+        user = self._users.check(asked.name, asked.password)
+        if user is None:
+            known = self._users.find(asked.name)  # another name may be a password that went into the wrong field
+            log.warning("a login as %s from %s failed", known.name if known else "nobody known", address)
+            return JSONResponse({"error": "name or password is wrong"}, 403)
+        self._throttle.succeeded(asked.name, address)
+        self._sessions.end(request.state.token)
+        log.info("%s (%s) signed in from %s", user.name, user.role.name.lower(), address)
+        answer = JSONResponse({})
+        answer.set_cookie(value=self._sessions.begin(user), **self._cookie)
+        return answer
+
+    def logout(self, request: Request, _asked: Nothing) -> Response:
+        self._sessions.end(request.state.token)
+        log.info("%s signed out", _who(request).name)
+        answer = JSONResponse({})
+        answer.delete_cookie(**self._cookie)
+        return answer
+
+
+class _Pages:
+    """What can be looked at. Plain functions run in threads: none of them holds up another."""
+
+    def __init__(self, desk: Desk, users: Users) -> None:
+        self._desk = desk
+        self._users = users
+        self._pages = Environment(loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined)
+
+    def add_to(self, app: FastAPI) -> None:
+        app.add_api_route("/files/{name}", self.file, methods=["GET"], response_model=None)
+        routes: dict[str, Callable[..., Any]] = {
+            LOGIN: self.login, "/": self.home, "/part/{part_id}": self.part, "/threshold": self.threshold,
+            "/picture/{part_id}/{camera}": self.picture, "/api/live": self.live, "/api/timing": self.timing,
+            "/api/thresholds": self.thresholds,
+        }  # fmt: skip
+        _add(app, "GET", routes)
+
+    def file(self, name: str) -> Response:
+        if name not in SERVED:
+            return JSONResponse({"error": "there is no such file: load the page again"}, 404)
+        return FileResponse(FILES / name, media_type=SERVED[name])
+
+    def login(self) -> Response:
+        return self._page("login.html", None, has_users=bool(self._users.all()))
+
+    def home(self, request: Request) -> Response:
+        station = self._desk.station
+        return self._page(
+            "live.html", request, mode=station.station.mode, has_shifts=self._desk.has_shifts,
+            bypass_max_min=station.limits.bypass_max_min,
+            first_camera=self._desk.pictures.cameras[0],
+        )  # fmt: skip
+
+    def part(self, request: Request, part_id: str) -> Response:
+        labels = self._desk.labels
+        told = self._desk.part(_number(part_id))
+        return self._page("part.html", request, part=told, choices=labels.choices if labels else ())
+
+    def threshold(self, request: Request) -> Response:
+        return self._page("threshold.html", request, days=DAYS)
+
+    def picture(self, part_id: str, camera: str, small: bool = False) -> Response:
+        pictures = self._desk.pictures
+        try:
+            show = pictures.small if small else pictures.whole
+            return Response(show(_number(part_id), camera), media_type="image/jpeg")
+        except ConfigError as error:
+            return JSONResponse({"error": str(error)}, 404)
+
+    def live(self, over: str = "start", show: str = "all", revision: str = "") -> dict[str, Any]:
+        return self._desk.live(over, show == "rejects", revision)
+
+    def timing(self) -> dict[str, Any]:
+        return self._desk.timing()
+
+    def thresholds(self) -> dict[str, Any]:
+        return {"edges": EDGES, "products": self._desk.thresholds.told()}
+
+    def _page(self, name: str, request: Request | None, **values: Any) -> Response:
+        session: Session | None = request.state.session if request is not None else None
+        shown = {
+            "station": self._desk.station.station.name,
+            "version": __version__,
+            "user": session.user if session else None,
+            "csrf": session.csrf if session else "",
+            "may_operate": session is not None and session.user.role >= Role.OPERATOR,
+            "may_bypass": session is not None and session.user.role >= Role.ENGINEER,
+        }
+        return HTMLResponse(self._pages.get_template(name).render(**shown, **values))
+
+
+class _Changes:
+    """What changes something; `acts` and `labels` ask for the role."""
+
+    def __init__(self, desk: Desk, acts: Acts) -> None:
+        self._labels = desk.labels
+        self._acts = acts
+
+    def add_to(self, app: FastAPI) -> None:
+        routes: dict[str, Callable[..., Any]] = {
+            "/api/acknowledge": self.acknowledge, "/api/bypass": self.bypass, "/api/end_bypass": self.end_bypass,
+            "/api/lot": self.lot, "/api/label": self.label, "/api/undo": self.undo,
+        }  # fmt: skip
+        _add(app, "POST", routes)
+
+    def acknowledge(self, request: Request, asked: Because) -> dict[str, str]:
+        return {"words": self._acts.acknowledge(_who(request), asked.why).words}
+
+    def bypass(self, request: Request, asked: BeginBypass) -> dict[str, str]:
+        return {"words": self._acts.bypass(_who(request), asked.minutes * 60, asked.why).words}
+
+    def end_bypass(self, request: Request, asked: Because) -> dict[str, str]:
+        return {"words": self._acts.end_bypass(_who(request), asked.why).words}
+
+    def lot(self, request: Request, asked: Lot) -> dict[str, str]:
+        return {"words": self._acts.set_lot(_who(request), asked.lot).words}
+
+    def label(self, request: Request, asked: Label) -> dict[str, str]:
+        if self._labels is None:
+            raise ConfigError("labels have no place: set panel.labels_dir in the station file")
+        return {"label": self._labels.label(_who(request), _number(asked.part), asked.camera, asked.label)}
+
+    def undo(self, request: Request, _asked: Nothing) -> dict[str, str]:
+        if self._labels is None:
+            raise ConfigError("labels have no place: set panel.labels_dir in the station file")
+        return {"words": self._labels.undo(_who(request))}
+
+
+def _number(part_id: str) -> int:
+    """A part's id from its hexadecimal digits. Raises ConfigError."""
+    if not 1 <= len(part_id) <= 16 or set(part_id) - set("0123456789abcdef") or int(part_id, 16) >= 2**63:
+        raise ConfigError("that is no part: go back to the first page")
+    return int(part_id, 16)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """Words for a person: 403 for the role, 409 where the station or the files say no, 503 without the eye, 507 for a
+    disk that fails."""
+    status = 507
+    if isinstance(error, NotAllowedError):
+        status = 403
+    elif isinstance(error, RefusedError | ConfigError):
+        status = 409
+    elif isinstance(error, ControlError):
+        status = 503
+    if request.method == "GET" and not request.url.path.startswith(("/api/", "/picture/")):
+        return HTMLResponse(_ERROR.render(words=str(error)), status)
+    return JSONResponse({"error": str(error)}, status)
+
+
+_ERROR = Environment(loader=FileSystemLoader(FILES), autoescape=True).get_template("error.html")
+
+
+def _malformed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(step) for step in first["loc"][1:])
+    return JSONResponse({"error": f"{where}: {first['msg']}"}, 422)

@@ -1,0 +1,150 @@
+"""Figures and records as the page shows them: plain values for JSON, nothing is asked or decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import isfinite, isnan
+from typing import Any
+
+from edge.clock import MS, SECOND
+from edge.control import Figures, Histogram
+from edge.journal.completeness import name_of
+from edge.journal.rows import PartRow
+from edge.panel.ledger import Tally, Turned
+from edge.panel.words import reason_words
+from edge.records import GateOutcome, Kind
+
+_RANKS = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p99.9", 0.999))
+
+
+def since_start(figures: Figures) -> dict[str, Any]:
+    """What the eye has counted since it began."""
+    status = figures.status
+    return {
+        "parts": status.parts,
+        "verdicts": status.verdicts,
+        "outcomes": status.outcomes,
+        "reasons": _explained(figures.unknown_reasons),
+    }
+
+
+def tallied(tally: Tally) -> dict[str, Any]:
+    """The same of what the journal holds of a time."""
+    return {
+        "parts": tally.parts,
+        "verdicts": dict(tally.verdicts),
+        "outcomes": dict(tally.outcomes),
+        "reasons": _explained(tally.reasons),
+    }
+
+
+def _explained(reasons: dict[str, int]) -> list[dict[str, Any]]:
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    return [{"name": name, "words": reason_words(name), "count": count} for name, count in ordered if count]
+
+
+def shift_began(shifts: Sequence[str], now: datetime) -> datetime | None:
+    """When the shift began that `now` belongs to, in its time zone; None without shifts."""
+    if not shifts:
+        return None
+    begun = [shift for shift in shifts if shift <= f"{now:%H:%M}"]
+    day = now if begun else now - timedelta(days=1)  # the last shift runs over midnight
+    hours, _, minutes = (begun[-1] if begun else shifts[-1]).partition(":")
+    return day.replace(hour=int(hours), minute=int(minutes), second=0, microsecond=0)
+
+
+def turned_part(part: Turned) -> dict[str, Any]:
+    """A part of the gallery."""
+    return {
+        "id": f"{part.part_id:x}",
+        "name": name_of(part.part_id),
+        "at_ms": part.wall_ns // MS,
+        "verdict": part.verdict,
+        "reason": part.reason,
+        "words": reason_words(part.reason),
+        "score": part.score if part.score is not None and isfinite(part.score) else None,
+        "threshold": part.threshold,
+        "outcome": part.outcome,
+    }
+
+
+def part_lines(part: PartRow, day: str) -> list[tuple[str, str]]:
+    """All that is on record of one part, as names and words."""
+    lines = [("part", name_of(part.part_id)), ("first recorded", f"{day} (UTC)")]
+    if part.decided is not None:
+        verdict = part.decided.verdict
+        lines.append(("verdict", _named(verdict.kind, verdict.reason.name)))
+        if not isnan(verdict.score):
+            lines.append(("score", f"{verdict.score:.4f}, rejected from {verdict.threshold:.4f}"))
+        lines.append(("decided after birth", _after(verdict.decided_ns, part.decided.part.born_ns)))
+        lines.append(("recipe", str(part.decided.part.recipe)))
+        lines.append(("model", verdict.model[:16] or "none"))
+    if part.outcome is not None:
+        event = part.outcome
+        lines.append(("ended", f"{wall(event.ended_wall_ns):%Y-%m-%d %H:%M:%S}"))
+        lines.append(("at the gate", _at_gate(event.outcome, event.shadow)))
+        lines.append(("verdict that counted", _named(event.verdict, event.reason.name)))
+        if event.written_ns:
+            lines.append(("gate written", f"{(event.written_ns - event.planned_ns) / MS:+.2f} ms from its plan"))
+        lines.append(("confirm sensor", event.sensed.name.lower()))
+    return lines
+
+
+def _named(kind: Kind, reason: str) -> str:
+    words = reason_words(reason)
+    return f"{kind.name}: {words} ({reason})" if words else kind.name
+
+
+def _at_gate(outcome: GateOutcome, shadow: bool) -> str:
+    words = {GateOutcome.FIRED: "rejected", GateOutcome.RELEASED: "let pass", GateOutcome.LATE: "LATE or failed"}[
+        outcome
+    ]
+    return f"{words} (shadow: the gate was not moved)" if shadow else words
+
+
+def _after(later_ns: int, earlier_ns: int) -> str:
+    return f"{(later_ns - earlier_ns) / MS:.1f} ms"
+
+
+# --- times ------------------------------------------------------------------------------------------------------
+
+
+def timing(figures: Figures) -> dict[str, Any]:
+    """Every stage, and the gate's edges, as bins with their upper bounds and ranks in milliseconds."""
+    stages = {
+        name: _shape(figures.stage_bounds_ns, histogram)
+        for name, histogram in figures.stages.items()
+        if sum(histogram.bins)
+    }
+    return {
+        "bounds_ms": [bound / MS for bound in figures.stage_bounds_ns],
+        "stages": stages,
+        "edge_bounds_ms": [bound / MS for bound in figures.edge_bounds_ns],
+        "gate": _shape(figures.edge_bounds_ns, figures.gate_edges) if sum(figures.gate_edges.bins) else None,
+    }
+
+
+def _shape(bounds_ns: Sequence[int], histogram: Histogram) -> dict[str, Any]:
+    count = sum(histogram.bins)
+    return {
+        "count": count,
+        "mean_ms": round(histogram.total_ns / count / MS, 3),
+        "bins": histogram.bins,
+        "ranks": {name: _within(bounds_ns, histogram.bins, share * count) for name, share in _RANKS},
+    }
+
+
+def _within(bounds_ns: Sequence[int], bins: Sequence[int], rank: float) -> float | None:
+    """The bound in ms that so many values do not exceed; None where it lies beyond all bounds."""
+    seen = 0
+    for bound, count in zip(bounds_ns, bins, strict=False):
+        seen += count
+        if seen >= rank:
+            return bound / MS
+    return None
+
+
+def wall(wall_ns: int) -> datetime:
+    """A wall time in this machine's time zone."""
+    return datetime.fromtimestamp(wall_ns // SECOND).astimezone()

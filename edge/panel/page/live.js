@@ -1,0 +1,206 @@
+// The first page: state, counts and gallery, again and again; acts ask for their reason first.
+import { at, get, make, post } from "./ask.js";
+import { bars } from "./charts.js";
+
+const EVERY_MS = 750;
+const SIGNS = { PASS: "✓", REJECT: "✕", UNKNOWN: "?" };
+const OUTCOMES = { fired: "rejected", released: "let pass", late: "LATE" };
+let over = "start", show = "all", revision = "", soon = null, turn = 0, answered = 0;
+
+// --- what is shown ---
+
+function number(count) {
+  return count === null ? "–" : count.toLocaleString("en").replaceAll(",", " ");
+}
+
+// Only what differs is written: whoever has the page read aloud hears what is new.
+function say(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+function fact(id, words, level = "") {
+  const box = at(id);
+  box.hidden = words === "";
+  say(box.querySelector("b"), words);
+  box.dataset.level = level;
+}
+
+function minutes(seconds) {
+  return seconds >= 60 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${Math.ceil(seconds)} s`;
+}
+
+function showState(told) {
+  const { state, status } = told;
+  at("state").dataset.level = state.level;
+  for (const id of ["headline", "cause", "todo"]) say(at(id), state[id]);
+  document.title = `${state.headline}: ${document.querySelector(".home").textContent}`;
+  const inspects = status && status.mode !== "collect";
+  fact("permit", !status ? "not known" : !inspects ? "" : status.permit ? "✓ on" : "✕ off", status?.permit ? "good" : "bad");
+  fact("left", status?.bypass_left_s ? minutes(status.bypass_left_s) : "", "warn");
+  fact("lotnow", status && !inspects ? status.lot || "none named" : "");
+  at("product").hidden = !status;
+  if (status) at("product").textContent = inspects ? status.product + (status.recipe ? ` · recipe ${status.recipe}` : "") : `${number(status.parts)} pictures`;
+  for (const [id, holds] of [
+    ["acknowledge", status?.can_acknowledge],
+    ["end_bypass", status?.bypass_left_s > 0],
+    ["bypass", ["READY", "BYPASSED", "NOT_READY"].includes(state.level)],
+  ]) if (at(id)) at(id).hidden = !holds;
+}
+
+function showWarnings(words) {
+  at("warnings").hidden = !words?.length;
+  at("warnings").replaceChildren(...(words ?? []).map((each) => make("li", "", each)));
+}
+
+const UNKNOWN = { parts: null, verdicts: {}, outcomes: {}, reasons: [] }; // only the eye knows, and it does not answer
+
+function showCounts(told) {
+  const counts = told ?? UNKNOWN;
+  at("parts").textContent = number(counts.parts);
+  for (const kind of ["pass", "reject", "unknown"]) {
+    const count = told ? (counts.verdicts[kind] ?? 0) : null;
+    at(kind).textContent = number(count);
+    at(`${kind}_share`).textContent = counts.parts ? `${((100 * count) / counts.parts).toFixed(1)} %` : "";
+  }
+  const ends = Object.entries(OUTCOMES).filter(([name]) => name !== "late" || counts.outcomes.late);
+  at("outcomes").textContent = told ? ends.map(([name, words]) => `${number(counts.outcomes[name] ?? 0)} ${words}`).join(", ") : "–";
+  const rows = counts.reasons.map((reason) =>
+    make("tr", "", null, make("td", "count", number(reason.count)), make("td", "", `${reason.words} (${reason.name})`)));
+  at("reasons").hidden = !rows.length;
+  at("reasons").tBodies[0].replaceChildren(...rows);
+}
+
+function card(part) {
+  const picture = make("img");
+  const source = `/picture/${part.id}/${encodeURIComponent(at("gallery").dataset.camera)}?small=1`;
+  let tries = 0;
+  picture.alt = "";
+  picture.addEventListener("error", () => {
+    if (++tries <= 2) return setTimeout(() => (picture.src = `${source}&try=${tries}`), 1200 * tries); // it is still being written
+    picture.replaceWith(make("span", "nopicture", "no picture"));
+  });
+  picture.src = source;
+  const score = part.score === null ? "" : ` ${part.score.toFixed(3)}`;
+  const link = make("a", `item ${part.verdict.toLowerCase()}`, null, picture,
+    make("b", "", `${SIGNS[part.verdict] ?? ""} ${part.verdict}${score}`),
+    make("span", "why", part.words),
+    make("small", "", `${part.name} · ${new Date(part.at_ms).toLocaleTimeString("en-GB")}${part.outcome ? ` · ${OUTCOMES[part.outcome.toLowerCase()] ?? part.outcome}` : ""}`));
+  link.href = `/part/${part.id}`;
+  link.dataset.id = part.id;
+  link.dataset.said = JSON.stringify(part);
+  return link;
+}
+
+// Cards that say the same stay: their pictures are not asked for again.
+function showGallery(parts) {
+  const known = new Map([...at("gallery").children].map((each) => [each.dataset.id, each]));
+  const cards = parts.map((part) => {
+    const old = known.get(part.id);
+    if (old?.dataset.said === JSON.stringify(part)) return old;
+    const fresh = card(part);
+    const picture = old?.querySelector("img");
+    if (picture?.complete && picture.naturalWidth) fresh.querySelector("img").replaceWith(picture);
+    return fresh;
+  });
+  at("gallery").replaceChildren(...cards);
+  at("none").hidden = cards.length > 0;
+}
+
+function showParts(told) {
+  showCounts(told.counts);
+  at("journal").hidden = !told.journal;
+  at("journal").textContent = told.journal;
+  if (told.turned) showGallery(told.turned);
+}
+
+async function showTimes() {
+  if (!at("times").open) return;
+  const told = await get("/api/timing");
+  const all = Object.entries(told.stages ?? {}).map(([name, shape]) => bars(name.replaceAll("_", " "), told.bounds_ms, shape));
+  if (told.gate) all.push(bars("gate written after its plan", told.edge_bounds_ms, told.gate));
+  at("charts").replaceChildren(...(all.length ? all : [make("p", "note", "Nothing was timed yet.")]));
+}
+
+// --- again and again ---
+
+// Whoever looks last goes on; one that still waits for its answer then stops.
+async function look() {
+  clearTimeout(soon);
+  const mine = ++turn;
+  if (document.hidden) return;
+  try {
+    const told = await get(`/api/live?over=${over}&show=${show}&revision=${revision}`);
+    if (mine !== turn) return;
+    answered = Date.now();
+    at("alarm").hidden = true;
+    showState(told);
+    showWarnings(told.warnings);
+    if (at("gallery")) showParts(told);
+    revision = told.revision;
+    at("age").textContent = `as of ${new Date(told.now_ms).toLocaleTimeString("en-GB")}`;
+  } catch (error) {
+    if (mine !== turn) return;
+    const since = answered ? ` What you see is ${Math.round((Date.now() - answered) / 1000)} s old.` : "";
+    at("alarm").textContent = `The panel does not answer.${since} The station itself goes on without it. (${error.message})`;
+    at("alarm").hidden = false;
+  }
+  soon = setTimeout(look, EVERY_MS);
+}
+
+function choose(group, key, set) {
+  at(group).addEventListener("click", (event) => {
+    const chosen = event.target.closest("button");
+    if (!chosen) return;
+    for (const each of at(group).children) each.classList.toggle("on", each === chosen);
+    set(chosen.dataset[key]);
+    look();
+  });
+}
+
+// --- acts ---
+
+const ACTS = {
+  acknowledge: ["Acknowledge", "You have looked at the line, and it may go on. The zone is purged first.", "Why did it stop, what was done?"],
+  end_bypass: ["Inspect again", "Parts are judged again from now on.", "Why?"],
+  bypass: ["Bypass", "Parts will pass UNINSPECTED until the time is over.", "Why?"],
+  lot: ["Set the lot", "Pictures from now on are of this lot.", "Lot"],
+};
+
+function ask(act) {
+  const [title, about, label] = ACTS[act];
+  at("ask_title").textContent = title;
+  at("ask_about").textContent = `${about} Your name and the reason are recorded.`;
+  at("ask_label").textContent = label;
+  at("ask_minutes_label").hidden = act !== "bypass";
+  at("ask_why").value = at("ask_words").textContent = "";
+  at("ask").dataset.act = act;
+  at("ask").showModal();
+  at("ask_why").focus();
+}
+
+async function act(event) {
+  event.preventDefault();
+  const name = at("ask").dataset.act, why = at("ask_why").value.trim();
+  if (!why) return (at("ask_words").textContent = "Say why: a few words are enough.");
+  const body = name === "lot" ? { lot: why } : name === "bypass" ? { why, minutes: Number(at("ask_minutes").value) } : { why };
+  at("ask_do").disabled = true;
+  try {
+    await post(`/api/${name}`, body);
+    at("ask").close();
+    look();
+  } catch (error) {
+    at("ask_words").textContent = error.message;
+  }
+  at("ask_do").disabled = false;
+}
+
+for (const name of Object.keys(ACTS)) at(name)?.addEventListener("click", () => ask(name));
+at("ask_do").addEventListener("click", act);
+if (at("gallery")) {
+  choose("over", "over", (value) => (over = value));
+  choose("show", "show", (value) => (show = value));
+  at("times").addEventListener("toggle", () => showTimes().catch(() => {}));
+  setInterval(() => showTimes().catch(() => {}), 5000);
+}
+document.addEventListener("visibilitychange", look);
+look();

@@ -1,0 +1,18 @@
+// Signs in; the cookie comes with the answer and no script can read it.
+import { at } from "./ask.js";
+
+at("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const words = at("words");
+  words.textContent = "…";
+  try {
+    const body = JSON.stringify({ name: at("name").value, password: at("password").value });
+    const reply = await fetch("/api/login", { method: "POST", headers: { "content-type": "application/json" }, body });
+    if (reply.ok) return location.assign("/");
+    words.textContent = (await reply.json()).error;
+  } catch {
+    words.textContent = "the panel does not answer: try again";
+  }
+  at("password").value = "";
+  at("password").focus();
+});

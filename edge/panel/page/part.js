@@ -1,0 +1,28 @@
+// One part: each label is on the disk before the page says so.
+import { at, post } from "./ask.js";
+
+const part = document.querySelector(".part").dataset.part;
+
+async function doing(work) {
+  at("words").textContent = "…";
+  try {
+    at("words").textContent = await work();
+  } catch (error) {
+    at("words").textContent = error.message;
+  }
+}
+
+for (const button of document.querySelectorAll("button.label")) {
+  button.addEventListener("click", () => doing(async () => {
+    const camera = button.parentElement.dataset.camera;
+    const { label } = await post("/api/label", { part, camera, label: button.dataset.label });
+    document.querySelector(`[data-label-of="${CSS.escape(camera)}"]`).textContent = label;
+    return `stored: ${label}`;
+  }));
+}
+
+at("undo")?.addEventListener("click", () => doing(async () => {
+  const { words } = await post("/api/undo", {});
+  setTimeout(() => location.reload(), 1200);
+  return words;
+}));

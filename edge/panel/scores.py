@@ -1,0 +1,90 @@
+"""The threshold of each product with its evidence, and how many recorded parts each other threshold would turn."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+from edge.errors import BundleError, ConfigError
+from edge.install import open_active
+from edge.journal import files
+from edge.station import Station
+
+# Networks are nearly sure of most pictures: bins are equally wide in log(score / (1 - score)).
+BINS, _STEP = 200, 0.1
+EDGES = tuple(1 / (1 + exp(-_STEP * (number - BINS / 2))) for number in range(BINS + 1))
+_FINE = 100_000
+DAYS = 7  # newest files that are counted
+_EVIDENCE = (
+    *("defects", "missed", "goods", "overkill", "groups"),
+    *("confidence", "escape_upper", "overkill_upper", "target_escape"),
+)
+_COUNTS = """
+SELECT CAST(score * {fine} AS INTEGER) AS fine, score >= threshold AS rejected, COUNT(*) AS count
+FROM decided WHERE model = '{model}' AND score IS NOT NULL GROUP BY 1, 2
+"""
+
+
+class Thresholds:
+    """Any thread may ask; one bundle is verified at a time."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._lock = threading.Lock()
+        self._sealed: dict[tuple[Path, str], Counter[tuple[int, bool]]] = {}
+
+    def told(self) -> list[dict[str, Any]]:
+        """For each product: the model in use, its evidence, and its recorded scores in bins between EDGES.
+
+        Raises JournalError where the journal cannot be read.
+        """
+        with self._lock:
+            return [self._product(recipe, name) for recipe, name in sorted(self._station.products().items())]
+
+    def _product(self, recipe: int, product: str) -> dict[str, Any]:
+        try:
+            manifest = open_active(self._station, product).manifest
+            entry = manifest.entry(self._station.engine.kind, self._station.engine.precision)
+        except (BundleError, ConfigError) as error:
+            return {"recipe": recipe, "product": product, "words": str(error)}
+        below, above = self._recorded(entry.sha256)
+        return {
+            "recipe": recipe,
+            "product": product,
+            "words": "",
+            "version": manifest.version,
+            "model": f"{entry.target} {entry.precision}",
+            "threshold": entry.threshold,
+            "proven": entry.proven,
+            "evidence": {name: getattr(entry.evidence, name) for name in _EVIDENCE},
+            "below": below,
+            "above": above,
+        }
+
+    def _recorded(self, model: str) -> tuple[list[int], list[int]]:
+        """Parts by their score: those under their threshold and those at it or over it."""
+        found: Counter[tuple[int, bool]] = Counter()
+        days = files.day_files(self._station.journal.dir)[-DAYS:]
+        for path in days:
+            found += self._day(path, model, is_over=path != days[-1])
+        return tuple([found[number, side] for number in range(BINS)] for side in (False, True))  # type: ignore[return-value]
+
+    def _day(self, path: Path, model: str, is_over: bool) -> Counter[tuple[int, bool]]:
+        """A day that is over is counted once."""
+        if (path, model) in self._sealed:
+            return self._sealed[path, model]
+        found: Counter[tuple[int, bool]] = Counter()
+        for row in files.rows(path, _COUNTS.format(model=model, fine=_FINE)):
+            found[_bin(row["fine"]), bool(row["rejected"])] += row["count"]
+        if is_over:
+            self._sealed = {key: kept for key, kept in self._sealed.items() if key[0].exists()}
+            self._sealed[path, model] = found
+        return found
+
+
+def _bin(fine: int) -> int:
+    share = (min(max(fine, 0), _FINE - 1) + 0.5) / _FINE
+    return min(BINS - 1, max(0, int(log(share / (1 - share)) / _STEP + BINS / 2)))

@@ -1,0 +1,141 @@
+"""People at the panel in a real browser: they see the state, act with a reason, label; no request leaves here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.clock import ManualClock
+from edge.control import Acknowledge, SetLot
+from edge.picture_set import read_set
+from edge.records import GateOutcome, Kind, Reason
+from edge.station import Station
+from tests.journal.records import decided, ended, opened
+from tests.panel.panels import PASSWORDS, Served, a_station, an_eye, keep_picture, served
+from tests.peers.browser import Browser, browser
+from tests.peers.waiting import eventually
+
+HTML = "<img src=x onerror=alert(1)>"
+PART = 0x700000001
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    return a_station(tmp_path)
+
+
+@pytest.fixture
+def record(station: Station) -> Iterator[Callable[[Any], None]]:
+    journal = opened(station.journal.dir, ManualClock())
+    yield lambda row: journal.commit([row])
+    journal.close()
+
+
+def sign_in(tab: Browser, panel: Served, name: str) -> None:
+    tab.open(f"http://127.0.0.1:{panel.port}/")
+    tab.wait_for("h1", "Sign in")
+    for field, value in (("#name", name), ("#password", PASSWORDS[name])):
+        tab.ask(f"document.querySelector('{field}').value = '{value}'")
+    click(tab, "#login button")
+    eventually(lambda: tab.text("#headline") not in ("", "…"), "the state is shown", 20.0, 0.05)
+
+
+def click(tab: Browser, css: str) -> None:
+    """Once it can be seen and the page's scripts run."""
+    ready = f"document.readyState === 'complete' && (document.querySelector('{css}')?.checkVisibility() ?? false)"
+    eventually(lambda: bool(tab.ask(ready)), css, 20.0, 0.05)
+    tab.ask(f"document.querySelector('{css}').click()")
+
+
+def test_an_operator_sees_a_reject_acknowledges_a_stop_and_labels(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels"
+    with an_eye(station) as eye, served(station, labels_dir=labels) as panel, browser(tmp_path) as tab:
+        sign_in(tab, panel, "otto")
+        tab.wait_for("#headline", "Inspecting")
+        tab.wait_for("#none", "No part was turned away yet")
+        assert not tab.ask("document.querySelector('#acknowledge').checkVisibility()")
+        keep_picture(station, PART)
+        record(decided(1, Kind.REJECT, 0.75, Reason.DEFECT))
+        tab.wait_for("#gallery", "✕ REJECT 0.750")
+        record(replace(ended(1), outcome=GateOutcome.FIRED, verdict=Kind.REJECT, reason=Reason.DEFECT))
+        tab.wait_for("#gallery .item small", "rejected")
+        loaded = "document.querySelector('#gallery img').naturalWidth"
+        eventually(lambda: (tab.ask(loaded) or 0) > 0, "its picture is shown", 20.0, 0.05)
+        eye.says(level="STOPPED", cause=HTML, can_acknowledge=True, permit=False)
+        tab.wait_for("#headline", "Stopped by a limit")
+        tab.wait_for("#cause", HTML)
+        tab.wait_for("#permit", "✕ off")
+        click(tab, "#acknowledge")
+        click(tab, "#ask_do")
+        tab.wait_for("#ask_words", "Say why")
+        tab.ask("document.querySelector('#ask_why').value = 'nozzle cleaned'")
+        click(tab, "#ask_do")
+        eventually(lambda: eye.asked == [Acknowledge(why="nozzle cleaned", who="otto")], "the eye is asked", 20.0)
+        click(tab, "#gallery a")
+        tab.wait_for("h1", "Part 7-1")
+        click(tab, '[data-label="defect"]')
+        tab.wait_for("#words", "stored: defect")
+        assert [(row.label, row.group) for row in read_set(labels)] == [("defect", "part-7-1")]
+        click(tab, "#undo")
+        eventually(lambda: read_set(labels)[0].label == "", "the label is taken back", 20.0)
+        tab.open(f"http://127.0.0.1:{panel.port}/threshold")
+        tab.wait_for("#products", "share of defects that pass")
+        assert tab.complaints == []
+        assert all(address.startswith(f"http://127.0.0.1:{panel.port}/") for address in tab.requests)
+        click(tab, "#out")
+        tab.wait_for("h1", "Sign in")
+
+
+def test_a_page_asks_no_more_often_for_being_clicked(station: Station, tmp_path: Path) -> None:
+    with an_eye(station), served(station) as panel, browser(tmp_path) as tab:
+        sign_in(tab, panel, "vera")
+        click(tab, "[data-over=hour]")
+        tab.ask("for (let times = 0; times < 8; times++) document.querySelector('[data-over=start]').click()")
+        tab.wait_for("#parts", "4")
+        before = len(tab.requests)
+        tab.ask("new Promise((done) => setTimeout(done, 3000))")
+        assert len(tab.requests) - before <= 3_000 / 750 + 2
+
+
+def test_a_phone_shows_state_and_counts_without_scrolling_sideways(station: Station, tmp_path: Path) -> None:
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 390, 844) as tab:
+        eye.says(level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60)
+        sign_in(tab, panel, "erna")
+        tab.wait_for("#headline", "Fault")
+        tab.wait_for("#pass", "3")
+        assert tab.ask("document.documentElement.scrollWidth") <= 390
+        small = (
+            "[...document.querySelectorAll('button, .button')].filter((each) => each.checkVisibility() && "
+            "(each.offsetHeight < 44 || each.offsetWidth < 44)).map((each) => each.textContent)"
+        )
+        assert tab.ask(small) == [], "a finger in a glove finds every button"
+
+
+def test_where_pictures_are_collected_an_operator_names_the_lot(tmp_path: Path) -> None:
+    station = a_station(tmp_path, mode="collect")
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path) as tab:
+        eye.says(mode="collect", lot="L-6", parts=1_234)
+        sign_in(tab, panel, "otto")
+        tab.wait_for("#headline", "Collecting pictures")
+        tab.wait_for("#lotnow", "L-6")
+        tab.wait_for("#product", "1 234 pictures")
+        click(tab, "#lot")
+        tab.ask("document.querySelector('#ask_why').value = 'L-7'")
+        click(tab, "#ask_do")
+        eventually(lambda: eye.asked == [SetLot(lot="L-7", who="otto")], "the eye is asked", 20.0)
+        assert tab.text("#gallery") == "" and tab.complaints == []
+
+
+def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        with an_eye(station), served(station) as panel:
+            sign_in(tab, panel, "vera")
+            tab.wait_for("#headline", "Inspecting")
+        tab.wait_for("#alarm", "The panel does not answer", 20.0)
+        assert "The station itself goes on" in tab.text("#alarm")
