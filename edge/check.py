@@ -24,7 +24,8 @@ from edge.options import (
     SerialLineInput,
     SimulatedInput,
 )
-from edge.station import EncoderTravel, Station
+from edge.station import Station
+from edge.travel import EncoderTravel
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from edge.passing import Delay, Glance, Sample, delay_of, glance, middle_of, onl
 from edge.photo_eye import counting, device_of, inputs_of, watching
 from edge.records import Edge, Frame
 from edge.section import Axis
-from edge.station import EncoderTravel, Station
+from edge.station import Station
+from edge.travel import EncoderTravel
 
 TRIGGER, SECOND_EYE, CONFIRM = "trigger", "second_eye", "confirm"
 _WAIT_S = 0.2

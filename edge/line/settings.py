@@ -18,7 +18,8 @@ from edge.line.zone import Zone
 from edge.options import AnyOutput, PlcGate
 
 if TYPE_CHECKING:
-    from edge.station import EncoderTravel, Station, TimeTravel
+    from edge.station import Station
+    from edge.travel import EncoderTravel, TimeTravel
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from edge.clock import MS
 
 if TYPE_CHECKING:
-    from edge.station import EncoderTravel, Gate, TimeTravel
+    from edge.station import Gate
+    from edge.travel import EncoderTravel, TimeTravel
 
 _VALVE_MS = 10  # no valve follows faster
 
