@@ -23,7 +23,7 @@ from edge.outbox import TABLE
 from edge.panel.command import panel
 from edge.panel.command import users as panel_users
 from edge.signals import stop_signals
-from edge.station import load
+from edge.station import Metrics, load
 from edge.systemd.command import setup
 from edge.systemd.log import words_for
 
@@ -257,7 +257,7 @@ def metrics(
     station_files: StationFiles,
     listen: Annotated[
         str, typer.Option(help="answer Prometheus here; there is no password: keep it on this machine")
-    ] = "127.0.0.1:9317",
+    ] = "",
     file: Annotated[
         Path | None, typer.Option(help="write this file instead, for node_exporter's textfile collector")
     ] = None,
@@ -266,11 +266,12 @@ def metrics(
     """A station's figures for Prometheus, from a process of its own; a station that is away is told as down."""
     from edge.metrics import keep, registry_of, serve
 
-    registry = registry_of([load(path) for path in station_files])
+    stations = [load(path) for path in station_files]
+    registry = registry_of(stations)
     if file is not None:
         keep(registry, file, parse_ns(every) / SECOND, stop_signals())
     else:
-        serve(registry, listen, stop_signals())
+        serve(registry, listen or (stations[0].metrics or Metrics()).listen, stop_signals())
 
 
 @app.command()

@@ -32,7 +32,7 @@ from edge.options import (
     Trigger,
 )
 from edge.outbox.options import Mqtt
-from edge.panel.options import Panel
+from edge.panel.options import LOCAL, Panel
 from edge.travel import Counts, EncoderTravel, TimeTravel, Travel
 
 if sys.version_info >= (3, 11):
@@ -144,6 +144,21 @@ class Limits(Options):
     bypass_max_min: float = Field(default=0, ge=0, le=480)
 
 
+class Metrics(Options):
+    """[metrics]: a service tells Prometheus this station's figures (`edge metrics`). There is no password, so `listen`
+    is an address of the machine itself."""
+
+    listen: str = "127.0.0.1:9317"
+
+    @field_validator("listen")
+    @classmethod
+    def _local(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if host not in LOCAL or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError("write this machine's own address and a port, such as 127.0.0.1:9317")
+        return value
+
+
 class Station(Options):
     """A whole station file. `source` is its path, `digest` the first 8 bytes of its SHA-256."""
 
@@ -164,6 +179,7 @@ class Station(Options):
     journal: Journal = Journal()
     mqtt: Mqtt | None = None
     panel: Panel | None = None
+    metrics: Metrics | None = None
     limits: Limits = Limits()
     source: Path
     digest: bytes

@@ -99,6 +99,11 @@ def panel_needs(station: Station) -> Needs:
     )
 
 
+def metrics_needs() -> Needs:
+    """Of who tells Prometheus: this machine alone asks it. The eye's socket it only reads."""
+    return Needs(hosts=("localhost",))
+
+
 def folders(station: Station) -> tuple[Path, ...]:
     """Where the processes of the station write."""
     labels = station.panel.labels_dir if station.panel is not None else None

@@ -52,11 +52,14 @@ def plan(stations: Sequence[Station], bin_dir: Path) -> Plan:
     first = _name(stations[0])
     sending = [station for station in stations if station.mqtt is not None]
     shown = [station for station in stations if station.panel is not None]
-    kinds = ("line", "eye", *(["outbox"] if sending else ()), *(["panel"] if shown else ()))
+    told = [station for station in stations if station.metrics is not None]
+    more = {"outbox": sending, "panel": shown, "metrics": told}
+    kinds = ("line", "eye", *(kind for kind, some in more.items() if some))
     owned = [(_drop_in("eye", first), _eye(stations)), (_tmpfiles(first), _folders(stations))]
     owned += [(_drop_in("line", _name(station)), _line(station)) for station in stations]
     owned += [(_drop_in("outbox", _name(station)), _outbox(station)) for station in sending]
     owned += [(_drop_in("panel", _name(station)), _panel(station)) for station in shown]
+    owned += [(_drop_in("metrics", _name(station)), _metrics(station)) for station in told]
     rules = list(_rules(stations))
     if rules:
         owned.append(
@@ -69,11 +72,13 @@ def plan(stations: Sequence[Station], bin_dir: Path) -> Plan:
     heading = f"{MARK}{_FOR}{' '.join(map(str, sources))}\n\n"
     shared = [File(UNITS / f"kenpin-{kind}@.service", _template(kind, bin_dir)) for kind in kinds]
     lines = [f"kenpin-line@{_name(station)}.service" for station in stations]
-    more = [f"kenpin-outbox@{_name(station)}.service" for station in sending]
-    more += [f"kenpin-panel@{_name(station)}.service" for station in shown]
     return Plan(
         (File(_SYSUSERS, _USER), *shared, *(File(path, heading + text, sources) for path, text in owned)),
-        (*lines, f"kenpin-eye@{first}.service", *more),
+        (
+            *lines,
+            f"kenpin-eye@{first}.service",
+            *(f"kenpin-{kind}@{_name(station)}.service" for kind, some in more.items() for station in some),
+        ),
     )
 
 
@@ -149,6 +154,17 @@ def _panel(station: Station) -> str:
         "[Service]",
         f"Environment=STATION={station.source.resolve()}",
         *_opened(found),
+        f"InaccessiblePaths=-{key}",
+    )
+
+
+def _metrics(station: Station) -> str:
+    """It asks the eye, and looks at nothing else of the station."""
+    key = station.station.state_dir / PRIVATE
+    return _lines(
+        "[Service]",
+        f"Environment=STATION={station.source.resolve()}",
+        *_opened(needs.metrics_needs()),
         f"InaccessiblePaths=-{key}",
     )
 

@@ -143,8 +143,18 @@ def test_a_panel_writes_records_and_labels_only_and_is_reached_by_its_peers(tmp_
     )
 
 
-def test_without_a_section_there_is_no_panel() -> None:
-    assert not [file for file in plan([RELAYS], Path("/opt/kenpin/bin")).files if "panel" in file.path.name]
+def test_who_tells_prometheus_writes_nothing_and_is_asked_by_this_machine_alone() -> None:
+    settings = drop_in([example("first-station", more=METRICS)], "kenpin-metrics@line-3")
+    assert {"IPAddressAllow=localhost", "InaccessiblePaths=-/var/lib/kenpin/device.key"} <= set(settings)
+    assert not [line for line in settings if "Device" in line or "Capab" in line]
+    assert [line for line in settings if line.startswith("ReadWritePaths")] == ["ReadWritePaths="]
+    made = plan([example("first-station", more=PANEL + METRICS)], Path("/opt/kenpin/bin"))
+    assert made.units[-2:] == ("kenpin-panel@line-3.service", "kenpin-metrics@line-3.service")
+
+
+def test_without_a_section_there_is_no_panel_and_nobody_tells_prometheus() -> None:
+    names = [file.path.name for file in plan([RELAYS], Path("/opt/kenpin/bin")).files]
+    assert not [name for name in names if "panel" in name or "metrics" in name]
 
 
 # --- by systemd's own judgement ---
@@ -180,6 +190,7 @@ PANEL = '[panel]\nlabels_dir = "/var/lib/kenpin/labels"\n'
 OPEN_PANEL = (
     '[panel]\nlisten = "192.0.2.5:443"\ncertificate = "p.crt"\nprivate_key = "p.key"\npeers = ["192.0.2.0/24"]\n'
 )
+METRICS = '[metrics]\nlisten = "127.0.0.1:9400"\n'
 MQTT = '[mqtt]\nhost = "broker.plant.example"\n'
 STATIONS = {
     "relays": [RELAYS],
@@ -189,8 +200,9 @@ STATIONS = {
     "plc server": [example("recipes")],
     "panel": [example("first-station", more=PANEL)],
     "panel of a network": [example("first-station", more=OPEN_PANEL)],
+    "metrics": [example("first-station", more=METRICS)],
 }
-MOST = {"kenpin-eye": 1.6, "kenpin-outbox": 1.2, "kenpin-panel": 1.5}
+MOST = {"kenpin-eye": 1.6, "kenpin-outbox": 1.2, "kenpin-panel": 1.5, "kenpin-metrics": 1.2}
 
 
 @pytest.mark.parametrize("stations", STATIONS.values(), ids=STATIONS)
