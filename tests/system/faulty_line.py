@@ -21,6 +21,7 @@ CELL, DIGITS = 8, 16  # a part's number stands in cells of so many pixels, one a
 OFFSET_MS, WINDOW_MS = 30, 6
 PITCH_MS = 70  # and up to 40 more
 FAULTS = ("late", "early", "repeated", "frozen", "lost", "not taken")
+NEVER_SEEN = ("repeated", "lost")
 SHARE = 0.12  # of the parts
 
 
@@ -45,7 +46,8 @@ class FaultyLine:
     """`run` brings so many parts, 70 to 110 ms apart, and returns when the last is past; its thread must be punctual.
 
     Of some parts the frame comes too late or too early, is lost on the wire while the one before it is sent again
-    (repeated) or not (lost), shows what the one before it showed (frozen), or is not taken at all.
+    (repeated) or not (lost), shows what the one before it showed (frozen), or is not taken at all. What a frozen one
+    shows has arrived before: nobody could tell an old picture that comes for the first time, in the right instant.
     """
 
     server: ModbusServer
@@ -58,7 +60,13 @@ class FaultyLine:
     def __post_init__(self) -> None:
         luck = random.Random(self.seed)
         faults = [luck.choice(FAULTS) if luck.random() < SHARE else "" for _ in range(self.parts)]
-        self.shown = [Shown(fault if number else "") for number, fault in enumerate(faults)]
+        self.shown = []
+        before = ""  # of the frame that a frozen one would show again
+        for number, fault in enumerate(faults):
+            self.shown.append(
+                Shown("" if number == 0 else "lost" if fault == "frozen" and before in NEVER_SEEN else fault)
+            )
+            before = before if fault == "not taken" else self.shown[-1].fault
         self._luck = luck
         self._clock = SystemClock()
         self.camera = GvCamera(content=self._content, lose=lambda frame, packet: frame in self._lost)
