@@ -21,10 +21,11 @@ from calibration.progress import watched
 from calibration.sample import sample
 from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
+from compile.lint import lint, refuse
 from compile.quantize import RECIPES, quantize
 from compile.report import Page, page
 from compile.speed import median_ms
-from compile.student import Student, lint
+from compile.student import Student
 from compile.tables import missed_table, trial_table
 from compile.verify import Change, Rule, Trial, changes, choose, trial
 from edge.clock import SECOND
@@ -177,7 +178,7 @@ def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[b
     for number, recipe in enumerate(RECIPES):
         with console.status(f"quantizing: {recipe.words}"):
             model = quantize(job.student.model, inputs, recipe)
-        lint(model, "the INT8 model")
+        refuse(lint(model), "the INT8 model")
         shown = watched(chosen, "calibration pictures, INT8", console)
         found = changes(reference, judge_pictures(model, shown, threshold), threshold)
         if not _passed(found):
@@ -233,7 +234,18 @@ def _built(
         classes=job.student.classes,
         provenance=_provenance(job, chosen),
     )
-    report = page(Page(manifest, job.threshold, trials, shipped, notes, job.acceptance, len(chosen)))
+    report = page(
+        Page(
+            manifest,
+            job.threshold,
+            trials,
+            shipped,
+            notes,
+            job.acceptance,
+            len(chosen),
+            job.student.findings,
+        )
+    )
     return Built(
         manifest, {one.file: one.model for one in shipped}, stored(kept, job.student.spec), report, trials, notes
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,9 @@ from calibration.judging import TARGET
 from calibration.threshold import read_threshold
 from compile.build import Built, Job, build, created_ns
 from compile.keys import make_keys, read_key, readable_by_others
-from compile.student import read_student
+from compile.lint import Finding, refuse
+from compile.lint import lint as find
+from compile.student import read_model, read_student
 from edge.bundle import write_bundle
 from edge.clock import SystemClock
 from edge.errors import KenpinError
@@ -66,8 +69,11 @@ def bundle(
     if readable_by_others(key):
         console.print(f"[yellow]{key} is readable by other users: chmod 600 {key}[/yellow]", soft_wrap=True)
     chosen, digest = read_threshold(threshold)
+    targets = tuple(dict.fromkeys(target or [TARGET]))
+    learned = read_student(student, targets)
+    _show(learned.findings, console)
     job = Job(
-        student=read_student(student),
+        student=learned,
         threshold=chosen,
         threshold_sha256=digest,
         calibration=select(read_set(calibration), calibration_groups),
@@ -80,7 +86,7 @@ def bundle(
         allow_unproven=allow_unproven,
         acceptance_pictures=acceptance_pictures,
         seed=seed,
-        targets=tuple(dict.fromkeys(target or [TARGET])),
+        targets=targets,
     )
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
@@ -101,6 +107,25 @@ def _tell(built: Built, out: Path, console: Console) -> None:
     console.print(
         f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True
     )
+
+
+@app.command()
+def lint(
+    student: Annotated[Path, typer.Argument(help="student.onnx, or any network")],
+    target: Annotated[
+        list[str] | None, typer.Option(help="engine that must load it: ort, ov; may be repeated")
+    ] = None,
+) -> None:
+    """Say what no device could run, what INT8 will not like, and what TensorRT would refuse; builds nothing."""
+    found = find(read_model(student), target or ())
+    _show(found, Console())
+    refuse(found, str(student))
+    print(f"{student} can be compiled")
+
+
+def _show(found: Sequence[Finding], console: Console) -> None:
+    for one in found:
+        console.print(f"{one.level}: {one.words}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from calibration.evidence import Judged, count_by_group, group_sentence, sentence
 from calibration.threshold import WorkingThreshold
 from compile.gallery import thumbnail
+from compile.lint import Finding
 from compile.verify import CLEAR, WORTH, Trial
 from edge.manifest import Manifest
 from edge.picture_set import Picture
@@ -27,7 +28,7 @@ WIDTH, HALF = 640, 90  # of a chart, in its own units
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the report tells; `calibrated` is the number of calibration pictures."""
+    """What the report tells; `calibrated` is the number of calibration pictures, `findings` are those of lint."""
 
     manifest: Manifest
     threshold: WorkingThreshold
@@ -36,6 +37,7 @@ class Page:
     notes: Sequence[str]
     acceptance: Sequence[Picture]
     calibrated: int
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, slots=True)
