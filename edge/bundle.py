@@ -210,7 +210,7 @@ def _whole(path: Path) -> tuple[bytes, bytes]:
             if size > MAX_BYTES:
                 raise BundleError(f"{path} has {size} bytes, over the limit of {MAX_BYTES}; it is no usable bundle")
             header = file.read(_HEADER)
-            return header, file.read(MAX_BYTES)
+            return header, file.read(size)  # so many bytes are allocated at once
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; give the path of a .bundle file") from error
 
