@@ -17,6 +17,7 @@ from edge.errors import BundleError, ConfigError, JournalError
 from edge.install import install, installed, open_active, rollback
 from edge.station import Station, parse
 from tests.bundles import KEY, OTHER_KEY, a_bundle, store_key
+from tests.install_kills import kill_again_and_again
 
 STATION = """
 [station]
@@ -314,3 +315,8 @@ def test_a_kill_at_any_instant_leaves_the_old_bundle_or_the_new(tmp_path, statio
     assert len(steps) > 8
     left = sorted(path.name for path in folder_of(station).iterdir())
     assert left == [".lock", "3.bundle", "4.bundle", "active"]
+
+
+def test_a_command_killed_at_a_random_instant_leaves_the_old_bundle_or_the_new(tmp_path):
+    kills = int(os.environ.get("KENPIN_INSTALL_KILLS", "20"))
+    assert sum(kill_again_and_again(tmp_path, kills, seed=3).values()) == kills
