@@ -30,7 +30,7 @@ from compile.tables import missed_table, trial_table
 from compile.verify import Change, Rule, Trial, changes, choose, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
-from edge.manifest import PRODUCT_NAME, Manifest, ModelEntry
+from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
 from edge.pixels import to_input
 
@@ -41,7 +41,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most; each of
-    the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship.
+    the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship. A device accepts
+    the bundle where its own scores are within `tolerance` of those found here.
 
     Raises ConfigError for a product's name or an expiry that no bundle can carry.
     """
@@ -60,6 +61,7 @@ class Job:
     acceptance_pictures: int = 12
     seed: int = 1
     targets: tuple[str, ...] = (TARGET,)
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PRODUCT_NAME, self.product):
@@ -223,6 +225,7 @@ def _built(
 ) -> Built:
     told = [one.judged for one in shipped]
     kept = acceptance_pictures(job.acceptance, told, job.threshold.threshold, job.acceptance_pictures)
+    pictures = stored(kept, job.student.spec)
     manifest = Manifest(
         product=job.product,
         version=job.version,
@@ -230,7 +233,7 @@ def _built(
         expires=job.expires,
         min_runtime=edge.__version__,
         input=job.student.spec,
-        models=tuple(_entry(one, job.threshold.threshold) for one in shipped),
+        models=tuple(_entry(one, job, kept, list(pictures)) for one in shipped),
         classes=job.student.classes,
         provenance=_provenance(job, chosen),
     )
@@ -246,20 +249,22 @@ def _built(
             job.student.findings,
         )
     )
-    return Built(
-        manifest, {one.file: one.model for one in shipped}, stored(kept, job.student.spec), report, trials, notes
-    )
+    return Built(manifest, {one.file: one.model for one in shipped}, pictures, report, trials, notes)
 
 
-def _entry(one: Trial, threshold: float) -> ModelEntry:
+def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) -> ModelEntry:
+    """`kept` are the pictures that travel along, under these `names`."""
+    scores = {judged.name: judged.score for judged in one.judged}
     return ModelEntry(
         file=one.file,
         sha256=sha256(one.model).hexdigest(),
         target=one.target,
         precision=one.precision,
-        threshold=threshold,
+        threshold=job.threshold.threshold,
         evidence=one.evidence,
         proven=one.proven,
+        scores={name: scores[picture.name] for picture, name in zip(kept, names, strict=True)},
+        tolerance=job.tolerance,
     )
 
 

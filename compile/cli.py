@@ -22,6 +22,7 @@ from compile.student import read_model, read_student
 from edge.bundle import write_bundle
 from edge.clock import SystemClock
 from edge.errors import KenpinError
+from edge.manifest import TOLERANCE
 from edge.picture_set import Picture, read_set, select
 
 BUILD = "bundle"
@@ -61,6 +62,9 @@ def bundle(
     target: Annotated[
         list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov; may be repeated")
     ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="a device's scores may differ by this much from those found here")
+    ] = TOLERANCE,
     seed: Annotated[int, typer.Option(help="of the choice of calibration pictures")] = 1,
 ) -> None:
     """Quantize a student, judge it on the locked set and sign the bundle; refuse where the evidence falls short."""
@@ -87,6 +91,7 @@ def bundle(
         acceptance_pictures=acceptance_pictures,
         seed=seed,
         targets=targets,
+        tolerance=tolerance,
     )
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)

@@ -194,7 +194,8 @@ def _channels(model: onnx.ModelProto) -> Iterator[str]:
     widths = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     odd = []
     for node in model.graph.node:
-        dims = widths.get(node.input[1], ()) if node.op_type == "Conv" and _groups(node) == 1 else ()
+        plain = node.op_type == "Conv" and _groups(node) == 1
+        dims: Sequence[int] = widths.get(node.input[1], ()) if plain else ()
         if len(dims) == 4 and min(dims[:2]) >= FEWEST_CHANNELS and (dims[0] % STEP or dims[1] % STEP):
             odd.append(f"{dims[1]} to {dims[0]}")
     if odd:

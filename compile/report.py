@@ -13,7 +13,8 @@ from calibration.evidence import Judged, count_by_group, group_sentence, sentenc
 from calibration.threshold import WorkingThreshold
 from compile.gallery import thumbnail
 from compile.lint import Finding
-from compile.verify import CLEAR, WORTH, Trial
+from compile.verify import WORTH, Trial
+from edge.judge import CLEAR
 from edge.manifest import Manifest
 from edge.picture_set import Picture
 from edge.report import host

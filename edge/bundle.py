@@ -320,6 +320,9 @@ def _check_content(manifest: Manifest, places: Mapping[str, _Place], body: bytes
     start = table.offset - _HEADER
     pictures = {f"acceptance/{name}" for name, _ in _table(body[start : start + table.size], path)}
     stored = {name for name in places if name.startswith("acceptance/")} - {_TABLE}
+    for entry in manifest.models:
+        if entry.scores and {f"acceptance/{name}" for name in entry.scores} != stored:
+            raise BundleError(f"{path}: pictures and scores of {entry.file} disagree; compile the bundle again")
     if pictures != stored:
         wrong = ", ".join(sorted(pictures ^ stored)[:5])
         raise BundleError(f"{path}: pictures and acceptance.csv disagree about {wrong}; compile the bundle again")

@@ -236,6 +236,8 @@ def print_status(status: Status) -> None:
     table.add_row("line", status.line or "away")
     table.add_row("line permit", "on" if status.permit else "off")
     table.add_row("product", f"{status.product} (recipe {status.recipe})")
+    if status.bundle:
+        table.add_row("bundle", Text(status.bundle, "bold yellow"))
     if status.bypass_left_s:
         table.add_row("bypass", Text(f"{status.bypass_left_s:.0f} s more", "bold red"))
     if status.can_acknowledge:

@@ -6,7 +6,10 @@ import pytest
 from calibration.judging import judge_pictures
 from compile import build, cli
 from compile.keys import make_keys
+from edge.acceptance import accept
 from edge.bundle import load_keys, read_bundle
+from edge.clock import SystemClock
+from edge.options import OrtEngine
 from edge.picture_set import read_set
 from edge.records import Kind
 from tests.compile.belts import SPOT, choose_threshold, draw, run
@@ -93,6 +96,16 @@ def test_the_stored_pictures_get_on_the_device_the_verdicts_they_had(monkeypatch
         before = locked[stored.name[3:-4]]
         judged = judge_pictures(bundle.model(bundle.manifest.models[0]), [before], 0.5)[0]
         assert judged.kind is (Kind.PASS if stored.label == "ok" else Kind.REJECT)
+
+
+def test_the_bundle_states_the_scores_that_a_device_must_find_too(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets, "--tolerance", 0.02)
+    bundle = opened(bench, sets)
+    for precision in ("int8", "fp32"):
+        entry = bundle.manifest.entry("ort", precision)
+        assert (set(entry.scores), entry.tolerance) == ({one.name for one in bundle.acceptance()}, 0.02)
+        accepted = accept(bundle, OrtEngine(kind="ort", precision=precision), SystemClock())
+        assert (accepted.difference, accepted.changed) == (pytest.approx(0, abs=1e-6), ())
 
 
 def test_the_report_stands_alone_and_tells_the_evidence(monkeypatch, bench, sets):

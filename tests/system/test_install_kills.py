@@ -16,9 +16,9 @@ def test_install_kills_leave_the_old_bundle_or_the_new(tmp_path: Path) -> None:
     counts = kill_again_and_again(tmp_path, KILLS, SEED)
     assert sum(counts.values()) == KILLS
     lines = [
-        f"Seed {SEED}. Each command is a process of its own, forked after its imports so that kills fall into its work, and",
-        "gets SIGKILL at a random instant of the time that it usually takes. After each kill the active bundle is opened,",
-        "verified and read to its last picture; it must be that of before or that of after.",
+        f"Seed {SEED}. Each command is a process of its own, forked after its imports so that kills fall into its",
+        "work, and gets SIGKILL at a random instant of the time that it usually takes. After each kill the active",
+        "bundle is opened, verified and read to its last picture; it must be that of before or that of after.",
         "",
         "| command and what it had done | kills |",
         "| --- | --- |",
