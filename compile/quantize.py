@@ -120,7 +120,9 @@ def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:
     """
     nodes = list(model.graph.node)
     widths = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
-    wide = [node.name for node in nodes if node.op_type == "Conv" and widths[node.input[1]] >= FEWEST_CHANNELS]
+    wide = [
+        node.name for node in nodes if node.op_type == "Conv" and widths.get(node.input[1], 0) >= FEWEST_CHANNELS
+    ]
     spared = {*wide[: recipe.float_first], *wide[len(wide) - recipe.float_last :]}
     body = set(wide) - spared
     inner = _downstream(nodes, body) & _upstream(nodes, body)
