@@ -21,6 +21,7 @@ from calibration.progress import watched
 from calibration.sample import sample
 from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
+from compile.layers import layers
 from compile.lint import lint, refuse
 from compile.quantize import RECIPES, quantize
 from compile.report import Page, page
@@ -247,6 +248,7 @@ def _built(
             job.acceptance,
             len(chosen),
             job.student.findings,
+            [layers(one.model, one.target) for one in trials],
         )
     )
     return Built(manifest, {one.file: one.model for one in shipped}, pictures, report, trials, notes)

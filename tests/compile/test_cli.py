@@ -113,6 +113,9 @@ def test_the_report_stands_alone_and_tells_the_evidence(monkeypatch, bench, sets
     report = opened(bench, sets).report()
     assert "escape rate &lt;= 4.7% with 95% confidence" in report
     assert report.count("<svg") == 2
+    assert "INT8 on ort: 2 of 6 convolutions and matrix products in INT8" in report
+    assert "no changed verdicts of 102" in report
+    assert "no operator or shape that a target, INT8 or TensorRT would not like" in report
     assert "<script" not in report
     assert "http" not in report
     assert opened(bench, sets).manifest.models[0].sha256 in report
