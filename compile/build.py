@@ -23,12 +23,12 @@ from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
 from compile.layers import layers
 from compile.lint import lint, refuse
-from compile.quantize import RECIPES, quantize
 from compile.report import Page, page
+from compile.search import Attempt, Search, best
 from compile.speed import median_ms
 from compile.student import Student
 from compile.tables import missed_table, trial_table
-from compile.verify import Change, Rule, Trial, changes, choose, trial
+from compile.verify import Rule, Trial, choose, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
 from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
@@ -102,7 +102,7 @@ def build(job: Job, console: Console) -> Built:
     """
     check(job, console)
     chosen = sample(job.calibration, seed=job.seed)
-    int8, words, no_int8 = _quantized(job, chosen, console)
+    int8, attempts, no_int8 = _quantized(job, chosen, console)
     rule = Rule(
         job.threshold.threshold,
         job.threshold.target_escape,
@@ -110,12 +110,13 @@ def build(job: Job, console: Console) -> Built:
         job.allow_unproven,
         job.int8_only,
     )
-    trials = _trials(job, int8, words, rule, chosen[0], console)
+    trials = _trials(job, int8, rule, chosen[0], console)
+    tried = _timed(attempts, chosen[0])
     for table in (trial_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
     shipped, notes = _chosen(job, trials, no_int8, rule)
-    return _built(job, chosen, trials, shipped, [*notes, *_agreement(trials)])
+    return _built(job, chosen, tried, trials, shipped, [*notes, *_agreement(trials)])
 
 
 def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:
@@ -167,44 +168,46 @@ def check(job: Job, console: Console) -> None:
     refuse_leaks(seen_in(shown), job.acceptance, "calibration")
 
 
-def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[bytes | None, str, str]:
-    """The INT8 model and its recipe's words, or None with the reason why there is none.
+def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[Attempt | None, list[Attempt], str]:
+    """The INT8 model, or None with the reason why there is none; and all attempts.
 
-    The first recipe that turns no calibration defect into a PASS; else the one that turns fewest, none of them
-    with a clear margin.
+    The first that turns no calibration defect into a PASS; else the one that turns fewest, none of them with a clear
+    margin.
     """
     threshold = job.threshold.threshold
     shown = watched(chosen, "calibration pictures, FP32", console)
     reference = judge_pictures(job.student.model, shown, threshold)
     inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
-    attempts: list[tuple[int, int, bytes]] = []
-    for number, recipe in enumerate(RECIPES):
-        with console.status(f"quantizing: {recipe.words}"):
-            model = quantize(job.student.model, inputs, recipe)
-        refuse(lint(model), "the INT8 model")
-        shown = watched(chosen, "calibration pictures, INT8", console)
-        found = changes(reference, judge_pictures(model, shown, threshold), threshold)
-        if not _passed(found):
-            return model, recipe.words, ""
-        if not any(change.lost for change in found):
-            attempts.append((_passed(found), number, model))
-    if not attempts:
-        return None, "", "with every recipe, calibration defects of clear margin turned PASS"
-    _, number, model = min(attempts, key=lambda attempt: attempt[:2])
-    return model, RECIPES[number].words, ""
+    with console.status("quantizing") as status:
+        search = Search(
+            job.student.model,
+            inputs,
+            reference,
+            lambda model: judge_pictures(model, chosen, threshold),
+            threshold,
+            status.update,
+        )
+        attempts = search.run()
+    found = best(attempts)
+    if found.lost:
+        return None, attempts, "with every recipe, calibration defects of clear margin turned PASS"
+    refuse(lint(found.model), "the INT8 model")
+    return found, attempts, ""
 
 
-def _passed(found: Sequence[Change]) -> int:
-    return sum(change.after.missed for change in found)
+def _timed(attempts: Sequence[Attempt], picture: Picture) -> list[tuple[Attempt, float]]:
+    """The attempts with the median ms of each on this machine, where there is more than one to compare."""
+    if len(attempts) < 2:
+        return []
+    times = median_ms([(TARGET, one.model) for one in attempts], read_image(picture.path))
+    return list(zip(attempts, times, strict=True))
 
 
-def _trials(
-    job: Job, int8: bytes | None, words: str, rule: Rule, picture: Picture, console: Console
-) -> list[Trial]:
+def _trials(job: Job, int8: Attempt | None, rule: Rule, picture: Picture, console: Console) -> list[Trial]:
     """FP32 and, where there is one, INT8 on every target, judged on the whole acceptance set and timed in turns."""
     models = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
     if int8:
-        models["int8"] = (INT8_FILE, int8, words)
+        models["int8"] = (INT8_FILE, int8.model, int8.recipe.words)
     each = [(target, precision) for target in job.targets for precision in models]
     judged = [_accepted(models[precision][1], precision, target, job, console) for target, precision in each]
     with console.status("timing"):
@@ -222,7 +225,12 @@ def _accepted(model: bytes, precision: str, target: str, job: Job, console: Cons
 
 
 def _built(
-    job: Job, chosen: Sequence[Picture], trials: Sequence[Trial], shipped: Sequence[Trial], notes: Sequence[str]
+    job: Job,
+    chosen: Sequence[Picture],
+    tried: Sequence[tuple[Attempt, float]],
+    trials: Sequence[Trial],
+    shipped: Sequence[Trial],
+    notes: Sequence[str],
 ) -> Built:
     told = [one.judged for one in shipped]
     kept = acceptance_pictures(job.acceptance, told, job.threshold.threshold, job.acceptance_pictures)
@@ -249,6 +257,7 @@ def _built(
             len(chosen),
             job.student.findings,
             [layers(one.model, one.target) for one in trials],
+            tried,
         )
     )
     return Built(manifest, {one.file: one.model for one in shipped}, pictures, report, trials, notes)

@@ -15,6 +15,7 @@ from compile.gallery import thumbnail
 from compile.layers import Layer
 from compile.layers import sentence as in_words
 from compile.lint import Finding
+from compile.search import Attempt
 from compile.verify import WORTH, Trial
 from edge.judge import CLEAR
 from edge.manifest import Manifest
@@ -32,7 +33,8 @@ WIDTH, HALF = 640, 90  # of a chart, in its own units
 @dataclass(frozen=True, slots=True)
 class Page:
     """What the report tells; `calibrated` is the number of calibration pictures, `findings` are those of lint,
-    `layers` are told for each of the `trials`."""
+    `layers` are told for each of the `trials`, `tried` are the attempts at INT8 with their median ms, if there were
+    several."""
 
     manifest: Manifest
     threshold: WorkingThreshold
@@ -43,6 +45,7 @@ class Page:
     calibrated: int
     findings: Sequence[Finding] = ()
     layers: Sequence[Sequence[Layer]] = ()
+    tried: Sequence[tuple[Attempt, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,10 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
             f"{path} expired at {manifest.expires}; compile it again, or set this machine's clock if it is wrong"
         )
     folder = _folder(station, manifest.product)
-    _is_kept(bundle, keys, folder)
+    _is_stored(bundle, keys, folder)
     log.info("%s", accept(bundle, station.engine, clock).sentence())
     with _changing(folder):
-        if not _is_kept(bundle, keys, folder):
+        if not _is_stored(bundle, keys, folder):
             _keep_copy(path, bundle, keys, folder)
         _watch(folder, manifest.version, station.new_bundle.watch_parts)
         _activate(folder, manifest.version)
@@ -78,7 +78,7 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
     return manifest
 
 
-def _is_kept(bundle: Bundle, keys: KeyRing, folder: Path) -> bool:
+def _is_stored(bundle: Bundle, keys: KeyRing, folder: Path) -> bool:
     """Whether this very bundle is retained already. Raises BundleError for one that is not newer than the newest."""
     manifest = bundle.manifest
     newest = max(_versions(folder), default=0)

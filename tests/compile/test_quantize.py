@@ -71,7 +71,7 @@ def test_the_same_pictures_give_the_same_bytes_in_any_order(inputs):
 def test_an_outlier_channel_breaks_int8_and_a_float_tail_heals_it(inputs):
     model = student(trouble=spoiling)
     broken, healed = (
-        np.abs(scores(model, inputs) - scores(quantize(model, inputs, one), inputs)) for one in RECIPES
+        np.abs(scores(model, inputs) - scores(quantize(model, inputs, one), inputs)) for one in RECIPES[:2]
     )
     assert broken.max() > 0.9
     assert healed.max() < 0.03
