@@ -72,7 +72,7 @@ def _told_by_ov(model: bytes) -> list[Layer]:
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, Sequence[int]]:
     """Weights by name; where they are quantized, under the name of what they become."""
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes: dict[str, Sequence[int]] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
             shapes[node.output[0]] = shapes[node.input[0]]

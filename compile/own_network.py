@@ -171,16 +171,16 @@ class _Graph:
     def _heat_map(self, score: str) -> None:
         rows, columns = self._spec.height // STEP, self._spec.width // STEP
         if self._told.heat_map is None:
-            shape = self._weight("everywhere", [1, rows, columns], np.int64)
+            everywhere = self._weight("everywhere", [1, rows, columns], np.int64)
             cell = self._shaped(score, [1, 1, 1], "heat_cell")
-            self._node("Expand", [cell, shape], "heat_map")
+            self._node("Expand", [cell, everywhere], "heat_map")
             return
         shape = self._shape(self._told.heat_map.output)
-        high, wide = shape[-2:]
         if len(shape) < 2 or int(np.prod(shape[:-2])) != 1:
             raise ConfigError(
                 f"{self._path}: heat_map.output has shape {shape}: it must be one map of rows and columns"
             )
+        high, wide = shape[-2:]
         tensor = self._shaped(PREFIX + self._told.heat_map.output, [1, 1, high, wide], "heat_plane")
         tensor = self._share(self._told.heat_map, tensor, "heat")
         if high % rows == 0 and wide % columns == 0:

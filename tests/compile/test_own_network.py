@@ -214,6 +214,10 @@ SCORE = '[score]\noutput = "pred_score"\nkind = "probability"\n'
         ('[score]\noutput = "anomaly_map"\nkind = "logit"\n', "anomaly_map has 4096 values: say which"),
         ('[score]\noutput = "pred_score"\nkind = "logit"\ncolumn = 1\n', "has 1 columns, the map names 1"),
         ('[score]\noutput = "pred_label"\nkind = "logit"\n', "pred_label is no float32"),
+        (
+            f'{SCORE}[heat_map]\noutput = "pred_score"\nkind = "probability"\n',
+            "it must be one map of rows and columns",
+        ),
         (f"[input]\nwidth = 96\n{SCORE}", "input has width 64, input.width says 96"),
         (f'[input]\norder = "GREY"\n{SCORE}', "has 3 channels in NCHW, input.order GREY has 1"),
         (f'[input]\nlayout = "NHWC"\n{SCORE}', "has 64 channels in NHWC"),
