@@ -40,12 +40,13 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One retained version of a product; `active` where a station opens this one."""
+    """One retained version of a product; `active` where a station opens this one, `words` what to say of it."""
 
     product: str
     version: int
     active: bool
     path: Path
+    words: str = ""
 
 
 def install(path: Path, station: Station, clock: Clock | None = None) -> Manifest:
@@ -147,8 +148,18 @@ def installed(station: Station) -> list[Installed]:
         active = _target(folder)
         for version in sorted(_versions(folder)):
             path = _file(folder, version)
-            found.append(Installed(folder.name, version, path.name == active, path))
+            is_active = path.name == active
+            words = _words(folder, version) if is_active else ""
+            found.append(Installed(folder.name, version, is_active, path, words))
     return found
+
+
+def _words(folder: Path, active: int) -> str:
+    """Whether the active version is still watched, and how it came back, if it did."""
+    if watched := probation.read(folder, active):
+        return f"new: watched, else back to {watched.back_to}"
+    left = probation.returned(folder, active)
+    return f"version {left.version} {left.why}" if left else ""
 
 
 def open_active(station: Station, product: str) -> Bundle:

@@ -62,9 +62,9 @@ def print_evidence(manifest: Manifest) -> None:
 
 def print_installed(found: Sequence[Installed]) -> None:
     """The retained bundles, the active ones marked."""
-    table = Table("product", "version", "active", "file")
+    table = Table("product", "version", "active", "file", "")
     for one in found:
-        table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name)
+        table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name, Text(one.words))
     if found:
         Console().print(table)
     else:

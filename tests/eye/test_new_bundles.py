@@ -201,10 +201,14 @@ def test_more_unknown_parts_than_are_borne_end_it(station: Station, reason: Reas
     end_parts(new_bundles, Kind.UNKNOWN, reason, 5)
     assert list(new_bundles.settle()) == []
     assert new_bundles.words() == "cap-a version 2 is new: 15 of 200 parts watched"
+    assert installed(station)[1].words == "new: watched, else back to 1"
     end_parts(new_bundles, Kind.UNKNOWN, reason, 1)
     with pytest.raises(EngineError, match="version 2 left 6 of its first 16 parts without a verdict; start"):
         new_bundles.settle()
-    assert [(each.version, each.active) for each in installed(station)] == [(1, True), (2, False)]
+    assert [(each.version, each.active, each.words) for each in installed(station)] == [
+        (1, True, "version 2 left 6 of its first 16 parts without a verdict"),
+        (2, False, ""),
+    ]
 
 
 @pytest.mark.parametrize("reason", [Reason.NO_FRAME, Reason.BAD_FRAME, Reason.OVERRUN, Reason.JOURNAL])
