@@ -22,7 +22,7 @@ from compile.own_map import Map, Output
 from edge import options
 from edge.errors import ConfigError, EngineError
 from edge.infer.contract import CLASSES_KEY, INPUT_KEY, INPUT_NAME
-from edge.infer.ort import OrtEngine
+from edge.infer.ort import FOREIGN, OrtEngine
 from edge.pixels import STEP, InputSpec
 
 PREFIX = "net/"
@@ -283,10 +283,11 @@ def _prove(student: bytes, path: Path, told: Map, spec: InputSpec) -> None:
     engine = OrtEngine(options.OrtEngine(kind="ort"))
     try:
         engine.load(student)
-    except EngineError as error:
-        raise ConfigError(f"{path} cannot become a student: {error}; {ADVICE}") from error
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except (EngineError, *FOREIGN) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path} cannot become a student: {words}; {ADVICE}") from error
     rng = np.random.default_rng(0)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     for _ in range(PICTURES):
         engine.input[...] = rng.integers(0, 256, spec.shape(), np.uint8)
