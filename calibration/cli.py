@@ -28,7 +28,7 @@ from calibration.judging import judge_pictures
 from calibration.leaks import Seen, read_pretrained, refuse_leaks, seen_in
 from calibration.progress import watched
 from calibration.sample import MOST, sample
-from calibration.scores import Score, read_scores
+from calibration.scores import Score, read_scores, write_scores
 from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
 from edge.errors import ConfigError, KenpinError
 from edge.manifest import Evidence
@@ -187,6 +187,22 @@ def _missed_table(missed: Sequence[Judged], threshold: float) -> Table:
     for one in missed[:ROWS]:
         table.add_row(one.name, one.label, one.group, f"{one.score:.4f}", f"{threshold - one.score:.4f}")
     return table
+
+
+@app.command("score")
+def score_command(
+    student: Annotated[Path, typer.Argument(help="student.onnx of edge-compile wrap")],
+    pictures: Annotated[
+        Path, typer.Argument(metavar="SET", help="labelled pictures that it has never learned from")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the scores.csv to write")],
+    groups: Annotated[str, typer.Option(help="only groups that match")] = "",
+) -> None:
+    """Score pictures with a student that was trained elsewhere: what edge-train's cross-fitting gives for its own."""
+    chosen = [picture for picture in select(read_set(pictures), groups) if picture.label]
+    shown = watched(chosen, "scoring", Console())
+    write_scores(out, judge_pictures(_read(student), shown, 0.5))
+    print(f"wrote {out}; next: edge-calibrate threshold {out} --student {student} --pictures {pictures} ...")
 
 
 @app.command("sample")

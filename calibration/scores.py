@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.evidence import Judged
+from edge.durable import write_whole
 from edge.errors import ConfigError
 from edge.picture_set import GOOD
 
@@ -43,6 +47,25 @@ def read_scores(path: Path) -> list[Score]:
     if not scores:
         raise ConfigError(f"{path} holds no labelled picture; label some and run edge-train finetune")
     return scores
+
+
+def write_scores(path: Path, judged: Iterable[Judged]) -> None:
+    """Write scores of pictures that the model has not seen, as `read_scores` reads them; all are of one fold.
+
+    Raises ConfigError for a score that is no number from 0 to 1, or a path that cannot be written.
+    """
+    rows = list(judged)
+    if bad := [one.name for one in rows if not 0 <= one.score <= 1]:
+        raise ConfigError(f"{bad[0]} gets no score from 0 to 1; correct the model, or its map")
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((one.name, one.label, one.group, 0, one.score) for one in rows)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, table.getvalue().encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; give another --out") from error
 
 
 def _score(row: dict[str, str | None], where: str) -> Score:

@@ -21,15 +21,17 @@ from calibration.progress import watched
 from calibration.sample import sample
 from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
-from compile.quantize import RECIPES, quantize
+from compile.layers import layers
+from compile.lint import lint, refuse
 from compile.report import Page, page
+from compile.search import Attempt, Search, best
 from compile.speed import median_ms
-from compile.student import Student, lint
+from compile.student import Student
 from compile.tables import missed_table, trial_table
-from compile.verify import Change, Rule, Trial, changes, choose, trial
+from compile.verify import Rule, Trial, choose, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
-from edge.manifest import PRODUCT_NAME, Manifest, ModelEntry
+from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
 from edge.pixels import to_input
 
@@ -40,7 +42,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most; each of
-    the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship.
+    the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship. A device accepts
+    the bundle where its own scores are within `tolerance` of those found here.
 
     Raises ConfigError for a product's name or an expiry that no bundle can carry.
     """
@@ -59,6 +62,7 @@ class Job:
     acceptance_pictures: int = 12
     seed: int = 1
     targets: tuple[str, ...] = (TARGET,)
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PRODUCT_NAME, self.product):
@@ -98,7 +102,7 @@ def build(job: Job, console: Console) -> Built:
     """
     check(job, console)
     chosen = sample(job.calibration, seed=job.seed)
-    int8, words, no_int8 = _quantized(job, chosen, console)
+    int8, attempts, no_int8 = _quantized(job, chosen, console)
     rule = Rule(
         job.threshold.threshold,
         job.threshold.target_escape,
@@ -106,12 +110,13 @@ def build(job: Job, console: Console) -> Built:
         job.allow_unproven,
         job.int8_only,
     )
-    trials = _trials(job, int8, words, rule, chosen[0], console)
+    trials = _trials(job, int8, rule, chosen[0], console)
+    tried = _timed(attempts, chosen[0])
     for table in (trial_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
     shipped, notes = _chosen(job, trials, no_int8, rule)
-    return _built(job, chosen, trials, shipped, [*notes, *_agreement(trials)])
+    return _built(job, chosen, tried, trials, shipped, [*notes, *_agreement(trials)])
 
 
 def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:
@@ -163,44 +168,46 @@ def check(job: Job, console: Console) -> None:
     refuse_leaks(seen_in(shown), job.acceptance, "calibration")
 
 
-def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[bytes | None, str, str]:
-    """The INT8 model and its recipe's words, or None with the reason why there is none.
+def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[Attempt | None, list[Attempt], str]:
+    """The INT8 model, or None with the reason why there is none; and all attempts.
 
-    The first recipe that turns no calibration defect into a PASS; else the one that turns fewest, none of them
-    with a clear margin.
+    The first that turns no calibration defect into a PASS; else the one that turns fewest, none of them with a clear
+    margin.
     """
     threshold = job.threshold.threshold
     shown = watched(chosen, "calibration pictures, FP32", console)
     reference = judge_pictures(job.student.model, shown, threshold)
     inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
-    attempts: list[tuple[int, int, bytes]] = []
-    for number, recipe in enumerate(RECIPES):
-        with console.status(f"quantizing: {recipe.words}"):
-            model = quantize(job.student.model, inputs, recipe)
-        lint(model, "the INT8 model")
-        shown = watched(chosen, "calibration pictures, INT8", console)
-        found = changes(reference, judge_pictures(model, shown, threshold), threshold)
-        if not _passed(found):
-            return model, recipe.words, ""
-        if not any(change.lost for change in found):
-            attempts.append((_passed(found), number, model))
-    if not attempts:
-        return None, "", "with every recipe, calibration defects of clear margin turned PASS"
-    _, number, model = min(attempts, key=lambda attempt: attempt[:2])
-    return model, RECIPES[number].words, ""
+    with console.status("quantizing") as status:
+        search = Search(
+            job.student.model,
+            inputs,
+            reference,
+            lambda model: judge_pictures(model, chosen, threshold),
+            threshold,
+            status.update,
+        )
+        attempts = search.run()
+    found = best(attempts)
+    if found.lost:
+        return None, attempts, "with every recipe, calibration defects of clear margin turned PASS"
+    refuse(lint(found.model), "the INT8 model")
+    return found, attempts, ""
 
 
-def _passed(found: Sequence[Change]) -> int:
-    return sum(change.after.missed for change in found)
+def _timed(attempts: Sequence[Attempt], picture: Picture) -> list[tuple[Attempt, float]]:
+    """The attempts with the median ms of each on this machine, where there is more than one to compare."""
+    if len(attempts) < 2:
+        return []
+    times = median_ms([(TARGET, one.model) for one in attempts], read_image(picture.path))
+    return list(zip(attempts, times, strict=True))
 
 
-def _trials(
-    job: Job, int8: bytes | None, words: str, rule: Rule, picture: Picture, console: Console
-) -> list[Trial]:
+def _trials(job: Job, int8: Attempt | None, rule: Rule, picture: Picture, console: Console) -> list[Trial]:
     """FP32 and, where there is one, INT8 on every target, judged on the whole acceptance set and timed in turns."""
     models = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
     if int8:
-        models["int8"] = (INT8_FILE, int8, words)
+        models["int8"] = (INT8_FILE, int8.model, int8.recipe.words)
     each = [(target, precision) for target in job.targets for precision in models]
     judged = [_accepted(models[precision][1], precision, target, job, console) for target, precision in each]
     with console.status("timing"):
@@ -218,10 +225,16 @@ def _accepted(model: bytes, precision: str, target: str, job: Job, console: Cons
 
 
 def _built(
-    job: Job, chosen: Sequence[Picture], trials: Sequence[Trial], shipped: Sequence[Trial], notes: Sequence[str]
+    job: Job,
+    chosen: Sequence[Picture],
+    tried: Sequence[tuple[Attempt, float]],
+    trials: Sequence[Trial],
+    shipped: Sequence[Trial],
+    notes: Sequence[str],
 ) -> Built:
     told = [one.judged for one in shipped]
     kept = acceptance_pictures(job.acceptance, told, job.threshold.threshold, job.acceptance_pictures)
+    pictures = stored(kept, job.student.spec)
     manifest = Manifest(
         product=job.product,
         version=job.version,
@@ -229,25 +242,40 @@ def _built(
         expires=job.expires,
         min_runtime=edge.__version__,
         input=job.student.spec,
-        models=tuple(_entry(one, job.threshold.threshold) for one in shipped),
+        models=tuple(_entry(one, job, kept, list(pictures)) for one in shipped),
         classes=job.student.classes,
         provenance=_provenance(job, chosen),
     )
-    report = page(Page(manifest, job.threshold, trials, shipped, notes, job.acceptance, len(chosen)))
-    return Built(
-        manifest, {one.file: one.model for one in shipped}, stored(kept, job.student.spec), report, trials, notes
+    report = page(
+        Page(
+            manifest,
+            job.threshold,
+            trials,
+            shipped,
+            notes,
+            job.acceptance,
+            len(chosen),
+            job.student.findings,
+            [layers(one.model, one.target) for one in trials],
+            tried,
+        )
     )
+    return Built(manifest, {one.file: one.model for one in shipped}, pictures, report, trials, notes)
 
 
-def _entry(one: Trial, threshold: float) -> ModelEntry:
+def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) -> ModelEntry:
+    """`kept` are the pictures that travel along, under these `names`."""
+    scores = {judged.name: judged.score for judged in one.judged}
     return ModelEntry(
         file=one.file,
         sha256=sha256(one.model).hexdigest(),
         target=one.target,
         precision=one.precision,
-        threshold=threshold,
+        threshold=job.threshold.threshold,
         evidence=one.evidence,
         proven=one.proven,
+        scores={name: scores[picture.name] for picture, name in zip(kept, names, strict=True)},
+        tolerance=job.tolerance,
     )
 
 

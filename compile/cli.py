@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,16 @@ from calibration.judging import TARGET
 from calibration.threshold import read_threshold
 from compile.build import Built, Job, build, created_ns
 from compile.keys import make_keys, read_key, readable_by_others
-from compile.student import read_student
+from compile.lint import Finding, refuse
+from compile.lint import lint as find
+from compile.own_map import read_map
+from compile.own_network import wrap as wrap_network
+from compile.student import check_student, read_model, read_student
 from edge.bundle import write_bundle
 from edge.clock import SystemClock
-from edge.errors import KenpinError
+from edge.durable import write_whole
+from edge.errors import ConfigError, KenpinError
+from edge.manifest import TOLERANCE
 from edge.picture_set import Picture, read_set, select
 
 BUILD = "bundle"
@@ -41,7 +48,7 @@ app = typer.Typer(
 
 @app.command(BUILD, help="Compile a student into a bundle; the word `bundle` may be left out.")
 def bundle(
-    student: Annotated[Path, typer.Argument(help="student.onnx of edge-train")],
+    student: Annotated[Path, typer.Argument(help="student.onnx of edge-train, or with --outputs any network")],
     calibration: Annotated[Path, typer.Option(metavar="SET", help="pictures that training has seen")],
     acceptance: Annotated[Path, typer.Option(metavar="SET", help="locked set: read for the evidence only")],
     threshold: Annotated[Path, typer.Option(help="threshold.json of edge-calibrate")],
@@ -55,9 +62,16 @@ def bundle(
     expires: Annotated[str | None, typer.Option(help="ISO time with zone: 2027-01-31T00:00:00Z")] = None,
     int8_only: Annotated[bool, typer.Option("--int8-only", help="no FP32 model in the bundle")] = False,
     allow_unproven: Annotated[bool, typer.Option(help="ship what misses the target, marked unproven")] = False,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(metavar="MAP.TOML", help="the student is a network from elsewhere: which output is what"),
+    ] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov; may be repeated")
     ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="a device's scores may differ by this much from those found here")
+    ] = TOLERANCE,
     seed: Annotated[int, typer.Option(help="of the choice of calibration pictures")] = 1,
 ) -> None:
     """Quantize a student, judge it on the locked set and sign the bundle; refuse where the evidence falls short."""
@@ -66,8 +80,15 @@ def bundle(
     if readable_by_others(key):
         console.print(f"[yellow]{key} is readable by other users: chmod 600 {key}[/yellow]", soft_wrap=True)
     chosen, digest = read_threshold(threshold)
+    targets = tuple(dict.fromkeys(target or [TARGET]))
+    learned = (
+        read_student(student, targets)
+        if outputs is None
+        else check_student(wrap_network(student, read_map(outputs)), str(student), targets)
+    )
+    _show(learned.findings, console)
     job = Job(
-        student=read_student(student),
+        student=learned,
         threshold=chosen,
         threshold_sha256=digest,
         calibration=select(read_set(calibration), calibration_groups),
@@ -80,7 +101,8 @@ def bundle(
         allow_unproven=allow_unproven,
         acceptance_pictures=acceptance_pictures,
         seed=seed,
-        targets=tuple(dict.fromkeys(target or [TARGET])),
+        targets=targets,
+        tolerance=tolerance,
     )
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
@@ -101,6 +123,43 @@ def _tell(built: Built, out: Path, console: Console) -> None:
     console.print(
         f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True
     )
+
+
+@app.command()
+def wrap(
+    network: Annotated[Path, typer.Argument(help="an ONNX network from elsewhere")],
+    outputs: Annotated[Path, typer.Option(metavar="MAP.TOML", help="which output is what: docs/own-network.md")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the student.onnx to write")],
+) -> None:
+    """Make a student of a network from elsewhere, and prove that it scores as the network does."""
+    data = wrap_network(network, read_map(outputs))
+    learned = check_student(data, str(network))
+    _show(learned.findings, Console())
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, data)
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror}; give another --out") from error
+    print(f"wrote {out}; next: edge-calibrate score {out} SET -o scores.csv")
+
+
+@app.command()
+def lint(
+    student: Annotated[Path, typer.Argument(help="student.onnx, or any network")],
+    target: Annotated[
+        list[str] | None, typer.Option(help="engine that must load it: ort, ov; may be repeated")
+    ] = None,
+) -> None:
+    """Say what no device could run, what INT8 will not like, and what TensorRT would refuse; builds nothing."""
+    found = find(read_model(student), target or ())
+    _show(found, Console())
+    refuse(found, str(student))
+    print(f"{student} can be compiled")
+
+
+def _show(found: Sequence[Finding], console: Console) -> None:
+    for one in found:
+        console.print(f"{one.level}: {one.words}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -12,7 +12,12 @@ from jinja2 import Environment, StrictUndefined
 from calibration.evidence import Judged, count_by_group, group_sentence, sentence
 from calibration.threshold import WorkingThreshold
 from compile.gallery import thumbnail
-from compile.verify import CLEAR, WORTH, Trial
+from compile.layers import Layer
+from compile.layers import sentence as in_words
+from compile.lint import Finding
+from compile.search import Attempt
+from compile.verify import WORTH, Trial
+from edge.judge import CLEAR
 from edge.manifest import Manifest
 from edge.picture_set import Picture
 from edge.report import host
@@ -27,7 +32,9 @@ WIDTH, HALF = 640, 90  # of a chart, in its own units
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the report tells; `calibrated` is the number of calibration pictures."""
+    """What the report tells; `calibrated` is the number of calibration pictures, `findings` are those of lint,
+    `layers` are told for each of the `trials`, `tried` are the attempts at INT8 with their median ms, if there were
+    several."""
 
     manifest: Manifest
     threshold: WorkingThreshold
@@ -36,6 +43,9 @@ class Page:
     notes: Sequence[str]
     acceptance: Sequence[Picture]
     calibrated: int
+    findings: Sequence[Finding] = ()
+    layers: Sequence[Sequence[Layer]] = ()
+    tried: Sequence[tuple[Attempt, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,8 @@ def page(content: Page) -> str:
         group_sentence=group_sentence(counts, first.evidence.confidence),
         charts=[chart(trial, content.threshold.threshold) for trial in content.trials],
         changed=_changed(content, paths),
+        moved=[_moved(trial, content.trials[0]) for trial in content.trials],
+        layered=[(*pair, in_words(pair[1])) for pair in zip(content.trials, content.layers, strict=False)],
         wrong=_wrong(first.judged, paths, content.threshold.threshold),
         most_shown=MOST_SHOWN,
         clear=CLEAR,
@@ -112,6 +124,13 @@ def _changed(content: Page, paths: dict[str, Picture]) -> list[tuple[Trial, list
         ]
         rows.append((trial, cards))
     return rows
+
+
+def _moved(trial: Trial, reference: Trial) -> str:
+    """By how much scores differ from the reference's."""
+    pairs = zip(reference.judged, trial.judged, strict=True)
+    moves = sorted(abs(before.score - after.score) for before, after in pairs)
+    return f"scores moved by {moves[len(moves) // 2]:.4f} in the median, by {moves[-1]:.4f} at most"
 
 
 def _margin(judged: Judged, content: Page) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from calibration.evidence import Judged, evidence_of, is_proven, shortfall
 from edge.errors import BundleError
+from edge.judge import has_clear_margin
 from edge.manifest import Evidence
 from edge.records import Kind
 
-CLEAR = 0.25  # of the way from the threshold to 1: a defect scored above that has a clear margin
 WORTH = 1.1  # INT8 that is not this much faster than FP32 is not worth its differences
 
 
@@ -70,7 +70,7 @@ def changes(reference: Sequence[Judged], judged: Sequence[Judged], threshold: fl
 
 
 def _is_lost(before: Judged, after: Judged, threshold: float) -> bool:
-    clear = before.score >= threshold + CLEAR * (1 - threshold)
+    clear = has_clear_margin(before.score, threshold)
     return before.defect and before.kind is Kind.REJECT and clear and after.kind is Kind.PASS
 
 

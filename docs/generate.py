@@ -74,6 +74,7 @@ def _sections() -> Iterator[str]:
     yield _section('[travel] with mode = "encoder"', station.EncoderTravel, without=("mode",))
     yield from _kinds("[encoder]", ENCODERS)
     yield from _kinds("[engine]", (options.OrtEngine, options.OvEngine))
+    yield _section("[new_bundle]", options.NewBundle)
     yield (
         "## `[recipes]`\n\nA number that a PLC may select = the name of an installed product. "
         "Without recipes, `station.product` names the only one. Numbers are 1 to 65535."

@@ -210,7 +210,7 @@ def _whole(path: Path) -> tuple[bytes, bytes]:
             if size > MAX_BYTES:
                 raise BundleError(f"{path} has {size} bytes, over the limit of {MAX_BYTES}; it is no usable bundle")
             header = file.read(_HEADER)
-            return header, file.read(MAX_BYTES)
+            return header, file.read(size)  # so many bytes are allocated at once
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; give the path of a .bundle file") from error
 
@@ -320,6 +320,9 @@ def _check_content(manifest: Manifest, places: Mapping[str, _Place], body: bytes
     start = table.offset - _HEADER
     pictures = {f"acceptance/{name}" for name, _ in _table(body[start : start + table.size], path)}
     stored = {name for name in places if name.startswith("acceptance/")} - {_TABLE}
+    for entry in manifest.models:
+        if entry.scores and {f"acceptance/{name}" for name in entry.scores} != stored:
+            raise BundleError(f"{path}: pictures and scores of {entry.file} disagree; compile the bundle again")
     if pictures != stored:
         wrong = ", ".join(sorted(pictures ^ stored)[:5])
         raise BundleError(f"{path}: pictures and acceptance.csv disagree about {wrong}; compile the bundle again")

@@ -118,7 +118,8 @@ class Status(_Packet):
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
     edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
-    did when the student learned; empty while they do.
+    did when the student learned; empty while they do. `bundle` says which new one is watched, and which the station has
+    left by itself.
     """
 
     answer: Literal["status"] = "status"
@@ -141,6 +142,7 @@ class Status(_Packet):
     pid: int
     lot: str = ""
     likeness: str = ""
+    bundle: str = ""
 
 
 class Histogram(_Packet):

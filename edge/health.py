@@ -54,6 +54,11 @@ class Health:
     def is_ready(self) -> bool:
         return self._standing.level is Level.READY
 
+    def cause(self, source: str) -> Standing | None:
+        """What this source has reported and not cleared."""
+        with self._lock:
+            return self._causes.get(source)
+
     def report(self, source: str, level: Level, cause: str, anew: bool = False) -> None:
         """`source` has this cause from now on; its first words stay while the level does, unless it is another cause
         `anew`."""

@@ -11,6 +11,8 @@ from edge.records import Kind, Reason, Scores
 
 Decision = tuple[Kind, Reason]
 
+CLEAR = 0.25  # of the way from the threshold to 1: a defect scored above that has a clear margin
+
 
 def judge(scores: Scores, threshold: float, shape: tuple[int, int]) -> Decision:
     """The decision for one view.
@@ -23,6 +25,11 @@ def judge(scores: Scores, threshold: float, shape: tuple[int, int]) -> Decision:
         return Kind.UNKNOWN, Reason.BAD_SCORE
     # asked this way round, a threshold that is not a number rejects
     return (Kind.PASS, Reason.NONE) if scores.score < threshold else (Kind.REJECT, Reason.DEFECT)
+
+
+def has_clear_margin(score: float, threshold: float) -> bool:
+    """Whether a score is so far above the threshold that no other computer may turn it into a PASS."""
+    return score >= threshold + CLEAR * (1 - threshold)
 
 
 def _sound(scores: Scores, shape: tuple[int, int]) -> bool:

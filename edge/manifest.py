@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from edge.pixels import InputSpec
 
 PRODUCT_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,39}$"  # no dot first: the name becomes a folder
 MODEL_NAME = r"^models/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}\.onnx$"
+TOLERANCE = 0.05  # other processors and libraries add in another order, and INT8 rounds what that gives
 _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}$"
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -63,7 +64,9 @@ class Evidence:
 class ModelEntry:
     """One model: its `file` in the bundle, the engine it is for (`target`, such as "ort") and its `precision`.
 
-    A part is a REJECT where its score is at least `threshold`. `proven`: the evidence meets its target.
+    A part is a REJECT where its score is at least `threshold`. `proven`: the evidence meets its target. `scores` are
+    those of the acceptance pictures on the host, by name; a device accepts the model where its own are within
+    `tolerance` of them.
     """
 
     __pydantic_config__ = _STRICT
@@ -75,6 +78,8 @@ class ModelEntry:
     threshold: Share
     evidence: Evidence
     proven: bool
+    scores: dict[str, Share] = field(default_factory=dict, hash=False)
+    tolerance: Share = TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

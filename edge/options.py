@@ -440,10 +440,12 @@ Plc = Annotated[
 
 class EngineOptions(Options):
     """What every engine states: how many threads an inference takes, and which of the bundle's models for this engine
-    it runs; without `precision` the one that the bundle prefers."""
+    it runs; without `precision` the one that the bundle prefers. A bundle whose median inference takes longer than
+    `max_ms` here is not installed."""
 
     threads: int = Field(default=1, ge=1, le=64)
     precision: Literal["int8", "fp32"] | None = None
+    max_ms: float | None = Field(default=None, gt=0, le=60_000)
 
 
 class OrtEngine(EngineOptions):
@@ -457,6 +459,15 @@ class OvEngine(EngineOptions):
     `--target ov`."""
 
     kind: Literal["ov"]
+
+
+class NewBundle(Options):
+    """[new_bundle]: how a bundle that was installed over another one is watched. When more than `unknown_max` of its
+    first `watch_parts` parts get no verdict by its fault (ENGINE_ERROR, BAD_SCORE, LATE, NO_VERDICT), or its engine
+    fails, the station goes back to the one of before. 0 parts: it is not watched."""
+
+    watch_parts: int = Field(default=200, ge=0, le=100_000)
+    unknown_max: int = Field(default=5, ge=0, le=10_000)
 
 
 Engine = Annotated[OrtEngine | OvEngine, Field(discriminator="kind")]

@@ -62,9 +62,9 @@ def print_evidence(manifest: Manifest) -> None:
 
 def print_installed(found: Sequence[Installed]) -> None:
     """The retained bundles, the active ones marked."""
-    table = Table("product", "version", "active", "file")
+    table = Table("product", "version", "active", "file", "")
     for one in found:
-        table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name)
+        table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name, Text(one.words))
     if found:
         Console().print(table)
     else:
@@ -236,6 +236,8 @@ def print_status(status: Status) -> None:
     table.add_row("line", status.line or "away")
     table.add_row("line permit", "on" if status.permit else "off")
     table.add_row("product", f"{status.product} (recipe {status.recipe})")
+    if status.bundle:
+        table.add_row("bundle", Text(status.bundle, "bold yellow"))
     if status.bypass_left_s:
         table.add_row("bypass", Text(f"{status.bypass_left_s:.0f} s more", "bold red"))
     if status.can_acknowledge:

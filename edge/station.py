@@ -22,6 +22,7 @@ from edge.options import (
     GateOutput,
     LineInput,
     Milliseconds,
+    NewBundle,
     OpcUaPlc,
     Options,
     OrtEngine,
@@ -181,6 +182,7 @@ class Station(Options):
     panel: Panel | None = None
     metrics: Metrics | None = None
     limits: Limits = Limits()
+    new_bundle: NewBundle = NewBundle()
     source: Path
     digest: bytes
 

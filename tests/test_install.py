@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,12 @@ from edge import install as install_file
 from edge.bundle import key_id
 from edge.clock import SECOND, ManualClock
 from edge.errors import BundleError, ConfigError, JournalError
-from edge.install import install, installed, open_active, rollback
+from edge.install import install, installed, keep, open_active, probation_of, rollback
+from edge.probation import Probation
 from edge.station import Station, parse
-from tests.bundles import KEY, OTHER_KEY, a_bundle, store_key
+from tests.bundles import KEY, OTHER_KEY, PICTURES, a_bundle, a_manifest, store_key
+from tests.infer.students import SPEC, student
+from tests.install_kills import kill_again_and_again
 
 STATION = """
 [station]
@@ -31,6 +36,7 @@ kind = "belt"
 kind = "camera"
 camera = "top"
 """
+STUDENT = student(a_manifest().input)
 MAY_2026 = 1_777_593_600 * SECOND
 
 
@@ -45,7 +51,7 @@ def station(tmp_path):
 
 
 def put(tmp_path, station, version, key=KEY, **changes):
-    path = a_bundle(tmp_path / f"cap-a-{version}.bundle", key, version=version, **changes)
+    path = a_bundle(tmp_path / f"cap-a-{version}.bundle", key, STUDENT, version=version, **changes)
     return install(path, station, ManualClock(wall_ns=MAY_2026))
 
 
@@ -62,7 +68,7 @@ def test_an_installed_bundle_is_opened(tmp_path, station):
     (tmp_path / "cap-a-3.bundle").unlink()
     bundle = open_active(station, "cap-a")
     assert bundle.manifest.version == 3
-    assert bundle.model(bundle.manifest.entry("ort")) == b"a student"
+    assert bundle.model(bundle.manifest.entry("ort")) == STUDENT
     assert [(item.product, item.version, item.active) for item in installed(station)] == [("cap-a", 3, True)]
 
 
@@ -189,10 +195,107 @@ def test_rollback_may_return_to_an_expired_bundle(tmp_path, station):
     assert rollback("cap-a", station).version == 1
 
 
-def test_only_the_latest_versions_are_retained(tmp_path, station):
+def test_only_the_latest_versions_are_retained_and_the_last_that_was_proven_on_the_line(tmp_path, station):
     for version in range(1, 9):
         put(tmp_path, station, version)
-    assert [version for version, _ in versions(station)] == [4, 5, 6, 7, 8]
+    assert [version for version, _ in versions(station)] == [1, 4, 5, 6, 7, 8]
+    assert probation_of(station, "cap-a") == Probation(version=8, back_to=1)
+    keep(station, "cap-a", 8)
+    put(tmp_path, station, 9)
+    assert [version for version, _ in versions(station)] == [5, 6, 7, 8, 9]
+    assert probation_of(station, "cap-a") == Probation(version=9, back_to=8)
+
+
+# --- accepted on this device, watched on the line -----------------------------------------------------------------
+
+
+def stating(version, **scores):
+    """A bundle's entry that states these scores of its two pictures."""
+    names = dict(zip(("first", "second"), PICTURES, strict=True))
+    entry = a_manifest(STUDENT).models[0]
+    return {"models": (replace(entry, scores={names[key]: value for key, value in scores.items()}),)}
+
+
+FIRST, SECOND = 10 / 255, 200 / 255  # what the student says of grey pictures
+
+
+def test_a_bundle_whose_scores_this_device_finds_too_is_installed(tmp_path, station, caplog):
+    caplog.set_level("INFO")
+    put(tmp_path, station, 3, **stating(3, first=FIRST + 0.04, second=SECOND - 0.01))
+    assert "accepted on this device: FP32, 2 pictures, scores within 0.0400 of the host's" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (
+            {"first": FIRST + 0.06, "second": SECOND},
+            r"ok/1\.png scores 0\.0392, the bundle states 0\.0992 \+- 0\.05",
+        ),
+        ({"first": FIRST, "second": 1.0}, r"2\.png scores 0\.7843, the bundle states 1\.0000"),
+    ],
+)
+def test_a_bundle_that_this_device_judges_otherwise_changes_nothing(tmp_path, station, scores, message):
+    put(tmp_path, station, 3)
+    before = sorted(folder_of(station).iterdir())
+    with pytest.raises(BundleError, match=message):
+        put(tmp_path, station, 4, **stating(4, **scores))
+    assert versions(station) == [(3, True)]
+    assert sorted(folder_of(station).iterdir()) == before
+
+
+def test_a_bundle_without_stated_scores_must_reject_its_defects(tmp_path, station):
+    entry = replace(a_manifest(STUDENT).models[0], threshold=0.9)
+    with pytest.raises(BundleError, match=r"the defect of .*2\.png passes with 0\.7843; nothing was changed"):
+        put(tmp_path, station, 3, models=(entry,))
+    assert installed(station) == []
+
+
+def test_a_bundle_that_is_too_slow_for_the_station_is_not_installed(tmp_path):
+    store_key(tmp_path / "keys")
+    station = parse(f'{STATION}[engine]\nkind = "ort"\nmax_ms = 0.0001'.encode(), tmp_path / "station.toml")
+    with pytest.raises(BundleError, match=r"an inference takes .* ms, engine\.max_ms allows 0\.0001"):
+        install(a_bundle(tmp_path / "x.bundle", model=STUDENT), station)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (b"a student", "does not run on this device"),
+        (student(a_manifest().input, score=math.nan), "gets no sound score"),
+        (student(SPEC), "the model's input is not the one of the manifest"),
+    ],
+)
+def test_a_model_that_does_not_run_here_is_not_installed(tmp_path, station, model, message):
+    path = a_bundle(tmp_path / "x.bundle", model=model)
+    with pytest.raises(BundleError, match=message):
+        install(path, station)
+    assert installed(station) == []
+
+
+def test_a_bundle_with_no_model_for_the_stations_engine_is_not_installed(tmp_path, station):
+    entry = replace(a_manifest(STUDENT).models[0], target="trt")
+    with pytest.raises(BundleError, match="holds no model for ort, only trt fp32"):
+        put(tmp_path, station, 3, models=(entry,))
+
+
+def test_the_first_bundle_is_not_watched_and_a_person_ends_the_watch_of_another(tmp_path, station):
+    put(tmp_path, station, 3)
+    assert probation_of(station, "cap-a") is None
+    put(tmp_path, station, 4)
+    assert probation_of(station, "cap-a") == Probation(version=4, back_to=3)
+    rollback("cap-a", station)
+    assert probation_of(station, "cap-a") is None
+
+
+def test_what_root_installs_belongs_to_the_owner_of_the_state_folder(tmp_path, station):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    put(tmp_path, station, 3)
+    os.chown(station.station.state_dir, 1234, 1234)
+    put(tmp_path, station, 4)
+    folder = folder_of(station)
+    assert {path.lstat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1234}
 
 
 # --- what is not there, and names -------------------------------------------------------------------------------
@@ -301,7 +404,7 @@ def killed_at_every_step(folder: Path) -> None:
 
 def test_a_kill_at_any_instant_leaves_the_old_bundle_or_the_new(tmp_path, station):
     put(tmp_path, station, 3)
-    a_bundle(tmp_path / "cap-a-4.bundle", version=4)
+    a_bundle(tmp_path / "cap-a-4.bundle", model=STUDENT, version=4)
     code = "import sys, pathlib, tests.test_install as t; t.killed_at_every_step(pathlib.Path(sys.argv[1]))"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
@@ -313,4 +416,9 @@ def test_a_kill_at_any_instant_leaves_the_old_bundle_or_the_new(tmp_path, statio
     assert steps[-1][0] == "4"
     assert len(steps) > 8
     left = sorted(path.name for path in folder_of(station).iterdir())
-    assert left == [".lock", "3.bundle", "4.bundle", "active"]
+    assert left == [".lock", "3.bundle", "4.bundle", "active", "probation"]
+
+
+def test_a_command_killed_at_a_random_instant_leaves_the_old_bundle_or_the_new(tmp_path):
+    kills = int(os.environ.get("KENPIN_INSTALL_KILLS", "20"))
+    assert sum(kill_again_and_again(tmp_path, kills, seed=3).values()) == kills

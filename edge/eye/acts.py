@@ -97,7 +97,9 @@ class Acts:
         key: Ed25519PrivateKey,
         likeness: Mapping[tuple[int, int], Likeness],
         timing: Timing,
+        new_bundles: Callable[[], str],
     ) -> None:
+        self._new_bundles = new_bundles
         self._timing = timing
         self._likeness = likeness
         self._station = station
@@ -150,6 +152,7 @@ class Acts:
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
             likeness=_plain("; ".join(each.words for each in self._likeness.values() if each.words)),
+            bundle=_plain(self._new_bundles()),
         )
 
     def _figures(self) -> Figures:

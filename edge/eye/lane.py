@@ -21,9 +21,11 @@ from edge.eye.crew import Crew
 from edge.eye.desk import SOURCE as LINE
 from edge.eye.desk import Desk
 from edge.eye.held import Held
+from edge.eye.inference import SOURCE as INFERENCE
 from edge.eye.inference import Client
 from edge.eye.jobs import PutJob
 from edge.eye.likeness import Likeness
+from edge.eye.new_bundles import NewBundles
 from edge.eye.plc_watch import PlcWatch, plc_of
 from edge.eye.reception import Reception
 from edge.eye.sight import Births, Sight
@@ -70,6 +72,7 @@ class Lane:
     client: Client
     reception: Reception
     plc: PlcWatch | None
+    new_bundles: NewBundles
 
     @property
     def name(self) -> str:
@@ -135,12 +138,16 @@ def build(
         for view, camera in enumerate(station.camera)
     }
     client = Client(students, desk.parts, slots, timing, health, archive.offer, likeness)
-    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness, timing)
+    new_bundles = NewBundles(station, health, INFERENCE, clock)
+    desk.tell(new_bundles.ended)
+    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness, timing, new_bundles.words)
     note_control = functools.partial(desk.note, "control")
     door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
     stack.callback(door.close)
     acts.door = door
-    return Lane(station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc)
+    return Lane(
+        station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc, new_bundles
+    )
 
 
 def _bounds(station: Station) -> dict[str, int]:
@@ -209,6 +216,8 @@ def start(lane: Lane, crew: Crew, prefix: str = "") -> None:
     if lane.plc is not None:
         crew.start(prefix + plc_watch.SOURCE, lane.plc.run)
     lane.desk.note("start", f"station {lane.name}, mode {lane.station.station.mode}")
+    for words in lane.new_bundles.notes:
+        lane.desk.note("bundle", words)
     crew.start(prefix + LINE, lane.desk.run)
 
 

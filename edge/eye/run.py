@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, SECOND, Clock, process_started_ns
-from edge.errors import DeviceError, JournalError, StationStop
+from edge.errors import DeviceError, EngineError, JournalError, StationStop
 from edge.eye import camera_watch, inference, lane
 from edge.eye.camera_watch import CameraWatch
 from edge.eye.crew import Crew
@@ -113,6 +113,8 @@ def run(
             ended = _finish(eye, crew)
         if isinstance(crew.failure, Exception):
             raise crew.failure
+        for each in eye.lanes:
+            each.new_bundles.run_ended()
         return _report(eye, standings, stops, ended)
 
 
@@ -171,6 +173,7 @@ def _watch_over(
             _tell(eye, standings, shown, notifier)
             shown = standings
         _feed_watchdog(eye, notifier)
+        _settle_bundles(eye)
         if watch is not None:
             for each, standing in zip(eye.lanes, standings, strict=True):
                 watch(Live(standing, each.desk.permit, each.counts, each.timing, elapsed_ns))
@@ -221,6 +224,17 @@ def _feed_watchdog(eye: Eye, notifier: Notifier) -> None:
         each.health.report("progress", Level.NOT_READY, f"no sign of life from: {', '.join(stalled)}")
     if is_well:
         notifier.alive(eye.clock.now_ns())
+
+
+def _settle_bundles(eye: Eye) -> None:
+    """Keep new bundles that have proven themselves. Raises EngineError when a station has left one by itself."""
+    for each in eye.lanes:
+        try:
+            for words in each.new_bundles.settle():
+                each.desk.note("bundle", words)
+        except EngineError as error:
+            each.desk.note("bundle", str(error))
+            raise
 
 
 def _finish(eye: Eye, crew: Crew) -> list[bool]:

@@ -9,6 +9,7 @@ from edge.bundle import Bundle
 from edge.capture.appraisal import Look, look_as_seen
 from edge.clock import Clock
 from edge.errors import ConfigError, EngineError
+from edge.eye.new_bundles import go_back, take_up
 from edge.infer import TABLE, Engine
 from edge.install import open_active
 from edge.judge import Decision, judge
@@ -74,11 +75,15 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
 
 
 def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:
-    """Each station's students by recipe number; those that run the same model of the same bundle share one.
+    """Each station's students by recipe number; those that run the same model of the same bundle share one. A new
+    bundle that does not load, or that has ended earlier runs out of order, gives way to the one of before.
 
     Raises ConfigError, BundleError, EngineError.
     """
     loaded: dict[tuple[str, EngineOptions], Student] = {}
+    for station in stations:
+        for product in dict.fromkeys(station.products().values()):
+            take_up(station, product, clock)
     return [
         {recipe: _shared(loaded, station, product, clock) for recipe, product in station.products().items()}
         for station in stations
@@ -91,7 +96,12 @@ def _shared(
     bundle = open_active(station, product)
     key = bundle.sha256, station.engine
     if key not in loaded:
-        loaded[key] = load(bundle, station.engine, clock)
+        try:
+            loaded[key] = load(bundle, station.engine, clock)
+        except EngineError as error:
+            if not go_back(station, product, f"does not load: {error}", clock):
+                raise
+            return _shared(loaded, station, product, clock)
     return loaded[key]
 
 

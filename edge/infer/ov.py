@@ -78,7 +78,7 @@ class OvEngine:
             read = self._core.read_model(model)
         contract = _contract(read)
         with _translated("loading the model"):
-            compiled = self._core.compile_model(read, DEVICE, _settings(self._options.threads))
+            compiled = self._core.compile_model(read, DEVICE, settings(self._options.threads))
             loaded = _bind(compiled.create_infer_request(), contract)
         warm_up(lambda: _run(loaded), self._clock)
         self._loaded = loaded
@@ -109,7 +109,8 @@ def _translated(what: str) -> Iterator[None]:
         raise EngineError(f"{what} failed: {words}; compile the bundle again with edge-compile") from error
 
 
-def _settings(threads: int) -> dict[str, Any]:
+def settings(threads: int) -> dict[str, Any]:
+    """How a model is compiled for a station."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,

@@ -6,6 +6,7 @@ import pytest
 
 from calibration import cli
 from calibration.leaks import fingerprint, write_pretrained
+from calibration.scores import read_scores
 from edge.picture_set import read_set
 from tests.compile.belts import SPOT, cross_fitted, draw, run
 from tests.compile.students import student
@@ -112,3 +113,19 @@ def test_a_sample_is_a_set_of_its_own(monkeypatch, capsys, tmp_path):
     labels = [picture.label for picture in read_set(tmp_path / "sample")]
     assert (labels.count("ok"), labels.count("spot")) == (10, 10)
     assert "wrote 20 pictures, 10 of them defects" in capsys.readouterr().out
+
+
+def test_a_student_from_elsewhere_is_scored_picture_by_picture(monkeypatch, folder):
+    held = draw(folder / "held", 9, 7, 1)
+    assert run(monkeypatch, cli.main, "score", folder / "student.onnx", held, "-o", folder / "own.csv") == 0
+    rows = read_scores(folder / "own.csv")
+    assert [row.file for row in rows] == [picture.name for picture in read_set(held)]
+    assert [row.score > 0.5 for row in rows] == [row.defect for row in rows] == [False] * 9 + [True] * 7
+
+
+def test_a_score_that_is_no_share_is_not_written(monkeypatch, capsys, folder):
+    (folder / "nan.onnx").write_bytes(student(steep=float("nan")))
+    held = draw(folder / "held", 1, 1, 1)
+    assert run(monkeypatch, cli.main, "score", folder / "nan.onnx", held, "-o", folder / "own.csv") == 78
+    assert "gets no score from 0 to 1; correct the model, or its map" in capsys.readouterr().err
+    assert not (folder / "own.csv").exists()

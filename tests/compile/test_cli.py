@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from calibration.judging import judge_pictures
-from compile import build, cli
+from compile import build, cli, search
 from compile.keys import make_keys
+from edge.acceptance import accept
 from edge.bundle import load_keys, read_bundle
+from edge.clock import SystemClock
+from edge.options import OrtEngine
 from edge.picture_set import read_set
 from edge.records import Kind
 from tests.compile.belts import SPOT, choose_threshold, draw, run
@@ -95,11 +98,24 @@ def test_the_stored_pictures_get_on_the_device_the_verdicts_they_had(monkeypatch
         assert judged.kind is (Kind.PASS if stored.label == "ok" else Kind.REJECT)
 
 
+def test_the_bundle_states_the_scores_that_a_device_must_find_too(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets, "--tolerance", 0.02)
+    bundle = opened(bench, sets)
+    for precision in ("int8", "fp32"):
+        entry = bundle.manifest.entry("ort", precision)
+        assert (set(entry.scores), entry.tolerance) == ({one.name for one in bundle.acceptance()}, 0.02)
+        accepted = accept(bundle, OrtEngine(kind="ort", precision=precision), SystemClock())
+        assert (accepted.difference, accepted.changed) == (pytest.approx(0, abs=1e-6), ())
+
+
 def test_the_report_stands_alone_and_tells_the_evidence(monkeypatch, bench, sets):
     compile_it(monkeypatch, bench, sets)
     report = opened(bench, sets).report()
     assert "escape rate &lt;= 4.7% with 95% confidence" in report
     assert report.count("<svg") == 2
+    assert "INT8 on ort: 2 of 6 convolutions and matrix products in INT8" in report
+    assert "no changed verdicts of 102" in report
+    assert "no operator or shape that a target, INT8 or TensorRT would not like" in report
     assert "<script" not in report
     assert "http" not in report
     assert opened(bench, sets).manifest.models[0].sha256 in report
@@ -122,7 +138,7 @@ def test_a_student_that_breaks_in_int8_is_healed_by_a_float_tail_and_the_report_
     assert "first three, last two convolutions" in bundle.report()
 
 
-def broken_for_good(graph, tensor):
+def broken_twice(graph, tensor):
     """Two outliers in a row: a float tail heals only one."""
     graph.weights, kept = [], graph.weights
     first = spoiling(graph, tensor)
@@ -139,8 +155,28 @@ def broken_for_good(graph, tensor):
     return spoiling(graph, renames[first])
 
 
+def test_layers_go_back_to_float_one_by_one_and_the_report_tells_what_each_costs(monkeypatch, bench, sets):
+    with_student(monkeypatch, bench, student(trouble=broken_twice))
+    assert compile_it(monkeypatch, bench, sets) == 0
+    bundle = opened(bench, sets)
+    assert [entry.precision for entry in bundle.manifest.models] == ["int8", "fp32"]
+    report = bundle.report()
+    assert "Attempts at INT8" in report
+    assert "ranges by entropy" in report
+    assert report.count("in float also n_huge_early, n_kept_early, n_huge, n_kept") >= 2
+    assert "INT8 on ort: 2 of 10 convolutions and matrix products in INT8" in report
+
+
+def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, capsys, bench, sets, tmp_path):
+    good = draw(tmp_path / "good", 24, 0, 4, lot="good")
+    assert compile_it(monkeypatch, bench, sets, calibration=good) == 0
+    assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
+    assert "62 defects with a clear margin turned PASS" in capsys.readouterr().out
+
+
 def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys, bench, sets):
-    with_student(monkeypatch, bench, student(trouble=broken_for_good))
+    monkeypatch.setattr(search, "MOST_REVERTED", 1)
+    with_student(monkeypatch, bench, student(trouble=broken_twice))
     assert compile_it(monkeypatch, bench, sets) == 0
     assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
     told = capsys.readouterr().out

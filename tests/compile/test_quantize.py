@@ -5,8 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from compile.lint import lint
 from compile.quantize import RECIPES, Recipe, float_nodes, quantize
-from compile.student import check_student, lint
+from compile.student import check_student
 from edge import options
 from edge.infer.ort import OrtEngine
 from edge.pixels import to_input
@@ -50,7 +51,7 @@ def test_body_convolutions_are_int8_and_heads_float(inputs):
     weights = {node.name: node.input[1] for node in model.graph.node if node.op_type == "Conv"}
     assert by_output[weights["n_c3"]].op_type == "DequantizeLinear"
     assert weights["n_peak"] == "peak_w"  # the head's weights are as trained
-    lint(model.SerializeToString(), "int8")
+    assert not [one for one in lint(model.SerializeToString()) if one.level == "error"]
 
 
 def test_weights_leave_room_for_processors_that_add_two_products_in_16_bits(inputs):
@@ -70,7 +71,7 @@ def test_the_same_pictures_give_the_same_bytes_in_any_order(inputs):
 def test_an_outlier_channel_breaks_int8_and_a_float_tail_heals_it(inputs):
     model = student(trouble=spoiling)
     broken, healed = (
-        np.abs(scores(model, inputs) - scores(quantize(model, inputs, one), inputs)) for one in RECIPES
+        np.abs(scores(model, inputs) - scores(quantize(model, inputs, one), inputs)) for one in RECIPES[:2]
     )
     assert broken.max() > 0.9
     assert healed.max() < 0.03

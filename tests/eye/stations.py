@@ -164,12 +164,14 @@ def lay_out(
     install(bundle(folder / "cap-a-1.bundle"), load(folder / "station.toml"))
 
 
-def bundle(path: Path, version: int = 1, product: str = "cap-a", threshold: float = 0.5) -> Path:
+def bundle(
+    path: Path, version: int = 1, product: str = "cap-a", threshold: float = 0.5, report: str = "<p>report</p>"
+) -> Path:
     """A signed bundle with the student that scores brightness."""
     model = student(SPEC)
     entry = ModelEntry(MODEL, sha256(model).hexdigest(), "ort", "fp32", threshold, EVIDENCE, proven=True)
     manifest = a_manifest(model, version=version, input=SPEC, models=(entry,), classes=(), product=product)
-    write_bundle(path, manifest, {MODEL: model}, {"ok.png": ("ok", png(DARK))}, "<p>report</p>", KEY)
+    write_bundle(path, manifest, {MODEL: model}, {"ok.png": ("ok", png(DARK))}, report, KEY)
     return path
 
 

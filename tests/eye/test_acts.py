@@ -71,7 +71,7 @@ class Counter:
     def acts_of(self, station: Station) -> Acts:
         office = self.office
         return Acts(
-            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing()
+            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing(), str
         )  # type: ignore[arg-type]
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:
