@@ -97,7 +97,7 @@ class FaultyLine:
         if shown.fault == "not taken":
             return
         if shown.fault in ("repeated", "lost"):
-            self._lost.add(self.camera.sent)
+            self._lost.add(len(self._frames))  # the camera may still be busy with the one before
         before = self._frames[-1] if self._frames else number
         self._frames.append(before if shown.fault == "frozen" else number)
         shown.exposed_ns = self._clock.now_ns()
