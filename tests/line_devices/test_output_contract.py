@@ -185,7 +185,7 @@ def test_arm_names_a_device_that_is_away_and_works_when_it_is_back(losable: Rig)
     output.close()
 
 
-def test_an_output_that_cannot_be_armed_again_still_goes_to_rest_later(losable: Rig) -> None:
+def test_an_output_that_is_away_when_it_is_armed_again_still_goes_to_rest_later(losable: Rig) -> None:
     output = losable.output()
     output.arm()
     output.write(True)
