@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from statistics import median
 from typing import Any
 
+from benchmarks.course import Histogram, Moment, histogram
+from benchmarks.idle import IdleGap, idle_gaps
+from benchmarks.looks import STAGES, Looks, p50_ms, saturate
+from benchmarks.steady import Usage
 from edge.clock import MS, SECOND, Clock
-from edge.eye.inference import KEEP_WARM_S
-from edge.eye.student import Student, prove
+from edge.eye.student import Student
+from edge.infer import Engine
 from edge.pixels import Image
-from edge.records import Kind, Reason
-from edge.timing import Series, Stamps
+from edge.timing import Series
 
 BURN_IN = 10
 ROUNDS = 16  # the bare engine and saturation take turns, so that a machine's moods meet both
-STAGES = ("pixels", "engine", "judge", "capture_to_verdict")
 
 Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long is measured, at which paced rate, and after which gaps."""
+
+    seconds: float
+    rate_hz: float
+    gaps_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,11 @@ class Profile:
     verdict; `saturation` from picture to verdict with the next one always waiting. `beyond_engine_ms` is what p50 at
     saturation has over the bare engine's, pixels included. `possible_per_s` is 1 / (pixels + engine) with the mean
     times of the same run at saturation, so that a machine that slows down meanwhile does not show as overhead.
+
+    `ratios` is what two machines may be compared by: `overhead`, what p50 at saturation has beyond the pixels and the
+    bare engine, over the bare engine, the median of the rounds; `sustained`, the rate over the possible one; and with
+    another engine to compare with `speed_up`, its p50 over this engine's, the median of the rounds. `per_part` is
+    what Usage counts at saturation. `course` and `histograms` are for drawing.
     """
 
     pictures: int
@@ -42,9 +57,11 @@ class Profile:
     beyond_engine_ms: float
     sustained_per_s: float
     possible_per_s: float
-    idle_s: float
-    after_idle_warm_ms: float | None
-    after_idle_cold_ms: float | None
+    ratios: dict[str, float]
+    idle: dict[str, IdleGap]
+    per_part: dict[str, float]
+    course: list[Moment]
+    histograms: dict[str, Histogram]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -66,78 +83,93 @@ def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return told
 
 
-class Looks:
-    """Pictures judged one after the other, their stages timed and their verdicts counted."""
-
-    def __init__(self, student: Student, pictures: Sequence[Image], clock: Clock) -> None:
-        self._student = student
-        self._pictures = pictures
-        self._clock = clock
-        self._next = count()
-        self.stages = {stage: Series() for stage in STAGES}
-        self.verdicts: Counter[Kind] = Counter()
-        self.reasons: Counter[Reason] = Counter()
-        self.inside_ns = 0  # spent in pixels and engine
-
-    def look(self, captured_ns: int) -> None:
-        """Judge the next picture, which was there at `captured_ns`."""
-        image = self._pictures[next(self._next) % len(self._pictures)]
-        stamps = Stamps(captured_ns=captured_ns, taken_ns=self._clock.now_ns())
-        kind, reason = self._student.judge(self._student.look(image, stamps, self._clock))
-        stamps.judged_ns = self._clock.now_ns()
-        self._add(stamps)
-        self.verdicts[kind] += 1
-        self.reasons[reason] += kind is Kind.UNKNOWN
-
-    def _add(self, stamps: Stamps) -> None:
-        self.inside_ns += stamps.engine_ns - stamps.taken_ns
-        self.stages["pixels"].add(stamps.pixels_ns - stamps.taken_ns)
-        self.stages["engine"].add(stamps.engine_ns - stamps.pixels_ns)
-        self.stages["judge"].add(stamps.judged_ns - stamps.engine_ns)
-        self.stages["capture_to_verdict"].add(stamps.judged_ns - stamps.captured_ns)
-
-    @property
-    def count(self) -> int:
-        """How many pictures were judged."""
-        return self.stages["capture_to_verdict"].count
-
-
 def profile(
-    student: Student, pictures: Sequence[Image], clock: Clock, seconds: float, rate_hz: float, idle_s: float
+    student: Student, pictures: Sequence[Image], clock: Clock, plan: Plan, other: Engine | None = None
 ) -> tuple[Profile, Looks]:
-    """Measure for about `seconds` and two idle gaps of `idle_s` (0: none); also returns the looks at saturation.
+    """Measure for about `plan.seconds`, and the idle gaps; also returns the looks at saturation.
 
-    pictures: uint8 H x W x 3 (BGR) or H x W, at least one. Raises ConfigError when one does not fit the model,
-    EngineError when the engine fails.
+    pictures: uint8 H x W x 3 (BGR) or H x W, at least one. `other` takes the same input; it is timed in turns with
+    the student's engine. Raises ConfigError when a picture does not fit the model, EngineError when an engine fails.
     """
-    part_ns = round(seconds / 4 * SECOND)
+    part_ns = round(plan.seconds / 4 * SECOND)
     pixels = _pixels_alone(student, pictures, clock, part_ns)
-    paced = _paced(student, pictures, clock, part_ns, rate_hz)
-    engine, looks, elapsed_ns = Series(), Looks(student, pictures, clock), 0
-    for _ in range(ROUNDS):
-        _engine_alone(student, pictures[0], clock, part_ns // ROUNDS, engine)
-        elapsed_ns += _saturate(looks, clock, part_ns // ROUNDS)
-    warm, cold = (_after_idle_ms(student, pictures[0], clock, idle_s, stays_warm) for stays_warm in (True, False))
+    paced = _paced(student, pictures, clock, part_ns, plan.rate_hz)
+    turns = _in_turns(student, pictures, clock, part_ns, other)
+    looks, engine = turns.looks, turns.engine
     saturation = looks.stages["capture_to_verdict"]
     measured = Profile(
         pictures=len(pictures),
         engine=engine.summary(MS),
         pixels=pixels.summary(MS),
-        rate_hz=rate_hz,
+        rate_hz=plan.rate_hz,
         paced=paced.stages["capture_to_verdict"].summary(MS),
         saturation=saturation.summary(MS),
-        beyond_engine_ms=round(_p50_ms(saturation) - _p50_ms(engine), 4),
-        sustained_per_s=round(looks.count * SECOND / elapsed_ns, 2),
+        beyond_engine_ms=round(p50_ms(saturation) - p50_ms(engine), 4),
+        sustained_per_s=round(looks.count * SECOND / turns.elapsed_ns, 2),
         possible_per_s=round(looks.count * SECOND / looks.inside_ns, 2),
-        idle_s=idle_s,
-        after_idle_warm_ms=warm,
-        after_idle_cold_ms=cold,
+        ratios=turns.ratios(),
+        idle=idle_gaps(student, pictures, clock, plan.gaps_s),
+        per_part=turns.usage.per_part(looks.count),
+        course=turns.course,
+        histograms={"engine alone": histogram(engine), "pixels alone": histogram(pixels)}
+        | {f"{stage}, saturated": histogram(looks.stages[stage]) for stage in STAGES},
     )
     return measured, looks
 
 
-def _p50_ms(series: Series) -> float:
-    return series.summary(MS)["p50"] or 0.0
+class _Turns:
+    """What the rounds of the bare engine and of saturation have shown."""
+
+    def __init__(self, looks: Looks) -> None:
+        self.looks = looks
+        self.engine = Series()
+        self.usage = Usage()
+        self.elapsed_ns = 0  # at saturation
+        self.course: list[Moment] = []
+        self.overheads: list[float] = []
+        self.speed_ups: list[float] = []
+
+    def ratios(self) -> dict[str, float]:
+        """Profile.ratios."""
+        told = {
+            "overhead": round(median(self.overheads), 4),
+            "sustained": round(self.looks.inside_ns / self.elapsed_ns, 4),
+        }
+        return told | ({"speed_up": round(median(self.speed_ups), 3)} if self.speed_ups else {})
+
+
+def _in_turns(
+    student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int, other: Engine | None
+) -> _Turns:
+    turns = _Turns(Looks(student, pictures, clock))
+    begin_ns = clock.now_ns()
+    for _ in range(ROUNDS):
+        _round(turns, student, pictures[0], clock, part_ns // ROUNDS, begin_ns)
+        if other is not None:
+            other.input[:] = student.engine.input
+            compared = _repeated(other.infer, clock, part_ns // ROUNDS)
+            turns.speed_ups.append(p50_ms(compared) / turns.course[-1].engine_p50_ms)
+    return turns
+
+
+def _round(turns: _Turns, student: Student, picture: Image, clock: Clock, part_ns: int, begin_ns: int) -> None:
+    at_ns, engine_before, looks_before = clock.now_ns(), turns.engine.count, turns.looks.count
+    student.pixels.to_input(picture, student.engine.input)
+    student.engine.infer()  # the resize has emptied the caches
+    _repeat(student.engine.infer, clock, part_ns, turns.engine)
+    with turns.usage.watched():
+        turns.elapsed_ns += saturate(turns.looks, clock, part_ns)
+    newest = turns.looks.count - looks_before
+    saturation = turns.looks.stages["capture_to_verdict"].newest(newest)
+    moment = Moment(
+        round((at_ns - begin_ns) / SECOND, 3),
+        round(p50_ms(turns.engine, turns.engine.count - engine_before), 4),
+        round(turns.looks.p50_ms("capture_to_verdict", newest), 4),
+        round(saturation[-1] / MS, 4),
+    )
+    turns.course.append(moment)
+    beyond_ms = moment.p50_ms - turns.looks.p50_ms("pixels", newest) - moment.engine_p50_ms
+    turns.overheads.append(beyond_ms / moment.engine_p50_ms)
 
 
 def _repeat(step: Callable[[], object], clock: Clock, part_ns: int, series: Series) -> None:
@@ -152,10 +184,12 @@ def _repeat(step: Callable[[], object], clock: Clock, part_ns: int, series: Seri
             return
 
 
-def _engine_alone(student: Student, picture: Image, clock: Clock, part_ns: int, series: Series) -> None:
-    student.pixels.to_input(picture, student.engine.input)
-    student.engine.infer()  # the resize has emptied the caches
-    _repeat(student.engine.infer, clock, part_ns, series)
+def _repeated(step: Callable[[], object], clock: Clock, part_ns: int) -> Series:
+    """How long each `step` takes, the first left out."""
+    series = Series()
+    step()
+    _repeat(step, clock, part_ns, series)
+    return series
 
 
 def _pixels_alone(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int) -> Series:
@@ -166,9 +200,7 @@ def _pixels_alone(student: Student, pictures: Sequence[Image], clock: Clock, par
 
     for _ in range(BURN_IN):
         step()
-    series = Series()
-    _repeat(step, clock, part_ns, series)
-    return series
+    return _repeated(step, clock, part_ns)
 
 
 def _paced(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: int, rate_hz: float) -> Looks:
@@ -180,27 +212,3 @@ def _paced(student: Student, pictures: Sequence[Image], clock: Clock, part_ns: i
         clock.sleep_until(due_ns)
         looks.look(due_ns)
     return looks
-
-
-def _saturate(looks: Looks, clock: Clock, part_ns: int) -> int:
-    """Judge pictures back to back for `part_ns`, at least one; returns how long that took in ns."""
-    begin_ns = now_ns = clock.now_ns()
-    while True:
-        looks.look(now_ns)
-        now_ns = clock.now_ns()
-        if now_ns >= begin_ns + part_ns:
-            return now_ns - begin_ns
-
-
-def _after_idle_ms(student: Student, picture: Image, clock: Clock, idle_s: float, stays_warm: bool) -> float | None:
-    """Picture to verdict of the first picture after a gap, kept warm meanwhile as the eye does, or not."""
-    if idle_s <= 0:
-        return None
-    until_ns = clock.now_ns() + round(idle_s * SECOND)
-    while stays_warm and clock.now_ns() + KEEP_WARM_S * SECOND < until_ns:
-        clock.sleep_until(clock.now_ns() + round(KEEP_WARM_S * SECOND))
-        prove(student, clock)
-    clock.sleep_until(until_ns)
-    looks = Looks(student, [picture], clock)
-    looks.look(clock.now_ns())
-    return looks.stages["capture_to_verdict"].summary(MS)["max"]

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,23 +15,22 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from benchmarks.bundle_profile import STAGES, Looks, Profile, medians, profile
+from benchmarks.bundle_bench import Measured, bench_bundle
+from benchmarks.bundle_profile import Plan
+from benchmarks.page import page
 from benchmarks.results import check_paths, figures, misses, read_budget, read_result, unlike
 from benchmarks.results import compare as compare_results
-from benchmarks.station_run import run_station
+from benchmarks.station_run import bench_station
 from benchmarks.tables import comparison_table, profile_tables
-from edge.bundle import Bundle, load_keys, read_bundle
-from edge.clock import MS, SystemClock
+from edge.bundle import load_keys, read_bundle
+from edge.clock import SystemClock
 from edge.errors import ConfigError, KenpinError
-from edge.eye.student import Student, load
 from edge.options import Engine
-from edge.report import Counts, Report, report
-from edge.screen import model_line, print_report
-from edge.timing import STAGES as ALL_STAGES
-from edge.timing import Series, Timing
 
 PARTS = 500
 SECONDS = 10.0
+SHORTEST_GAP_S, LONGEST_GAP_S = 0.01, 600.0
+OF_STATIONS = ("parts", "patience", "budget", "json_file", "html_file")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,6 +40,7 @@ BundleFile = Annotated[
 ]
 Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="public keys that may have signed the bundle")]
 Parts = Annotated[int | None, typer.Option(min=1, help=f"station: stop after so many parts (default {PARTS})")]
+Patience = Annotated[float, typer.Option(min=1, help="station: stop it when no part has ended for so many seconds")]
 Seconds = Annotated[float, typer.Option(min=0.1, help="bundle: how long to measure, each time")]
 Rate = Annotated[float, typer.Option(min=0.1, max=1_000, help="bundle: pictures per second of the paced line")]
 Runs = Annotated[
@@ -55,10 +54,19 @@ Two = Annotated[
     tuple[Path, Path] | None,
     typer.Option("--compare", metavar="A.json B.json", help="compare two results instead of measuring"),
 ]
-Idle = Annotated[float, typer.Option(min=0, max=600, help="bundle: seconds of each of the two idle gaps; 0 = none")]
+Idle = Annotated[
+    str, typer.Option(metavar="SECONDS", help="bundle: idle gaps, as 0.1,1,10,60; 0 = none", show_default=True)
+]
+Against = Annotated[
+    str | None, typer.Option(metavar="PRECISION", help="bundle: also time its model of this precision, in turns")
+]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="bundle: the engine's threads")]
 Precision = Annotated[str | None, typer.Option(help="bundle: int8 or fp32 (default: its preferred model)")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="also write the figures as JSON")]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="also write a page with plots; it opens without a network"),
+]
 
 
 def main() -> None:
@@ -77,16 +85,19 @@ def bench(
     bundle: BundleFile = None,
     keys: Keys = None,
     parts: Parts = None,
+    patience: Patience = 60.0,
     seconds: Seconds = SECONDS,
     rate: Rate = 20.0,
-    idle: Idle = 10.0,
+    idle: Idle = "0.1,1,10",
     threads: Threads = 1,
     precision: Precision = None,
+    against: Against = None,
     engine: EngineKind = "ort",
     runs: Runs = 1,
     budget: BudgetFile = None,
     compare: Two = None,
     json_file: Json = None,
+    html_file: Html = None,
 ) -> None:
     """Measure what was named; exactly one of a station file, --bundle and --compare."""
     if (station is not None) + (bundle is not None) + (compare is not None) != 1:
@@ -96,25 +107,40 @@ def bench(
         _refuse(context, (), "--compare measures nothing")
         _compare(*compare)
         return
-    _check_writable(json_file)
+    for option, file in (("--json", json_file), ("--html", html_file)):
+        _check_writable(option, file)
     limits = {} if budget is None else read_budget(budget)
     if station is not None:
-        _refuse(context, ("parts", "budget", "json_file"), "only with --bundle; the station file says the rest")
-        done = run_station(station, parts or PARTS)
-        print_report(done)
-        _write(json_file, done.to_dict())
-        if done.exit_code:
-            raise typer.Exit(done.exit_code)
-        _hold(limits, budget, done.to_dict())
-        return
-    assert bundle is not None
-    if keys is None or parts is not None:
-        raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
-    cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
-    options = _engine(engine, threads, precision)
-    values = _bench_bundle(read_bundle(bundle, load_keys(keys)), options, seconds, rate, idle, runs)
-    _write(json_file, values)
-    _hold(limits, budget, values)
+        _refuse(context, OF_STATIONS, "only with --bundle; the station file says the rest")
+        measured = bench_station(station, parts or PARTS, patience)
+    else:
+        assert bundle is not None
+        if keys is None or parts is not None:
+            raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
+        options, plan = _engine(engine, threads, precision), Plan(seconds, rate, _gaps(idle))
+        _check_precision("--against", against)
+        cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
+        found = read_bundle(bundle, load_keys(keys))
+        measured = bench_bundle(found, options, plan, runs, against, SystemClock())
+        Console().print(profile_tables(measured.values["bench"]))
+    _keep(measured.values, json_file, html_file)
+    _end_where_partial(measured)
+    _hold(limits, budget, measured.values)
+
+
+def _keep(values: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
+    if json_file is not None:
+        _write("--json", json_file, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    if html_file is not None:
+        _write("--html", html_file, page(values))
+
+
+def _end_where_partial(measured: Measured) -> None:
+    """What was measured is kept; that it is not all that was asked for, a script must see."""
+    if "partial" in measured.values:
+        print(f"edge-bench: partial result: {measured.values['partial']}", file=sys.stderr)
+    if measured.exit_code:
+        raise typer.Exit(measured.exit_code)
 
 
 def _refuse(context: typer.Context, allowed: Sequence[str], why: str) -> None:
@@ -152,69 +178,43 @@ def _compare(before: Path, after: Path) -> None:
 
 
 def _engine(kind: str, threads: int, precision: str | None) -> Engine:
-    if precision not in (None, "int8", "fp32"):
-        raise typer.BadParameter(f"--precision {precision}: use int8 or fp32")
+    _check_precision("--precision", precision)
     if kind not in ("ort", "ov"):
         raise typer.BadParameter(f"--engine {kind}: use ort or ov")
     return TypeAdapter(Engine).validate_python({"kind": kind, "threads": threads, "precision": precision})
 
 
-def _check_writable(file: Path | None) -> None:
+def _check_precision(option: str, precision: str | None) -> None:
+    if precision not in (None, "int8", "fp32"):
+        raise typer.BadParameter(f"{option} {precision}: use int8 or fp32")
+
+
+def _gaps(text: str) -> tuple[float, ...]:
+    """The idle gaps in seconds: "0.1,1,10"; none for "0"."""
+    try:
+        gaps_s = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        gaps_s = (-1.0,)
+    if gaps_s == (0.0,):
+        return ()
+    if not all(SHORTEST_GAP_S <= gap_s <= LONGEST_GAP_S for gap_s in gaps_s):
+        raise typer.BadParameter(
+            f"--idle {text}: write seconds from {SHORTEST_GAP_S:g} to {LONGEST_GAP_S:g}, as 0.1,1,10; or 0"
+        )
+    return gaps_s
+
+
+def _check_writable(option: str, file: Path | None) -> None:
     """Measuring takes long: say before it that the result could not be kept."""
     if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
-        raise ConfigError(f"cannot write {file}: give --json a file in a folder that exists and may be written")
+        raise ConfigError(f"cannot write {file}: give {option} a file in a folder that exists and may be written")
 
 
-def _write(file: Path | None, values: dict[str, Any]) -> None:
-    if file is None:
-        return
+def _write(option: str, file: Path, text: str) -> None:
     try:
-        file.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}; give another --json") from error
-
-
-def _bench_bundle(
-    bundle: Bundle, engine: Engine, seconds: float, rate: float, idle: float, runs: int
-) -> dict[str, Any]:
-    clock = SystemClock()
-    load_average = os.getloadavg()[0]
-    began_ns = clock.now_ns()
-    student = load(bundle, engine, clock)
-    startup_ns = clock.now_ns() - began_ns
-    try:
-        print(f"{student.product} version {student.version}: {model_line(student.entry)}")
-        pictures = [picture.image for picture in bundle.acceptance()]
-        each = []
-        for _ in range(runs):
-            measured, looks = profile(student, pictures, clock, seconds, rate, idle)
-            each.append(measured.to_dict())
-    finally:
-        student.engine.close()
-    middle = medians(each)
-    Console().print(profile_tables(Profile(**middle), each))
-    facts = {"bundle_sha256": bundle.sha256, "threads": engine.threads, "load_average": round(load_average, 2)}
-    told = {"runs": each} if runs > 1 else {}
-    return _bundle_report(looks, startup_ns).to_dict() | {"bench": _identity(student) | facts | middle | told}
-
-
-def _identity(student: Student) -> dict[str, Any]:
-    entry = student.entry
-    model = {"file": entry.file, "sha256": entry.sha256, "target": entry.target, "precision": entry.precision}
-    return {"product": student.product, "version": student.version, "model": model}
-
-
-def _bundle_report(looks: Looks, startup_ns: int) -> Report:
-    """The run at saturation under the public keys; what a bench without a line has not, is 0 or null."""
-    counts = Counts()
-    counts.parts = looks.count
-    counts.verdicts.update(looks.verdicts)
-    counts.reasons.update({reason: times for reason, times in looks.reasons.items() if times})
-    counts.frame("captured", looks.count)
-    empty = Series(1).summary(MS)
-    latency = {stage: looks.stages[stage].summary(MS) if stage in STAGES else empty for stage in ALL_STAGES}
-    done = report(counts, Timing(1), startup_ns, "READY", "", 0)
-    return replace(done, latency_ms=latency)
+        raise ConfigError(f"cannot write {file}: {error.strerror}; give another {option}") from error
 
 
 if __name__ == "__main__":

@@ -8,13 +8,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from edge.errors import KenpinError
+from benchmarks.bundle_bench import Measured
+from benchmarks.watch import EVERY_S, Watch
+from edge.clock import SystemClock
+from edge.control import Control
+from edge.errors import DeviceError, KenpinError
 from edge.report import Report
+from edge.screen import print_report
+from edge.station import load
 
 
 class StationError(KenpinError):
@@ -25,8 +31,26 @@ class StationError(KenpinError):
         self.exit_code = exit_code
 
 
-def run_station(station: Path, parts: int) -> Report:
-    """Run `edge run` in a process of its own until `parts` parts ended, and return its report.
+def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
+    """Run the station, show its table, and hand back its report with the exit code; partial where it ended early, or
+    was ended because no part came to its end for `patience_s`.
+
+    Raises ConfigError for a file that is no station's, StationError where it wrote no report.
+    """
+    watch = Watch(Control(load(station)).figures, SystemClock())
+    done = run_station(station, parts, watch, patience_s)
+    print_report(done)
+    values = done.to_dict() | {"bench": {"station": str(station)} | watch.values()}
+    stalled = watch.still_s() > patience_s
+    if done.parts < parts or done.exit_code or stalled:
+        why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"
+        values["partial"] = f"{done.parts} of {parts} parts: {why}"
+    return Measured(values, done.exit_code or (DeviceError.exit_code if stalled else 0))
+
+
+def run_station(station: Path, parts: int, watch: Watch, patience_s: float) -> Report:
+    """Run `edge run` in a process of its own until `parts` parts ended, and return its report; `watch` looks at it.
+    It is stopped early once no part has ended for `patience_s`.
 
     The station's messages go to stderr as they come; its table is left out. SIGTERM and SIGINT stop it as they
     would stop `edge run`. Raises StationError where it wrote no report.
@@ -46,11 +70,21 @@ def run_station(station: Path, parts: int) -> Report:
             str(file),
         ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process, _stopping_with_us(process):
-            code = process.wait()
+            code = _watched(process, watch, patience_s)
         if not file.is_file():
             raise StationError(code if 0 < code < 128 else 1)
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return Report(**values)
+
+
+def _watched(process: subprocess.Popen[bytes], watch: Watch, patience_s: float) -> int:
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(EVERY_S)
+        watch.look()
+        if watch.still_s() > patience_s:
+            process.terminate()
+            return process.wait()
 
 
 @contextmanager

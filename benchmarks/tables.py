@@ -8,37 +8,82 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from benchmarks.bundle_profile import Figures, Profile
+from benchmarks.bundle_profile import Figures
 from benchmarks.results import Ratio
 
 RANKS = ("p50", "p90", "p99", "p999", "max")
 
 
-def profile_tables(profile: Profile, runs: Sequence[Mapping[str, Any]] = ()) -> Group:
-    """Where the time goes, how fast the student can go, and what an idle gap costs; of several runs the medians, and
-    how far the runs' p50 lie apart."""
-    spread = [f"p50 of {len(runs)} runs"] if len(runs) > 1 else []
-    times = Table("ms", *RANKS, *spread, title=f"{profile.pictures} acceptance pictures")
-    for name, part in (
+def profile_tables(bench: Mapping[str, Any]) -> Group:
+    """What a result has under "bench": where the time goes, how fast the student can go, what a part costs, and what
+    idle gaps cost; of several runs the medians, and how far the runs' p50 lie apart."""
+    runs = bench.get("runs", ())
+    spread = [f"p50 of {len(runs)} runs"] if runs else []
+    times = Table("ms", *RANKS, *spread, title=f"{bench['pictures']} acceptance pictures")
+    for name, part in spans(bench):
+        each = sorted(run[part]["p50"] for run in runs)
+        cells = [f"{each[0]:.3f} to {each[-1]:.3f}"] if each else []
+        times.add_row(name, *_cells(bench[part]), *cells)
+    facts = Table(show_header=False)
+    for name, words in facts_of(bench):
+        facts.add_row(name, words)
+    if not bench["idle"]:
+        return Group(times, facts)
+    gaps = Table("first picture after", "times", "kept warm", "left alone", "in a row, p50")
+    for row in idle_rows(bench):
+        gaps.add_row(*row)
+    return Group(times, facts, gaps)
+
+
+def spans(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The measured spans as they are called, with their keys."""
+    return [
         ("engine alone", "engine"),
         ("pixels alone", "pixels"),
-        (f"picture to verdict at {profile.rate_hz:g}/s", "paced"),
+        (f"picture to verdict at {bench['rate_hz']:g}/s", "paced"),
         ("picture to verdict, saturated", "saturation"),
-    ):
-        each = sorted(run[part]["p50"] for run in runs) if spread else []
-        cells = [f"{each[0]:.3f} to {each[-1]:.3f}"] if each else []
-        times.add_row(name, *_cells(getattr(profile, part)), *cells)
-    facts = Table(show_header=False)
-    facts.add_row("beyond the bare engine, p50", f"{profile.beyond_engine_ms:.3f} ms")
-    share = profile.sustained_per_s / profile.possible_per_s
-    facts.add_row(
-        "sustained rate",
-        f"{profile.sustained_per_s:.1f}/s, {share:.1%} of 1 / (pixels + engine) = {profile.possible_per_s:.1f}/s",
-    )
-    for what, value in (("kept warm", profile.after_idle_warm_ms), ("left alone", profile.after_idle_cold_ms)):
-        if value is not None:
-            facts.add_row(f"first picture after {profile.idle_s:g} s idle, {what}", _idle(value, profile))
-    return Group(times, facts)
+    ]
+
+
+def facts_of(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What else was measured, in words."""
+    ratios, cost = bench["ratios"], bench["per_part"]
+    told = [
+        ("beyond the bare engine, p50", f"{bench['beyond_engine_ms']:.3f} ms, pixels included"),
+        ("beyond engine and pixels", f"{ratios['overhead']:.1%} of the engine"),
+        (
+            "sustained rate",
+            f"{bench['sustained_per_s']:.1f}/s, {ratios['sustained']:.1%} of 1 / (pixels + engine) = "
+            f"{bench['possible_per_s']:.1f}/s",
+        ),
+        (
+            "a part costs",
+            f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk, {cost['gave_way']:.2f} "
+            f"waits, {cost['driven_out']:.2f} times driven from its core, {cost['collections']:.3f} collections",
+        ),
+        ("in all", f"{cost['memory_mb_grown']:.1f} MB more, {cost['objects_grown']:+.0f} objects of Python"),
+    ]
+    if "speed_up" in ratios:
+        told.append((f"faster than {bench['against']}", f"{ratios['speed_up']:.2f} x, engine alone, in turns"))
+    return told
+
+
+def idle_rows(bench: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """The first picture after each gap: times in ms, and over pictures in a row."""
+    return [
+        (
+            name,
+            str(gap["times"]),
+            _beside(gap["kept_warm_ms"], gap["kept_warm_ratio"]),
+            _beside(gap["left_alone_ms"], gap["left_alone_ratio"]),
+            f"{gap['busy_p50_ms']:.3f} ms",
+        )
+        for name, gap in bench["idle"].items()
+    ]
+
+
+def _beside(value: float | None, ratio: float | None) -> str:
+    return "" if value is None or ratio is None else f"{value:.3f} ms, {ratio:.2f} x"
 
 
 def comparison_table(ratios: Sequence[Ratio], before: str, after: str) -> Table:
@@ -57,8 +102,3 @@ def comparison_table(ratios: Sequence[Ratio], before: str, after: str) -> Table:
 def _cells(figures: Figures) -> list[str]:
     values = [figures[rank] for rank in RANKS]
     return ["" if value is None else f"{value:.3f}" for value in values]
-
-
-def _idle(value: float, profile: Profile) -> str:
-    busy = profile.saturation["p50"]
-    return f"{value:.3f} ms" + (f", {value / busy:.2f} x the busy p50" if busy else "")

@@ -178,6 +178,11 @@ def peak_memory_mb() -> float:
     return round(_kilobytes("VmHWM") * 1_024 / 1e6, 1)
 
 
+def memory_mb() -> float:
+    """The memory that this process holds now, in MB (10^6 bytes)."""
+    return _kilobytes("VmRSS") * 1_024 / 1e6
+
+
 def _kilobytes(name: str) -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith(name + ":"):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.bundle_profile import profile
+from benchmarks.bundle_profile import ROUNDS, Plan, Profile, profile
+from benchmarks.course import histogram
+from benchmarks.steady import Usage
 from benchmarks.tables import profile_tables
 from edge.clock import MS, SECOND
 from edge.eye.student import Student
 from edge.pixels import InputSpec, Pixels
 from edge.records import Kind, Reason, Scores
+from edge.timing import Series
 from tests.bundles import a_manifest
 
 SPEC = InputSpec(16, 16)
@@ -40,8 +43,10 @@ class WorkClock:
 class TimedEngine:
     """Takes ENGINE_MS, and four times that when it has not run for 5 s; its score is the input's mean."""
 
-    def __init__(self, clock: WorkClock) -> None:
+    def __init__(self, clock: WorkClock, takes_ms: float = ENGINE_MS) -> None:
         self._clock = clock
+        self._takes_ns = round(takes_ms * MS)
+        self.tires = False
         self._last_ns = clock.now_ns()
         self.wrong_score: float | None = None
         self.input = np.zeros(SPEC.shape(), np.uint8)
@@ -51,7 +56,8 @@ class TimedEngine:
 
     def infer(self) -> Scores:
         cold = self._clock.at_ns - self._last_ns > 5 * SECOND
-        self._clock.at_ns += ENGINE_MS * MS * (4 if cold else 1)
+        self._takes_ns += MS // 50 if self.tires else 0
+        self._clock.at_ns += self._takes_ns * (4 if cold else 1)
         self._last_ns = self._clock.at_ns
         empty = np.zeros(0, np.float32)
         score = float(self.input.mean()) / 255 if self.wrong_score is None else self.wrong_score
@@ -78,9 +84,28 @@ def a_student(clock: WorkClock) -> Student:
     return Student("cap-a", 1, entry, TimedEngine(clock), TimedPixels(clock), PICTURES[0], ())
 
 
+class SlowJudge:
+    """A student whose judging takes half of ENGINE_MS."""
+
+    def __init__(self, student: Student, clock: WorkClock) -> None:
+        self._student = student
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._student, name)
+
+    def judge(self, scores: Scores) -> object:
+        self._clock.at_ns += ENGINE_MS * MS // 2
+        return self._student.judge(scores)
+
+
+def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple[float, ...] = ()) -> Profile:
+    return profile(a_student(clock), PICTURES, clock, Plan(seconds, rate_hz, gaps_s))[0]
+
+
 def test_every_stage_is_shown_with_its_own_time():
     clock = WorkClock()
-    measured, looks = profile(a_student(clock), PICTURES, clock, seconds=8, rate_hz=20, idle_s=10)
+    measured, looks = profile(a_student(clock), PICTURES, clock, Plan(8, 20))
     assert measured.engine == dict.fromkeys(("p50", "p90", "p99", "p999", "max"), ENGINE_MS)
     assert measured.pixels["p50"] == PIXELS_MS
     assert measured.paced["max"] == ENGINE_MS + PIXELS_MS
@@ -93,39 +118,103 @@ def test_every_stage_is_shown_with_its_own_time():
     assert not any(looks.reasons.values())
 
 
-def test_an_idle_gap_shows_what_keeping_warm_saves():
+def test_what_the_judge_adds_is_the_overhead_in_parts_of_the_engine():
     clock = WorkClock()
-    measured, _ = profile(a_student(clock), PICTURES, clock, seconds=1, rate_hz=20, idle_s=10)
-    assert measured.after_idle_warm_ms == ENGINE_MS + PIXELS_MS
-    assert measured.after_idle_cold_ms == 4 * ENGINE_MS + PIXELS_MS
+    student = a_student(clock)
+    assert profile(student, PICTURES, clock, Plan(2, 20))[0].ratios == {"overhead": 0.0, "sustained": 1.0}
+    slow = SlowJudge(student, clock)
+    ratios = profile(slow, PICTURES, clock, Plan(2, 20))[0].ratios
+    assert ratios == {"overhead": 0.5, "sustained": pytest.approx(10 / 14, abs=1e-4)}
+
+
+def test_another_engine_is_timed_in_turns_with_the_students():
+    clock = WorkClock()
+    other = TimedEngine(clock, 3 * ENGINE_MS)
+    measured, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20), other)
+    assert measured.ratios["speed_up"] == 3
+    assert measured.engine["max"] == ENGINE_MS
+
+
+def test_an_idle_gap_shows_what_keeping_warm_saves():
+    gap = measure(WorkClock(), 1, gaps_s=(10,)).idle["10s"]
+    assert gap.busy_p50_ms == gap.kept_warm_ms == ENGINE_MS + PIXELS_MS
+    assert gap.kept_warm_ratio == 1
+    assert gap.left_alone_ms == 4 * ENGINE_MS + PIXELS_MS
+    assert gap.left_alone_ratio == 3.4
+
+
+def test_no_inference_keeps_warm_in_a_gap_that_is_too_short_for_one():
+    gaps = measure(WorkClock(), 1, gaps_s=(0.1, 1, 60)).idle
+    assert [(name, gap.times, gap.kept_warm_ms) for name, gap in gaps.items()] == [
+        ("100ms", 5, None),
+        ("1s", 5, 10),
+        ("60s", 1, 10),
+    ]
+    assert [gap.left_alone_ms for gap in gaps.values()] == [10, 10, 34]
 
 
 def test_no_gap_is_measured_where_none_is_wanted():
-    clock = WorkClock()
-    measured, _ = profile(a_student(clock), PICTURES, clock, seconds=1, rate_hz=20, idle_s=0)
-    assert (measured.after_idle_warm_ms, measured.after_idle_cold_ms) == (None, None)
+    assert measure(WorkClock(), 1).idle == {}
 
 
 def test_a_line_that_is_too_fast_shows_its_growing_queue():
+    assert (
+        measure(WorkClock(), 4, rate_hz=200).paced["p50"] > 400
+    )  # 5 ms between pictures that take 10, over a second
+
+
+def test_an_engine_that_slows_down_is_seen_in_the_runs_course():
     clock = WorkClock()
-    measured, _ = profile(a_student(clock), PICTURES, clock, seconds=4, rate_hz=200, idle_s=0)
-    assert measured.paced["p50"] > 400  # 5 ms between pictures that take 10, over a second
+    student = a_student(clock)
+    student.engine.tires = True
+    course = profile(student, PICTURES, clock, Plan(4, 20))[0].course
+    assert course[-1].p50_ms > 1.3 * course[0].p50_ms
+    assert course[-1].engine_p50_ms > 1.3 * course[0].engine_p50_ms
+    assert [moment.at_s for moment in course] == sorted(moment.at_s for moment in course)
+    assert len(course) == ROUNDS
 
 
 def test_pictures_that_cannot_be_judged_are_counted_with_their_reason():
     clock = WorkClock()
     student = a_student(clock)
     student.engine.wrong_score = float("nan")
-    _, looks = profile(student, PICTURES, clock, seconds=0.5, rate_hz=20, idle_s=0)
+    _, looks = profile(student, PICTURES, clock, Plan(0.5, 20))
     assert looks.verdicts[Kind.UNKNOWN] == looks.count > 0
     assert looks.reasons[Reason.BAD_SCORE] == looks.count
 
 
-def test_the_table_can_be_read_without_gaps_too(capsys):
-    clock = WorkClock()
-    measured, _ = profile(a_student(clock), PICTURES, clock, seconds=1, rate_hz=20, idle_s=0)
-    Console(width=120).print(profile_tables(measured))
+def test_the_table_can_be_read_with_gaps_and_without(capsys):
+    plain, with_gaps = (measure(WorkClock(), 1, gaps_s=gaps).to_dict() for gaps in ((), (1.0,)))
+    Console(width=120).print(profile_tables(plain))
     text = capsys.readouterr().out
     assert "engine alone" in text
     assert "100.0%" in text
-    assert "idle" not in text
+    assert "page faults" in text
+    assert "after" not in text
+    Console(width=120).print(profile_tables(with_gaps))
+    assert "10.000 ms, 1.00 x" in capsys.readouterr().out
+
+
+def test_pages_that_a_part_touches_and_keeps_are_counted_by_the_part():
+    kept, usage = [], Usage()
+    for _ in range(2):
+        with usage.watched():
+            kept.extend(np.ones(1 << 21, np.uint8) for _ in range(5))
+    told = usage.per_part(10)
+    assert told["page_faults"] > 1  # few where the kernel hands out huge pages
+    assert told["memory_mb_grown"] > 15
+    assert told["objects_grown"] >= 10
+    assert told["disk_faults"] >= 0 and told["collections"] >= 0
+
+
+def test_a_histogram_holds_every_value_once():
+    series = Series()
+    for value in (5, 5, 7, 100, 100_000):
+        series.add(value * MS)
+    drawn = histogram(series, bins=4)
+    assert drawn.bounds_ms[0] == 5 and drawn.bounds_ms[-1] == 100_000
+    assert drawn.counts == [3, 1, 0, 1]
+    assert sum(histogram(Series()).counts) == 0
+    series = Series()
+    series.add(0)
+    assert sum(histogram(series).counts) == 1

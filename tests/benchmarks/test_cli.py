@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import OTHER_KEY, store_key
-from tests.eye.stations import BELT, BELT_TRIGGER, ROOT, bundle, relay_bench
+from tests.eye.stations import BELT, BELT_TRIGGER, DARK, ROOT, bundle, draw, relay_bench
 
 RANKS = {"p50", "p90", "p99", "p999", "max"}
 KEYS = ["parts", "verdicts", "unknown_reasons", "frames", "deadline", "gate", "latency_ms", "journal"]
@@ -29,7 +29,7 @@ def keys(tmp_path: Path) -> Path:
 
 def test_a_bundle_is_profiled_under_the_public_keys(tmp_path: Path, keys: Path) -> None:
     file, result = bundle(tmp_path / "cap-a-1.bundle"), tmp_path / "bench.json"
-    done = edge_bench("--bundle", file, "--keys", keys, "--seconds", "1", "--idle", "0.7", "--json", result)
+    done = edge_bench("--bundle", file, "--keys", keys, "--seconds", "1", "--idle", "0.05,0.7", "--json", result)
     assert done.returncode == 0, done.stderr
     assert "cap-a version 1" in done.stdout
     assert "engine alone" in done.stdout
@@ -45,14 +45,17 @@ def test_a_bundle_is_profiled_under_the_public_keys(tmp_path: Path, keys: Path) 
     bench = values["bench"]
     assert bench["model"]["precision"] == "fp32"
     assert 0 < bench["sustained_per_s"] <= bench["possible_per_s"]
-    assert bench["after_idle_warm_ms"] > 0
-    assert bench["after_idle_cold_ms"] > 0
+    assert set(bench["idle"]) == {"50ms", "700ms"}
+    assert bench["idle"]["700ms"]["kept_warm_ratio"] > 0
+    assert bench["per_part"]["page_faults"] >= 0
+    assert "partial" not in values
 
 
 def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
     with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as rig:
         result = tmp_path / "bench.json"
-        done = edge_bench(rig.file, "--parts", "15", "--json", result)
+        drawn = tmp_path / "bench.html"
+        done = edge_bench(rig.file, "--parts", "15", "--json", result, "--html", drawn)
     assert done.returncode == 0, done.stderr
     assert "where the time goes" in done.stdout
     assert "Traceback" not in done.stderr
@@ -61,6 +64,31 @@ def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
     assert values["parts"] >= 15
     gate = values["gate"]
     assert gate["orders"] == gate["fired"] + gate["released"] + gate["late"] == values["parts"]
+    histogram = values["bench"]["histograms"]["engine"]
+    assert len(histogram["bounds_ms"]) == len(histogram["counts"]) + 1
+    assert sum(histogram["counts"]) > 0
+    page = drawn.read_text()
+    assert "capture_to_release" in page and "<svg" in page and "<script" not in page
+
+
+def test_pictures_that_run_out_leave_a_partial_result(tmp_path: Path) -> None:
+    result, drawn = tmp_path / "bench.json", tmp_path / "bench.html"
+    with relay_bench(tmp_path) as rig:
+        draw(tmp_path, [DARK] * 5)
+        done = edge_bench(rig.file, "--parts", "500", "--json", result, "--html", drawn)
+    assert "edge-bench: partial result: 5 of 500 parts: the station ended" in done.stderr
+    assert json.loads(result.read_text())["partial"].startswith("5 of 500 parts")
+    assert "Partial: 5 of 500 parts" in drawn.read_text()
+
+
+def test_a_station_on_which_nothing_moves_is_ended_and_its_result_is_partial(tmp_path: Path) -> None:
+    result = tmp_path / "bench.json"
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=0.02) as rig:
+        done = edge_bench(rig.file, "--parts", "5", "--patience", "3", "--json", result)
+    assert done.returncode == 69, done.stderr
+    assert "edge-bench: partial result: 0 of 5 parts: no part ended for 3 s; " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(result.read_text())["partial"].startswith("0 of 5 parts")
 
 
 def refused(code: int, *arguments: str | Path) -> str:
@@ -82,6 +110,10 @@ def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
         (["--bundle", "x.bundle"], "--keys DIR"),
         (["--bundle", "x.bundle", "--keys", "keys", "--parts", "3"], "--seconds, not"),
         (["--bundle", "x.bundle", "--keys", "keys", "--precision", "fp16"], "int8 or fp32"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--against", "fp16"], "int8 or fp32"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--idle", "1;2"], "as 0.1,1,10"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--idle", "1,-2"], "as 0.1,1,10"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--idle", "nan"], "as 0.1,1,10"),
         (["station.toml", "--keys", "keys"], "--keys: only with"),
         (["station.toml", "--parts", "0"], "--parts"),
         (["station.toml", "--runs", "5", "--engine", "ov"], "--engine, --runs: only with"),

@@ -1,0 +1,178 @@
+"""A result of edge-bench as one HTML file with plots: it opens without a network, and runs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from benchmarks import plots
+from benchmarks.tables import RANKS, facts_of, idle_rows, spans
+
+SPANS = {
+    "engine": "The engine is called; it returned. The input lay there already.",
+    "pixels": "The picture lies in memory; it lies in the engine's input.",
+    "paced": "A picture is due; its verdict is known. Waiting for the one before counts.",
+    "saturation": "A picture is taken up; its verdict is known. The next one always waits.",
+    "trigger_to_frame": "The trigger's edge; the frame's capture time.",
+    "judge": "The engine returned; the verdict is known.",
+    "overhead": "The frame is paired with its part; its verdict is known, less pixels and engine.",
+    "capture_to_verdict": "The frame's capture time; the part's verdict is known.",
+    "capture_to_release": "The frame's capture time; the release is sent to the line, after the journal's commit.",
+}
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1c2733; background: #fff; max-width: 1120px; margin: 2em auto;
+       padding: 0 1.5em }
+h1 { font-size: 1.6em; margin: 0 0 .2em } h2 { font-size: 1.15em; margin: 2em 0 .5em; border-bottom: 1px solid #d5dce4 }
+p.sub { color: #5b6b7b; margin: 0 } p.partial { background: #fde8e4; border-left: 4px solid #c2402a; padding: .6em 1em }
+table { border-collapse: collapse; margin: .6em 0 } th, td { padding: .3em .8em; text-align: left; vertical-align: top }
+th { font-weight: 600; color: #5b6b7b; border-bottom: 1px solid #d5dce4 } tr + tr td { border-top: 1px solid #eef1f4 }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } td.w { color: #5b6b7b }
+div.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 1em 1.5em }
+figure { margin: 0 } figcaption { font-weight: 600; font-size: .92em } svg { width: 100%; height: auto; display: block }
+"""
+
+
+def page(values: Mapping[str, Any]) -> str:
+    """The page of what edge-bench writes as JSON, of a bundle or of a station."""
+    bench = values.get("bench", {})
+    title = _title(values, bench)
+    body = "".join(_of_bundle(values, bench) if "engine" in bench else _of_station(values, bench))
+    partial = f'<p class="partial">Partial: {escape(values["partial"])}</p>' if "partial" in values else ""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>"
+        f'<p class="sub">{escape(_machine_line(values["host"]))}</p>{partial}\n{body}{_machine(values)}</body></html>\n'
+    )
+
+
+def _title(values: Mapping[str, Any], bench: Mapping[str, Any]) -> str:
+    if "product" not in bench:
+        return escape(f"Station {bench.get('station', '')}: {values['parts']} parts")
+    model = bench["model"]
+    return escape(f"{bench['product']} version {bench['version']}: {model['target']} {model['precision']}")
+
+
+def _of_bundle(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[str]:
+    rows = [(name, SPANS[key], bench[key]) for name, key in spans(bench)]
+    rows.append(("judge", SPANS["judge"], values["latency_ms"]["judge"]))
+    yield "<h2>Measured spans, ms</h2>" + _times(rows)
+    yield "<h2>What follows from them</h2>" + _table(("", ""), facts_of(bench), numbers=False)
+    if bench["idle"]:
+        heads = ("first picture after", "times", "kept warm", "left alone", "in a row, p50")
+        yield "<h2>After idle</h2>" + _table(heads, idle_rows(bench))
+    yield "<h2>Over the run's time</h2>" + _figure(
+        "p50 of each round, ms; bars reach to the slowest picture", _course(bench)
+    )
+    yield "<h2>How the times are spread</h2>" + _histograms(bench)
+
+
+def _of_station(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[str]:
+    rows = [(stage, SPANS[stage], ranks) for stage, ranks in values["latency_ms"].items()]
+    yield "<h2>Measured spans, ms</h2>" + _times(rows)
+    yield "<h2>What happened</h2>" + _table(("", ""), _counts(values), numbers=False)
+    if bench.get("course"):
+        caption = "p50 of each second or more, ms; bars reach to the slowest part; all as upper bounds of bins"
+        yield "<h2>Over the run's time</h2>" + _figure(caption, _course(bench))
+    if bench.get("histograms"):
+        yield "<h2>How the times are spread</h2>" + _histograms(bench)
+
+
+def _counts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    gate, edges = values["gate"], values["gate"]["edge_error_us"]
+    told = [
+        ("verdicts", _listed(values["verdicts"])),
+        ("unknown because", _listed(values["unknown_reasons"]) or "none"),
+        ("frames", _listed(values["frames"])),
+        ("deadline", _listed(values["deadline"])),
+        ("gate", _listed({name: gate[name] for name in ("orders", "fired", "released", "late", "unconfirmed")})),
+        ("journal", _listed(values["journal"])),
+        ("state", f"{values['state']} {values['cause']}"),
+        ("memory, processor time", f"{values['rss_mb']:g} MB at most, {values['cpu_s']:g} s"),
+    ]
+    if edges["p50"] is not None:
+        words = ", ".join(f"{name} {edges[name] / 1_000:.3f} ms" for name in ("p50", "p99", "p999", "max"))
+        told.append((f"lateness of {edges['n']} gate edges", words))
+    if values["startup_ms"] is not None:
+        told.append(("start to READY", f"{values['startup_ms']:g} ms"))
+    if cost := values["bench"].get("per_part"):
+        words = f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk"
+        told.append(("a part costs the eye", words))
+    return told
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+# --- tables -----------------------------------------------------------------------------------------------------
+
+
+def _times(rows: Sequence[tuple[str, str, Mapping[str, float | None]]]) -> str:
+    heads = "<th>span</th><th>from; to</th>" + "".join(f'<th class="n">{rank}</th>' for rank in RANKS)
+    lines = [
+        f'<tr><td>{escape(name)}</td><td class="w">{escape(words)}</td>'
+        + "".join(f'<td class="n">{_number(ranks[rank])}</td>' for rank in RANKS)
+        + "</tr>"
+        for name, words, ranks in rows
+    ]
+    return f"<table><tr>{heads}</tr>{''.join(lines)}</table>"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> str:
+    mark = ' class="n"' if numbers else ""
+    head = "".join(f"<th{mark if at else ''}>{escape(word)}</th>" for at, word in enumerate(heads))
+    lines = [
+        "<tr>" + "".join(f"<td{mark if at else ''}>{escape(cell)}</td>" for at, cell in enumerate(row)) + "</tr>"
+        for row in rows
+    ]
+    return f"<table>{f'<tr>{head}</tr>' if any(heads) else ''}{''.join(lines)}</table>"
+
+
+def _machine_line(host: Mapping[str, Any]) -> str:
+    return f"{host['cpu']}, {host['cores']} cores, kernel {host['kernel']}, Python {host['python']}"
+
+
+def _machine(values: Mapping[str, Any]) -> str:
+    host, bench = values["host"], values.get("bench", {})
+    rows = [
+        ("processor", f"{host['cpu']}, {host['cores']} cores, {host['machine']}"),
+        ("features", " ".join(host["flags"]) or "none of those that matter here"),
+        ("kernel, Python", f"{host['kernel']}, {host['python']}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in host["versions"].items())),
+    ]
+    if "load_average" in bench:
+        rows.append(("load average before", f"{bench['load_average']:g}"))
+        rows.append(("engine's threads", str(bench["threads"])))
+        rows.append(("model", f"{bench['model']['file']}, SHA-256 {bench['model']['sha256']}"))
+        rows.append(("bundle", f"SHA-256 {bench['bundle_sha256']}"))
+    return "<h2>Machine</h2>" + _table(("", ""), rows, numbers=False)
+
+
+# --- plots ------------------------------------------------------------------------------------------------------
+
+
+def _figure(caption: str, drawing: str) -> str:
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
+
+
+def _histograms(bench: Mapping[str, Any]) -> str:
+    drawn = [
+        _figure(
+            f"{name.replace('_', ' ')}, ms: {sum(each['counts'])} values",
+            plots.histogram(each["bounds_ms"], each["counts"]),
+        )
+        for name, each in bench["histograms"].items()
+        if sum(each["counts"])
+    ]
+    return f'<div class="plots">{"".join(drawn)}</div>'
+
+
+def _course(bench: Mapping[str, Any]) -> str:
+    """Several runs stand one behind the other, with a line between them."""
+    courses = [run["course"] for run in bench.get("runs", [bench])]
+    return plots.course(courses)

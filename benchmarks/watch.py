@@ -1,0 +1,119 @@
+"""Watches a running station from outside: how its times are spread, how they went, and what a part costs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from benchmarks.course import Histogram, Moment
+from edge.clock import MS, SECOND, Clock
+from edge.control import Figures
+from edge.errors import ControlError
+
+EVERY_S = 1.0  # how often the eye is asked; an answer costs it less than a part
+MOST = 240  # snapshots; then every second one is dropped
+WARM_PARTS = 10  # what a part costs is counted from here on
+FIRST_MS, BEYOND = 0.02, 2.0  # where the first bin is drawn from, and by what the last is longer than its beginning
+_MINOR, _MAJOR = 7, 9  # of proc_pid_stat(5), counted after the name
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    at_ns: int
+    parts: int
+    bins: dict[str, list[int]]
+    faults: tuple[int, int]  # without and with a disk
+
+
+class Watch:
+    """Asks for the figures of a station that another process runs; one that does not answer is asked again later.
+
+    `ask` raises ControlError while there is no answer. `state` is what the station last said of itself.
+    """
+
+    def __init__(self, ask: Callable[[], Figures], clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._seen: list[_Snapshot] = []
+        self._bounds_ms: list[float] = []
+        self._parts = 0
+        self._moved_ns = clock.now_ns()
+        self.state = "it was never up"
+
+    def look(self) -> None:
+        """Ask once."""
+        try:
+            told = self._ask()
+        except ControlError:
+            return
+        self._bounds_ms = [bound / MS for bound in told.stage_bounds_ns]
+        self.state = f"{told.status.level} {told.status.cause}".strip()
+        if told.status.parts != self._parts:
+            self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
+        bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
+        self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, _faults(told.status.pid)))
+        if len(self._seen) > MOST:
+            self._seen = self._seen[::2]
+
+    def still_s(self) -> float:
+        """How long ago `look` saw a part end, or this was made."""
+        return (self._clock.now_ns() - self._moved_ns) / SECOND
+
+    def values(self) -> dict[str, Any]:
+        """`course`, `histograms` and `per_part`; empty where the station never answered."""
+        if not self._seen:
+            return {}
+        edges = [FIRST_MS, *self._bounds_ms, self._bounds_ms[-1] * BEYOND]
+        last = self._seen[-1].bins
+        drawn = {stage: _trimmed(edges, counts) for stage, counts in last.items() if any(counts)}
+        return {
+            "course": [asdict(moment) for moment in self._course(edges[1:])],
+            "histograms": {stage: asdict(each) for stage, each in drawn.items()},
+            "per_part": self._per_part(),
+        }
+
+    def _course(self, upper_ms: Sequence[float]) -> list[Moment]:
+        moments = []
+        for one, other in zip(self._seen, self._seen[1:], strict=False):
+            whole, engine = (
+                [new - old for old, new in zip(one.bins[stage], other.bins[stage], strict=True)]
+                for stage in ("capture_to_verdict", "engine")
+            )
+            if sum(whole) and sum(engine):
+                at_s = round((one.at_ns - self._seen[0].at_ns) / SECOND, 1)
+                ranks = (
+                    _rank(upper_ms, counts, share) for counts, share in ((engine, 0.5), (whole, 0.5), (whole, 1))
+                )
+                moments.append(Moment(at_s, *ranks))
+        return moments
+
+    def _per_part(self) -> dict[str, float]:
+        steady = [each for each in self._seen if each.parts >= WARM_PARTS]
+        if not steady or steady[-1].parts == steady[0].parts:
+            return {}
+        parts = steady[-1].parts - steady[0].parts
+        minor, major = (steady[-1].faults[which] - steady[0].faults[which] for which in (0, 1))
+        return {"page_faults": round(minor / parts, 4), "disk_faults": round(major / parts, 4)}
+
+
+def _rank(upper_ms: Sequence[float], counts: Sequence[int], share: float) -> float:
+    """The upper bound of the bin that holds the percentile."""
+    return upper_ms[bisect_left(list(accumulate(counts)), share * sum(counts))]
+
+
+def _trimmed(edges: list[float], counts: list[int]) -> Histogram:
+    filled = [number for number, count in enumerate(counts) if count]
+    first, end = filled[0], filled[-1] + 1
+    return Histogram(edges[first : end + 1], counts[first:end])
+
+
+def _faults(pid: int) -> tuple[int, int]:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0, 0
+    return int(fields[_MINOR]), int(fields[_MAJOR])

@@ -1,0 +1,102 @@
+"""A station is watched by what it answers: its course, its histograms, what a part costs, and when nothing moves."""
+
+from __future__ import annotations
+
+import os
+
+from benchmarks.watch import MOST, Watch
+from edge.clock import MS, SECOND, ManualClock
+from edge.control import Figures, Histogram, Status
+from edge.errors import ControlError
+
+BOUNDS_NS = [1 * MS, 10 * MS, 100 * MS]
+
+
+class Station:
+    """Answers with what it has seen; `bins` of its only stages are up to 1, 10, 100 ms and beyond."""
+
+    def __init__(self) -> None:
+        self.parts = 0
+        self.bins = [0, 0, 0, 0]
+        self.up = True
+
+    def see(self, which: int, parts: int) -> None:
+        self.bins[which] += parts
+        self.parts += parts
+
+    def figures(self) -> Figures:
+        if not self.up:
+            raise ControlError("no station answers")
+        times = {name: Histogram(bins=list(self.bins), total_ns=0) for name in ("engine", "capture_to_verdict")}
+        status = dict.fromkeys(Status.model_fields, "") | {
+            "answer": "status",
+            "level": "READY",
+            "parts": self.parts,
+        }
+        status |= {"verdicts": {}, "outcomes": {}, "bypass_left_s": 0.0, "pid": os.getpid()}
+        counted = dict.fromkeys(("permit", "can_acknowledge", "recipe", "bypassed", "turned_away", "malformed"), 0)
+        return Figures(
+            status=Status.model_construct(**(status | counted)),
+            stage_bounds_ns=BOUNDS_NS,
+            stages=times,
+            edge_bounds_ns=[],
+            gate_edges=Histogram(bins=[], total_ns=0),
+            unconfirmed=0,
+            **{name: {} for name in ("unknown_reasons", "frames", "deadlines", "records")},
+        )
+
+
+def watched(clock: ManualClock, station: Station) -> Watch:
+    return Watch(station.figures, clock)
+
+
+def test_each_moment_is_judged_by_the_parts_that_came_in_it() -> None:
+    clock, station = ManualClock(), Station()
+    watch = watched(clock, station)
+    for which in (1, 1, 2, 0):
+        watch.look()
+        clock.advance(SECOND)
+        station.see(which, 20)
+    watch.look()
+    told = watch.values()
+    assert [(moment["at_s"], moment["p50_ms"]) for moment in told["course"]] == [(0, 10), (1, 10), (2, 100), (3, 1)]
+    assert told["histograms"]["engine"]["counts"] == [20, 40, 20]
+    assert told["histograms"]["engine"]["bounds_ms"] == [0.02, 1, 10, 100]
+    assert told["per_part"]["page_faults"] >= 0
+
+
+def test_a_station_that_never_answers_says_nothing() -> None:
+    clock, station = ManualClock(), Station()
+    station.up = False
+    watch = watched(clock, station)
+    watch.look()
+    assert watch.values() == {}
+    assert watch.state == "it was never up"
+
+
+def test_it_stands_still_once_no_part_ends() -> None:
+    clock, station = ManualClock(), Station()
+    watch = watched(clock, station)
+    for _ in range(3):
+        clock.advance(SECOND)
+        station.see(0, 1)
+        watch.look()
+    assert watch.still_s() == 0
+    clock.advance(5 * SECOND)
+    watch.look()
+    assert watch.still_s() == 5
+    assert watch.state == "READY"
+
+
+def test_a_long_run_is_kept_in_bounded_memory_and_no_part_is_lost() -> None:
+    clock, station = ManualClock(), Station()
+    watch = watched(clock, station)
+    for _ in range(3 * MOST):
+        watch.look()
+        clock.advance(SECOND)
+        station.see(1, 1)
+    watch.look()
+    told = watch.values()
+    assert len(told["course"]) <= MOST
+    assert told["course"][0]["at_s"] == 0
+    assert sum(told["histograms"]["engine"]["counts"]) == 3 * MOST
