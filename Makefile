@@ -4,12 +4,13 @@ PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?= --bundle edge/demo/washer-1.bundle --keys edge/demo
 UPGRADE ?=
 HOST_TESTS = tests/training tests/compile tests/calibration tests/benchmarks tests/contracts
 SLOW_TESTS = tests/system tests/soak
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test test-device test-system soak check docs demo-bundle lock clean device-env
+.PHONY: help demo test test-device test-system bench soak check docs demo-bundle lock clean device-env
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -25,6 +26,9 @@ test-device: .venv-device-tests/stamp  ## the device's tests, with nothing of th
 
 test-system: .venv/full.stamp  ## containers, virtual machines, peers that take long
 	.venv/bin/python -m pytest tests/system --timeout=0 $(PYTEST_ARGS)
+
+bench: .venv/device.stamp  ## a short latency profile, held to ratios that no change may make worse
+	.venv/bin/python -m benchmarks.cli $(BENCH_ARGS) --seconds 8 --runs 3 --idle 1 --budget benchmarks/budget.toml
 
 soak: .venv/full.stamp  ## hours of the simulated line under faults
 	.venv/bin/python -m pytest tests/soak --timeout=0 $(PYTEST_ARGS)
