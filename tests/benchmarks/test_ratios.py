@@ -1,0 +1,85 @@
+"""Ratios of the demo's bundle: the path from picture to verdict costs little beside its network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import pytest
+from pydantic import TypeAdapter
+
+from benchmarks.bundle_profile import Plan, profile
+from benchmarks.results import check_paths, figures, read_budget
+from edge import options
+from edge.bundle import load_keys, read_bundle, write_bundle
+from edge.infer.ort import OrtEngine
+from edge.pixels import Image, Pixels
+from tests.benchmarks.float_twin import float_twin
+from tests.benchmarks.test_bundle_profile import PICTURES, WorkClock, a_student
+from tests.benchmarks.test_cli import edge_bench
+from tests.bundles import KEY, store_key
+from tests.eye.stations import ROOT
+
+DEMO = ROOT / "edge" / "demo"
+BUDGET = ROOT / "benchmarks" / "budget.toml"
+FP32 = "models/fp32.onnx"
+VNNI = {"avx_vnni", "avx512_vnni"}
+
+
+def both_precisions(folder: Path) -> Path:
+    """The demo's bundle with the twin of its INT8 student in floats."""
+    demo = read_bundle(DEMO / "washer-1.bundle", load_keys(DEMO))
+    int8 = demo.manifest.entry("ort", "int8")
+    models = {int8.file: demo.model(int8)}
+    models[FP32] = float_twin(models[int8.file])
+    fp32 = replace(int8, file=FP32, sha256=sha256(models[FP32]).hexdigest(), precision="fp32")
+    manifest = replace(demo.manifest, models=(int8, fp32))
+    pictures = {picture.name: (picture.label, png(picture.image)) for picture in demo.acceptance()}
+    write_bundle(folder / "washer-1.bundle", manifest, models, pictures, "<p>report</p>", KEY)
+    return folder / "washer-1.bundle"
+
+
+def png(image: Image) -> bytes:
+    return bytes(cv2.imencode(".png", image)[1])
+
+
+@pytest.mark.slow
+def test_the_path_from_picture_to_verdict_costs_little_beside_its_network(tmp_path: Path) -> None:
+    """The limits leave room for a machine with other work: on an idle one the overhead is some percent."""
+    file, result = both_precisions(tmp_path), tmp_path / "bench.json"
+    words = ("--bundle", file, "--keys", store_key(tmp_path / "keys"), "--against", "fp32", "--json", result)
+    done = edge_bench(*words, "--seconds", "6", "--rate", "10", "--idle", "0.6")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(result.read_text())
+    bench = values["bench"]
+    assert bench["ratios"]["overhead"] < 0.5
+    assert bench["ratios"]["sustained"] > 0.9
+    assert bench["idle"]["600ms"]["kept_warm_ratio"] < 5
+    assert bench["per_part"]["page_faults"] < 100
+    assert bench["per_part"]["collections"] < 0.1
+    if VNNI & set(values["host"]["flags"]):
+        assert bench["ratios"]["speed_up"] > 1.2
+
+
+def test_every_figure_of_the_budget_of_make_bench_is_one_of_a_result() -> None:
+    clock = WorkClock()
+    measured, _ = profile(a_student(clock), PICTURES, clock, Plan(1, 20, (1.0,)))
+    check_paths(read_budget(BUDGET), figures({"bench": measured.to_dict()}), BUDGET)
+    assert "--idle 1 --budget benchmarks/budget.toml" in (ROOT / "Makefile").read_text()
+
+
+def test_the_twin_of_a_quantized_student_judges_as_it_does() -> None:
+    demo = read_bundle(DEMO / "washer-1.bundle", load_keys(DEMO))
+    model, pixels = demo.model(demo.manifest.entry("ort", "int8")), Pixels(demo.manifest.input)
+    engines = [OrtEngine(TypeAdapter(options.OrtEngine).validate_python({"kind": "ort"})) for _ in range(2)]
+    for engine, bytes_of_it in zip(engines, (model, float_twin(model)), strict=True):
+        engine.load(bytes_of_it)
+    for picture in demo.acceptance():
+        scores = []
+        for engine in engines:
+            pixels.to_input(picture.image, engine.input)
+            scores.append(engine.infer().score)
+        assert abs(scores[0] - scores[1]) < 0.1
