@@ -76,7 +76,8 @@ class Gate:
 
 def measured(step: Step, task: Task, gate: Gate, seconds: float) -> dict[str, Any]:
     """Judge frames back to back for so long: each one's time in ns, the scores of the first pass, bytes written."""
-    frames, times, written = task.frames, [], 0
+    frames, written = task.frames, 0
+    times: list[int] = []
     scores = [step(frames[number % len(frames)]) for number in range(max(WARM_UP, len(frames)))]
     gate.empty()
     began_ns = time.monotonic_ns()
