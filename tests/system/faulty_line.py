@@ -21,6 +21,7 @@ CELL, DIGITS = 8, 16  # a part's number stands in cells of so many pixels, one a
 OFFSET_MS, WINDOW_MS = 30, 6
 PITCH_MS = 70  # and up to 40 more
 FAULTS = ("late", "early", "repeated", "frozen", "lost", "not taken")
+OF_THE_ONE_BEFORE = ("repeated", "frozen")  # what they send is of the frame before
 NEVER_SEEN = ("repeated", "lost")
 SHARE = 0.12  # of the parts
 
@@ -46,8 +47,9 @@ class FaultyLine:
     """`run` brings so many parts, 70 to 110 ms apart, and returns when the last is past; its thread must be punctual.
 
     Of some parts the frame comes too late or too early, is lost on the wire while the one before it is sent again
-    (repeated) or not (lost), shows what the one before it showed (frozen), or is not taken at all. What a frozen one
-    shows has arrived before: nobody could tell an old picture that comes for the first time, in the right instant.
+    (repeated) or not (lost), shows what the one before it showed (frozen), or is not taken at all. What is sent or
+    shown again has arrived before: nobody could tell an old picture that comes for the first time in the right instant,
+    and a lost frame that comes later is that part's own.
     """
 
     server: ModbusServer
@@ -61,11 +63,11 @@ class FaultyLine:
         luck = random.Random(self.seed)
         faults = [luck.choice(FAULTS) if luck.random() < SHARE else "" for _ in range(self.parts)]
         self.shown = []
-        before = ""  # of the frame that a frozen one would show again
+        before = ""  # the fault of the frame that would be sent or shown again
         for number, fault in enumerate(faults):
-            self.shown.append(
-                Shown("" if number == 0 else "lost" if fault == "frozen" and before in NEVER_SEEN else fault)
-            )
+            if fault in OF_THE_ONE_BEFORE and before in NEVER_SEEN:
+                fault = "lost"
+            self.shown.append(Shown(fault if number else ""))
             before = before if fault == "not taken" else self.shown[-1].fault
         self._luck = luck
         self._clock = SystemClock()
