@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from edge import options, registers, station
+from edge import options, registers, station, travel
 from edge.line.plc_gate import table as gate_table
 from edge.outbox.options import Mqtt
 from edge.panel.options import Panel
@@ -70,8 +70,8 @@ def _sections() -> Iterator[str]:
     yield _section("[station]", station.Identity)
     yield from _kinds("[[camera]]", CAMERAS)
     yield from _kinds("[trigger]", TRIGGERS)
-    yield _section("[travel]", station.TimeTravel)
-    yield _section('[travel] with mode = "encoder"', station.EncoderTravel, without=("mode",))
+    yield _section("[travel]", travel.TimeTravel)
+    yield _section('[travel] with mode = "encoder"', travel.EncoderTravel, without=("mode",))
     yield from _kinds("[encoder]", ENCODERS)
     yield from _kinds("[engine]", (options.OrtEngine, options.OvEngine))
     yield _section("[new_bundle]", options.NewBundle)
@@ -93,6 +93,7 @@ def _sections() -> Iterator[str]:
     yield _section("[journal]", station.Journal)
     yield _section("[mqtt]", Mqtt)
     yield _section("[panel]", Panel)
+    yield _section("[metrics]", station.Metrics)
     yield _section("[limits]", station.Limits)
 
 
