@@ -118,7 +118,7 @@ def set_up(stations: Sequence[Station], machine: Machine, bin_dir: Path) -> Iter
 
 
 def _refuse_foreign_files(stations: Sequence[Station], machine: Machine) -> None:
-    """A run by hand leaves files that the service may not write. Bundles are only read."""
+    """A run by hand leaves files that the service may not write. Bundles it need not: each install hands them over."""
     for folder in dict.fromkeys(path for station in stations for path in folders(station)):
         if machine.holds_files_of_root(folder, but="bundles"):
             raise ConfigError(f"{folder} holds files of root, as of a run by hand: chown -R kenpin:kenpin {folder}")
