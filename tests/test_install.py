@@ -21,27 +21,14 @@ from edge.probation import Probation
 from edge.station import Station, parse
 from tests.bundles import KEY, OTHER_KEY, PICTURES, a_bundle, a_manifest, store_key
 from tests.infer.students import SPEC, student
-from tests.install_kills import kill_again_and_again
+from tests.install_kills import TEXT, kill_again_and_again
 
-STATION = """
-[station]
-name = "line-3"
-mode = "collect"
-state_dir = "state"
-keys_dir = "keys"
-[[camera]]
-name = "top"
-kind = "belt"
-[trigger]
-kind = "camera"
-camera = "top"
-"""
 STUDENT = student(a_manifest().input)
 MAY_2026 = 1_777_593_600 * SECOND
 
 
 def a_station(folder: Path) -> Station:
-    return parse(STATION.encode(), folder / "station.toml")
+    return parse(TEXT.encode(), folder / "station.toml")
 
 
 @pytest.fixture
@@ -253,7 +240,7 @@ def test_a_bundle_without_stated_scores_must_reject_its_defects(tmp_path, statio
 
 def test_a_bundle_that_is_too_slow_for_the_station_is_not_installed(tmp_path):
     store_key(tmp_path / "keys")
-    station = parse(f'{STATION}[engine]\nkind = "ort"\nmax_ms = 0.0001'.encode(), tmp_path / "station.toml")
+    station = parse(f'{TEXT}[engine]\nkind = "ort"\nmax_ms = 0.0001'.encode(), tmp_path / "station.toml")
     with pytest.raises(BundleError, match=r"an inference takes .* ms, engine\.max_ms allows 0\.0001"):
         install(a_bundle(tmp_path / "x.bundle", model=STUDENT), station)
 
