@@ -29,6 +29,7 @@ from edge.panel.serve import configured, listening
 from edge.panel.users import Role, Users
 from edge.station import Station, load
 from tests.eye.stations import lay_out
+from tests.peers.http_answer import Answer
 from tests.peers.waiting import eventually
 from tests.test_metrics import figures
 
@@ -90,21 +91,6 @@ def an_eye(station: Station) -> Iterator[Eye]:
         stop.set()
         thread.join()
         reception.close()
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    data: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.data)
-
-    @property
-    def text(self) -> str:
-        return self.data.decode()
 
 
 @dataclass

@@ -17,6 +17,7 @@ import uvicorn
 
 from edge.clock import SystemClock
 from edge.picture_set import read_set
+from tests.peers.http_answer import Answer
 from tests.peers.waiting import eventually
 from training.labelling.app import make_app
 from training.labelling.desk import Desk
@@ -44,17 +45,6 @@ def a_set(folder: Path, rows: list[str]) -> Path:
 def labels_of(folder: Path) -> dict[str, str]:
     """What training would read."""
     return {picture.name: picture.label for picture in read_set(folder)}
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    data: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.data)
 
 
 @dataclass(frozen=True)
