@@ -181,7 +181,7 @@ class Drive:
                 self._edge, self._due_ns, self._writing = None, None, True
                 return True
             overdue = overdue_parts(self._tracker.slots(), here, self._zone.tolerance)
-            count = self._tracker.refuse(overdue)
+            count = self._tracker.refuse(overdue, here)
             if count:
                 self._say(f"{count} gate actions refused, {self._way(here - edge.at)} late")
             elif not self._tracker.forget_past():

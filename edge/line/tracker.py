@@ -17,9 +17,9 @@ from edge.records import GateEvent, GateOutcome, Kind, Part, Reason
 class Flight:
     """One part between trigger and gate, with the first word said for it and the write that served it.
 
-    `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part. `lost` is
-    where the belt's travel was lost, so that nobody knows where the part was when; `skipped` is what the axis had
-    jumped when it was born.
+    `shift` is by how much a second eye saw it beside its place, `tail` by how much it is longer than a part. `refused`
+    is where its activation was too late and not executed. `lost` is where the belt's travel was lost, so that nobody
+    knows where the part was when; `skipped` is what the axis had jumped when it was born.
     """
 
     part: Part
@@ -29,12 +29,12 @@ class Flight:
     reason: Reason = Reason.NO_VERDICT
     spoken: bool = False
     released: bool = False
-    refused: bool = False  # its activation came too late and was not executed
     bypassed: bool = False  # born during a bypass: passes whatever is said of it
     reached: bool = False  # the gate began to serve it
     seen_again: bool = False
     shift: int = 0
     tail: int = 0
+    refused: int | None = None
     lost: int | None = None
     skipped: int = 0
     planned_ns: int = 0
@@ -219,12 +219,12 @@ class Tracker:
             if not flight.released:
                 self._hold_back(flight, reason)
 
-    def refuse(self, part_ids: frozenset[int]) -> int:
+    def refuse(self, part_ids: frozenset[int], here: int) -> int:
         """These parts' activations are late and will not be executed; returns how many are newly refused."""
         late = [self._flights[part_id] for part_id in part_ids if part_id in self._flights]
-        fresh = [flight for flight in late if self._energises(flight) and not flight.refused]
+        fresh = [flight for flight in late if self._planned(flight).released == self._zone.rest_rejects]
         for flight in fresh:
-            flight.refused = True
+            flight.refused = here
         return len(fresh)
 
     def forget_past(self) -> bool:
@@ -238,14 +238,19 @@ class Tracker:
         return flight.released == self._zone.rest_rejects
 
     def slots(self) -> list[Slot]:
-        """The slots the gate must serve.
-
-        A refused part is planned as what the gate's rest does with it: no late kick, and no opening through it.
-        """
+        """The slots the gate must serve."""
         return [*self._past, *(self._planned(flight) for flight in self._flights.values())]
 
     def _planned(self, flight: Flight) -> Slot:
-        return self._slot(flight, not self._zone.rest_rejects if flight.refused else flight.released)
+        """A refused part is planned as what the gate's rest does with it: no late kick, and no opening through it. Of
+        one that is longer than a part, the rest is still rejected when a whole part can be in it."""
+        slot = self._slot(flight, flight.released)
+        if flight.refused is None:
+            return slot
+        last = slot.end - self._zone.pulse
+        if self._zone.rest_rejects or flight.refused > last + self._zone.tolerance:
+            return replace(slot, released=not self._zone.rest_rejects)
+        return replace(slot, start=min(flight.refused, last))
 
     def _slot(self, flight: Flight, released: bool) -> Slot:
         start = self._zone.slot_start(flight.place)

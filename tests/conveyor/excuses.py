@@ -103,8 +103,8 @@ class Excuses:
         """Why an item may have passed unproven."""
         seen = item.part_of or item  # what the line took it for
         from_ns = self._floor.now_ns - self._lag_ns
-        if not self._plant.rest_rejects and seen.near_ns:
-            from_ns = min(from_ns, seen.near_ns)  # a kick that would be late is not executed
+        if not self._plant.rest_rejects and item.near_ns:
+            from_ns = min(from_ns, item.near_ns)  # a kick that would be late is not executed
         if self.is_bypassed(seen.front_mm):
             return "a person let parts pass"
         return self._outside(from_ns) or self._unknown(item) or item.mistaken
