@@ -45,9 +45,10 @@ class NewBundles:
         self._engine = engine
         self._clock = clock
         self._options = station.new_bundle
+        self._products = station.products()
         self._watched: dict[str, _Watched] = {}
         self.notes: list[str] = []
-        for product in dict.fromkeys(station.products().values()):
+        for product in dict.fromkeys(self._products.values()):
             known = install.probation_of(station, product)
             if known is not None:
                 self._watched[product] = _Watched(product, known)
@@ -56,7 +57,7 @@ class NewBundles:
 
     def ended(self, event: GateEvent, kind: Kind, reason: Reason, _score: float) -> None:
         """A part has ended."""
-        watched = self._watched.get(self._station.products().get(event.recipe, ""))
+        watched = self._watched.get(self._products.get(event.recipe, ""))
         if watched is None or reason in NOT_JUDGED:
             return
         watched.parts += 1

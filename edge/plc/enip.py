@@ -47,6 +47,7 @@ class EnipLink:
         return f"PLC {self._options.host}:{self._options.port} slot {self._options.slot} (EtherNet/IP)"
 
     def connect(self) -> None:
+        """Connect to the controller anew. Raises PlcError."""
         self.close()
         options = self._options
         driver = LogixDriver(f"{options.host}:{options.port}/{options.slot}", init_tags=False)

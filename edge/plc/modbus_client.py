@@ -35,6 +35,7 @@ class ModbusClientLink:
         return f"PLC {self._options.host}:{self._options.port} unit {self._options.device_id} (Modbus)"
 
     def connect(self) -> None:
+        """Connect to the PLC anew. Raises PlcError."""
         self.close()
         client = ModbusTcpClient(self._options.host, port=self._options.port, timeout=self._timeout_s, retries=0)
         try:

@@ -37,6 +37,7 @@ class S7Link:
         return f"PLC {self._options.host}:{self._options.port} (S7, DB{self._options.db})"
 
     def connect(self) -> None:
+        """Connect to the PLC anew. Raises PlcError."""
         self.close()
         options = self._options
         client = _BoundedClient(self._clock, options.timeout_ms / 1_000)
