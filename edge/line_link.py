@@ -38,7 +38,7 @@ from edge.line.messages import (
     unpack,
 )
 from edge.line.ring import read_from, resume_seq
-from edge.records import GateEvent, Part, RingPlace, Verdict
+from edge.records import GateEvent, Kind, Part, Reason, RingPlace
 from edge.station import Station
 
 KEEPALIVE_NS = 50 * MS
@@ -150,13 +150,13 @@ class LineLink:
     def _keepalive(self) -> Keepalive:
         return Keepalive(self._clock.now_ns(), self._ready, self._recipe)
 
-    def release(self, verdict: Verdict) -> bool:
+    def release(self, part: Part) -> bool:
         """Let the part pass."""
-        return self._send(Release(verdict.part_id, verdict.decided_ns))
+        return self._send(Release(part.part_id, part.born_ns))
 
-    def reject(self, verdict: Verdict) -> bool:
+    def reject(self, part: Part, kind: Kind, reason: Reason) -> bool:
         """Say that the booking stands, and why."""
-        return self._send(Reject(verdict.part_id, verdict.decided_ns, verdict.kind, verdict.reason))
+        return self._send(Reject(part.part_id, part.born_ns, kind, reason))
 
     def ask_birth(self, token: int, born_ns: int, born_err_ns: int, recipe: int) -> bool:
         """The eye saw a part come; the line answers with the Birth that carries the token."""

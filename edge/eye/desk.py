@@ -216,7 +216,8 @@ class Desk:
         if verdict.kind is Kind.PASS:
             self._captured[verdict.part_id] = settled.captured_ns
         elif verdict.kind is Kind.REJECT or settled.part.releasable:
-            self._link.reject(verdict)  # of other parts the line knows better why they may not pass
+            # of other parts the line knows better why they may not pass
+            self._link.reject(settled.part, verdict.kind, verdict.reason)
         self.recorder.put(Decided(settled.part, verdict))
 
     def _verdict(self, settled: Settled) -> Verdict:
@@ -245,7 +246,7 @@ class Desk:
 
     def _release(self, record: Decided) -> None:
         """The line refuses a release after the deadline; telling it is still worth the reason it records."""
-        sent = self._link.release(record.verdict)
+        sent = self._link.release(record.part)
         captured_ns = self._captured.pop(record.part.part_id, 0)
         if sent and captured_ns:
             self._timing.released(captured_ns, self._clock.now_ns())

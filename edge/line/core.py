@@ -307,12 +307,8 @@ class LineCore:
             self._refuse(message, now_ns)
         elif isinstance(message, Keepalive):
             self._heard_ns, self._eye_ready, self._recipe = now_ns, message.ready, message.recipe
-        elif isinstance(message, Release):
-            self._ack(message.part_id, self._release(message.part_id, now_ns), now_ns)
-        elif isinstance(message, Reject):
-            place = self._axis.place(now_ns)
-            status = self._tracker.reject(message.part_id, place, message.kind, message.reason)
-            self._ack(message.part_id, status, now_ns)
+        elif isinstance(message, Release | Reject):
+            self._ack(message.part_id, self._word(message, now_ns), now_ns)
         elif isinstance(message, Birth):
             self._birth_asked(message, now_ns)
         elif isinstance(message, Limit):
@@ -330,10 +326,14 @@ class LineCore:
             self._ack(message.token, AckStatus.REFUSED, now_ns)
         self._say(f"refused a {type(message).__name__} of another connection; restart the eye if this goes on")
 
-    def _release(self, part_id: int, now_ns: int) -> AckStatus:
+    def _word(self, message: Release | Reject, now_ns: int) -> AckStatus:
+        part_id, place = message.part_id, self._axis.place(now_ns)
+        if not self._tracker.names(part_id, message.born_ns):
+            return AckStatus.UNKNOWN_PART
+        if isinstance(message, Reject):
+            return self._tracker.reject(part_id, place, message.kind, message.reason)
         runs = self.state in (LineState.READY, LineState.BYPASSED) or self._finishing()
         open_for_release = runs and self._readiness.zone_known
-        place = self._axis.place(now_ns)
         return self._tracker.release(part_id, place, open_for_release and self._readiness.eye.live)
 
     def _limit(self, message: Limit, now_ns: int) -> None:

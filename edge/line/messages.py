@@ -18,7 +18,7 @@ from typing import ClassVar, TypeAlias, get_type_hints
 from edge.errors import DeviceError
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed
 
-VERSION = 1
+VERSION = 2
 SIZE = 128
 _MAGIC = b"KP"
 _HEADER = struct.Struct("<2sBBIQ")  # magic, version, kind, payload bytes, epoch
@@ -105,20 +105,21 @@ class Birth:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let this part pass; sent only after its PASS was committed to the journal."""
+    """Let this part pass; sent only after its PASS was committed to the journal. `born_ns` is as the line told it: an
+    eye that was told of no birth, or means another part, does not know it."""
 
     part_id: int
-    decided_ns: int
+    born_ns: int
 
     FORMAT: ClassVar[str] = "Qq"
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The booking stands: tells a REJECT or UNKNOWN verdict from silence."""
+    """The booking stands: tells a REJECT or UNKNOWN verdict from silence. `born_ns` as in a Release."""
 
     part_id: int
-    decided_ns: int
+    born_ns: int
     kind: Kind
     reason: Reason
 

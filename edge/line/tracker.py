@@ -140,6 +140,11 @@ class Tracker:
             flight.released = False
             flight.reason = reason
 
+    def names(self, part_id: int, born_ns: int) -> bool:
+        """Whether a word names this part's own birth; no birth contradicts it when the part is not in flight."""
+        flight = self._flights.get(part_id)
+        return flight is None or flight.part.born_ns == born_ns
+
     def release(self, part_id: int, place: int, line_ready: bool) -> AckStatus:
         """A PASS for this part, said when the belt is at `place`. It counts when it is the first word, in time, of the
         eye that got the birth."""

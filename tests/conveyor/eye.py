@@ -226,7 +226,7 @@ class Eye:
         after = 0.3 if item is None else item.after
         wait_ns = round(after * (part.deadline_ns - part.born_ns)) - (self.time.now_ns - part.born_ns)
         if kind is not None:
-            self.say_later(wait_ns, self._word(part.part_id, kind))
+            self.say_later(wait_ns, self._word(part, kind))
         if item is not None and item.trick:
             self._play_trick(item.trick, part, kind, wait_ns)
 
@@ -237,27 +237,30 @@ class Eye:
             return Kind.REJECT if item is not None and item.defect else Kind.PASS
         return Kind.UNKNOWN if item.says == "unknown" else None
 
-    def _word(self, part_id: int, kind: Kind) -> Message:
+    @staticmethod
+    def _word(part: Part, kind: Kind, ids_on: int = 0) -> Message:
+        """For this part, or for the one whose id is so many further on: it was told of no birth of that one."""
+        part_id = part.part_id + ids_on
         if kind is Kind.PASS:
-            return Release(part_id, self.time.now_ns)
+            return Release(part_id, part.born_ns)
         reason = Reason.DEFECT if kind is Kind.REJECT else Reason.NO_FRAME
-        return Reject(part_id, self.time.now_ns, kind, reason)
+        return Reject(part_id, part.born_ns, kind, reason)
 
     def _play_trick(self, trick: str, part: Part, kind: Kind | None, wait_ns: int) -> None:
         soon_ns = self._dice.randint(0, 20 * MS)
         if trick == "twice" and kind is not None:
-            self.say_later(wait_ns + soon_ns, self._word(part.part_id, kind))
+            self.say_later(wait_ns + soon_ns, self._word(part, kind))
         elif trick == "contradicts":
             other = Kind.REJECT if kind is Kind.PASS else Kind.PASS
-            self.say_later(wait_ns + soon_ns, self._word(part.part_id, other))
+            self.say_later(wait_ns + soon_ns, self._word(part, other))
         elif trick == "stale epoch":
-            self.say_later(min(wait_ns, soon_ns), self._word(part.part_id, Kind.PASS), self.epoch - 1)
+            self.say_later(min(wait_ns, soon_ns), self._word(part, Kind.PASS), self.epoch - 1)
         elif trick == "unborn":
-            self.say_later(soon_ns // 20, self._word(part.part_id + 1, Kind.PASS))
+            self.say_later(soon_ns // 20, self._word(part, Kind.PASS, 1))
         elif trick == "stranger":
-            self.say_later(soon_ns, self._word(part.part_id + 5_000, Kind.PASS))
+            self.say_later(soon_ns, self._word(part, Kind.PASS, 5_000))
         elif trick == "former line":
-            self.say_later(soon_ns, self._word(part.part_id - (1 << 32), Kind.PASS))
+            self.say_later(soon_ns, self._word(part, Kind.PASS, -(1 << 32)))
 
     def ended(self, part_id: int) -> None:
         """The line told an outcome."""

@@ -111,7 +111,9 @@ class Oracle:
             self.excuses.bypass(message.for_ns)
         elif isinstance(message, Release | Reject):
             born = self.births.by_id.get(message.part_id)
-            if born is not None and born.word is None and message.part_id not in self.births.outcomes:
+            if born is None or born.born_ns != message.born_ns:
+                return  # a guess
+            if born.word is None and message.part_id not in self.births.outcomes:
                 self._first_word(born, Kind.PASS if isinstance(message, Release) else message.kind)
 
     def _first_word(self, born: Born, kind: Kind) -> None:

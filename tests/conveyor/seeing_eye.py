@@ -162,15 +162,14 @@ class SeeingEye(Eye):
     def _settled(self, settled: Settled) -> None:
         """What the desk does with a settled part: rejects go out at once, releases when the disk has them."""
         part, (kind, reason) = settled.part, self._in_time(settled)
-        now_ns = self.time.now_ns
         if kind is not Kind.PASS:
             if kind is Kind.REJECT or part.releasable:
-                self.say_later(0, Reject(part.part_id, now_ns, kind, reason))
+                self.say_later(0, Reject(part.part_id, part.born_ns, kind, reason))
             return
         item = self.records.truth(part)
         share = 0.3 if item is None else item.after
         disk_ns = round(share * (part.deadline_ns - part.born_ns) / 2)
-        self.say_later(disk_ns, Release(part.part_id, now_ns))
+        self.say_later(disk_ns, Release(part.part_id, part.born_ns))
 
     def _in_time(self, settled: Settled) -> Decision:
         part, (kind, reason) = settled.part, settled.decision

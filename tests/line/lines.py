@@ -19,7 +19,7 @@ from edge.line.messages import Ack, Inputs, LineState, State
 from edge.line.ring import read_from
 from edge.line.zone import Zone
 from edge.line_link import LineLink
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace
 from edge.relay_board import RelayBoard
 from edge.station import Station, load
 from tests.peers import ModbusServer, hurry, punctual
@@ -191,11 +191,6 @@ def judged(part: Part) -> Kind:
     return Kind.PASS if part.part_id % 2 else Kind.REJECT
 
 
-def word_for(part: Part, kind: Kind) -> Verdict:
-    reason = Reason.DEFECT if kind is Kind.REJECT else Reason.NONE
-    return Verdict(part.part_id, kind, reason, 0.5, 0.5, "", time.monotonic_ns())
-
-
 @dataclass
 class Eye:
     """An eye in this process: answers every birth by `judge` and keeps all that the line said."""
@@ -214,9 +209,10 @@ class Eye:
     def born(self, part: Part) -> None:
         self.parts.append(part)
         kind = self.judge(part)
-        if kind is not None:
-            say = self.link.release if kind is Kind.PASS else self.link.reject
-            say(word_for(part, kind))
+        if kind is Kind.PASS:
+            self.link.release(part)
+        elif kind is not None:
+            self.link.reject(part, kind, Reason.DEFECT if kind is Kind.REJECT else Reason.NONE)
 
     def birth_refused(self, token: int) -> None:
         self.refused.append(token)

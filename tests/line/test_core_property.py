@@ -201,10 +201,10 @@ class World:
         now = self.clock.now_ns()
         epoch = self.epoch - 1 if step.what == "stale" else self.epoch
         if step.what == "reject":
-            return [Heard(Reject(part.part_id, now, Kind.REJECT, Reason.DEFECT), epoch)]
+            return [Heard(Reject(part.part_id, part.born_ns, Kind.REJECT, Reason.DEFECT), epoch)]
         if step.what == "release" and self.alive and now < part.deadline_ns and self.state is LineState.READY:
             self.released_in_time.add(part.part_id)
-        return [Heard(Release(part.part_id, now), epoch)]
+        return [Heard(Release(part.part_id, part.born_ns), epoch)]
 
     def active_during(self, start_ns: int, end_ns: int) -> bool:
         """Whether the gate was energised at any time in [start, end)."""

@@ -23,7 +23,7 @@ from edge.line.log import Log
 from edge.line.messages import SIZE, Keepalive, LineState, Outcome, State, Stop, pack, pack_record, unpack
 from edge.line.ring import OutcomeRing
 from edge.line_link import LineLink
-from edge.records import GateEvent, GateOutcome, Kind, Reason, RingPlace, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace
 from tests.line.lines import Eye, station_file
 
 STATE = State(LineState.READY, True, 1, b"\1" * 8, 2, 3, bytes(56))
@@ -151,14 +151,14 @@ def eye_and_line(tmp_path: Path) -> Iterator[tuple[Eye, EyeLink, bytes]]:
 
 def test_the_eye_says_nothing_before_the_line_has_greeted_it(eye_and_line: tuple[Eye, EyeLink, bytes]) -> None:
     eye, line, digest = eye_and_line
-    verdict = Verdict(1 << 32, Kind.PASS, Reason.NONE, 0.1, 0.5, "", 1)
-    assert not eye.link.release(verdict) and not eye.link.is_connected
+    part = Part(1 << 32, 1, 0, 1, 2, 3, 0)
+    assert not eye.link.release(part) and not eye.link.is_connected
     eye.link.poll(0.0, eye)
-    assert not eye.link.release(verdict)
+    assert not eye.link.release(part)
     read(line)
     line.send(State(LineState.READY, True, 1, digest, 2, 1, b""))
     eye.until(lambda: eye.link.is_connected, "the eye is greeted")
-    assert eye.link.release(verdict)
+    assert eye.link.release(part)
     said = [event.message for event in read(line) if isinstance(event, Heard)]
     assert [type(message).__name__ for message in said][-1] == "Release"
 

@@ -29,7 +29,6 @@ from tests.line.lines import (
     outcomes_reach,
     relay_bench,
     station_file,
-    word_for,
 )
 from tests.peers import eventually
 
@@ -205,7 +204,7 @@ def test_a_new_eye_takes_over_and_releases_only_what_was_born_to_it(relays: Benc
         with eye_of(relays.station, first.newest()) as second:
             second.judge = lambda part: Kind.PASS
             second.until(lambda: bool(second.states), "the second eye is connected")
-            second.link.release(word_for(orphan, Kind.PASS))
+            second.link.release(orphan)
             second.until(lambda: second.released() > 0, "a part of the second eye is released")
             answer = next(ack for ack in second.acks if ack.number == orphan.part_id)
         assert answer.status in (AckStatus.NOT_RELEASABLE, AckStatus.LATE)

@@ -101,7 +101,7 @@ def test_the_first_cause_is_text_without_padding_and_survives_a_cut_character() 
         (RELEASE[:-1], "of 127 bytes"),
         (RELEASE + b"\0", "of 129 bytes"),
         (b"XX" + RELEASE[2:], "unknown message"),
-        (RELEASE[:2] + b"\2" + RELEASE[3:], "version 2"),
+        (RELEASE[:2] + b"\1" + RELEASE[3:], "version 1"),
         (RELEASE[:3] + b"\xff" + RELEASE[4:], "kind 255"),
         (RELEASE[:4] + struct.pack("<I", 99) + RELEASE[8:], "Release of 99 bytes, expected 16"),
     ],

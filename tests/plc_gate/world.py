@@ -273,9 +273,9 @@ class World:
             return
         item = min(self.items[-20:], key=lambda item: abs(item.born_ns - birth.born_ns))
         at_ns = self.clock.now_ns() + self.dice.randint(*self.release_ms) * MS
-        word: Message = Release(birth.part_id, 0)
+        word: Message = Release(birth.part_id, birth.born_ns)
         if not item.good:
-            word = Reject(birth.part_id, 0, Kind.REJECT, Reason.DEFECT)
+            word = Reject(birth.part_id, birth.born_ns, Kind.REJECT, Reason.DEFECT)
         self._later.append((at_ns, Heard(word, EPOCH)))
 
     def _converse(self) -> None:

@@ -219,6 +219,7 @@ class Player:
     ready: bool = True
     recipe: int = 0
     told_recipe: int = 0
+    births: dict[int, int] = field(default_factory=dict)
     state: str = ""
     ended: bool = False
     queue: list[Event] = field(default_factory=list)
@@ -302,6 +303,7 @@ class Player:
         if isinstance(message, Ack):
             self.seen["ack"].append(f"{message.number & 0xFFFF_FFFF} {message.status.name}")
         if isinstance(message, Birth):
+            self.births[message.part_id] = message.born_ns
             self.seen["born"].append(f"{message.part_id & 0xFFFF_FFFF} {message.recipe}")
         if isinstance(message, State):
             assert len(message.cause) <= 56
@@ -314,6 +316,10 @@ class Player:
 
     def part(self, number: str) -> int:
         return SESSION << 32 | int(number)
+
+    def told(self, number: str) -> tuple[int, int]:
+        """Id and time of a part; one that the eye was not told of has no time."""
+        return self.part(number), self.births.get(self.part(number), 0)
 
     # --- the script's words ---
 
@@ -392,13 +398,13 @@ class Player:
 
     def release(self, number: str, *more: str) -> list[Event]:
         epoch = self.epoch - 1 if more == ("old", "epoch") else None
-        return self.heard(Release(self.part(number), 0), epoch)
+        return self.heard(Release(*self.told(number)), epoch)
 
     def reject(self, number: str) -> list[Event]:
-        return self.heard(Reject(self.part(number), 0, Kind.REJECT, Reason.DEFECT))
+        return self.heard(Reject(*self.told(number), Kind.REJECT, Reason.DEFECT))
 
     def unknown(self, number: str, reason: str) -> list[Event]:
-        return self.heard(Reject(self.part(number), 0, Kind.UNKNOWN, Reason[reason]))
+        return self.heard(Reject(*self.told(number), Kind.UNKNOWN, Reason[reason]))
 
     def birth(self, token: str, born: str) -> list[Event]:
         return self.heard(Birth(0, int(token), round(float(born) * MS), 0, 0, 0, 0, 0, True))
