@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 
 from edge.eye.jobs import Job
 from edge.eye.slots import Slots
+from edge.heat_map import HeatMap
 from edge.journal.pictures import PictureStore
 from edge.records import Kind
 from edge.station import Station
@@ -35,10 +36,10 @@ class Archive:
             if settings.pictures_max_mb
             else None
         )
-        self._waiting: SimpleQueue[tuple[Job, Kind]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Job, Kind, HeatMap | None]] = SimpleQueue()
         self.passed_over = 0
 
-    def offer(self, job: Job, kind: Kind) -> bool:
+    def offer(self, job: Job, kind: Kind, heat: HeatMap | None) -> bool:
         """True when the picture is kept: its slot is then freed from here. Called by one thread; never blocks."""
         if self._store is None:
             return False
@@ -46,7 +47,7 @@ class Archive:
         if 2 * slots.taken > slots.count:
             self.passed_over += 1
             return False
-        self._waiting.put((job, kind))
+        self._waiting.put((job, kind, heat))
         return True
 
     def run(self, stop: threading.Event) -> None:
@@ -63,8 +64,8 @@ class Archive:
         while not self._waiting.empty():
             self._write(*self._waiting.get())
 
-    def _write(self, job: Job, kind: Kind) -> None:
+    def _write(self, job: Job, kind: Kind, heat: HeatMap | None) -> None:
         slots = self._slots[job.view]
         if self._store is not None:
-            self._store.keep(job.part.part_id, kind, self._names[job.view], slots.image(job.slot))
+            self._store.keep(job.part.part_id, kind, self._names[job.view], slots.image(job.slot), heat)
         slots.free(job.slot)

@@ -19,8 +19,9 @@ from edge.eye.parts import Parts
 from edge.eye.slots import Slots
 from edge.eye.student import Student, prove
 from edge.health import Health, Level, Progress
+from edge.heat_map import HeatMap, heat_map
 from edge.judge import Decision
-from edge.records import Kind, Reason
+from edge.records import Kind, Reason, Scores
 from edge.timing import Stamps, Timing
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ KEEP_WARM_S = 0.5
 _FAILURES = 3  # engine errors in a row that make a fault
 
 # Takes a judged picture over (and its slot) when it wants to keep it.
-Keep = Callable[[Job, Kind], bool]
+Keep = Callable[[Job, Kind, HeatMap | None], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,39 +92,41 @@ class Inference:
 
     def _work(self, client: Client, job: Job) -> None:
         decision: Decision = (Kind.UNKNOWN, Reason.LATE)
-        score = math.nan
+        scores: Scores | None = None
         stamps = Stamps(job.part.born_ns, job.captured_ns, job.ready_ns, self._clock.now_ns())
         student = client.students.get(job.part.recipe)
         soonest_ns = stamps.taken_ns + self._fastest_ns.get(student, 0)
         if soonest_ns < job.part.deadline_ns:  # else it is late whatever it says
-            decision, score = self._look(client, student, job, stamps)
-        if not client.keep(job, decision[0]):
+            decision, scores = self._look(client, student, job, stamps)
+        client.parts.judged(job, decision, math.nan if scores is None else scores.score)
+        if not client.keep(job, decision[0], _heat(student, scores, decision)):
             client.slots[job.view].free(job.slot)
-        client.parts.judged(job, decision, score)
         likeness = client.likeness.get((job.part.recipe, job.view))
-        if student is None or math.isnan(score) or likeness is None:
+        if student is None or scores is None or likeness is None:
             return
         if likeness.is_due(busy=not self._jobs.are_done):
             likeness.see(look_as_seen(student.engine.input))
 
-    def _look(self, client: Client, student: Student | None, job: Job, stamps: Stamps) -> tuple[Decision, float]:
+    def _look(
+        self, client: Client, student: Student | None, job: Job, stamps: Stamps
+    ) -> tuple[Decision, Scores | None]:
         if student is None:
-            return (Kind.UNKNOWN, Reason.ENGINE_ERROR), math.nan
+            return (Kind.UNKNOWN, Reason.ENGINE_ERROR), None
         try:
             scores = student.look(client.slots[job.view].image(job.slot), stamps, self._clock)
         except EngineError as error:
             self._failed(student, error)
-            return (Kind.UNKNOWN, Reason.ENGINE_ERROR), math.nan
+            return (Kind.UNKNOWN, Reason.ENGINE_ERROR), None
         except ConfigError as error:
             log.error("part %d: %s", job.part.part_id, error)
-            return (Kind.UNKNOWN, Reason.BAD_FRAME), math.nan
+            return (Kind.UNKNOWN, Reason.BAD_FRAME), None
         decision = student.judge(scores)
         stamps.judged_ns = self._clock.now_ns()
         client.timing.view(stamps)
         took_ns = stamps.judged_ns - stamps.taken_ns
         self._fastest_ns[student] = min(took_ns, self._fastest_ns.get(student, took_ns))
         self._succeeded(student)
-        return decision, scores.score
+        return decision, scores
 
     def _failed(self, student: Student, error: EngineError) -> None:
         """A network that fails again and again is a fault of every station that judges by it."""
@@ -137,6 +140,13 @@ class Inference:
 
     def _succeeded(self, student: Student) -> None:
         self._failures[student] = 0
+
+
+def _heat(student: Student | None, scores: Scores | None, decision: Decision) -> HeatMap | None:
+    """What a person is shown beside the picture; nothing of scores that are not sound."""
+    if student is None or scores is None or decision[0] is Kind.UNKNOWN:
+        return None
+    return heat_map(scores.heat_map, student.pixels.spec)
 
 
 BOUND_NS = 5 * SECOND  # the longest time between two signs of life of this thread

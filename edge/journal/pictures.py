@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.clock import SECOND, Clock, SystemClock
+from edge.heat_map import HeatMap, with_heat_map
 from edge.records import Kind
 
 QUALITY = 92
@@ -54,8 +55,10 @@ class PictureStore:
         self.dropped = 0
         self.failed = 0
 
-    def keep(self, part_id: int, kind: Kind, camera: str, image: NDArray[np.uint8]) -> bool:
-        """Store one view of a part where it is wanted; whether it was.
+    def keep(
+        self, part_id: int, kind: Kind, camera: str, image: NDArray[np.uint8], heat: HeatMap | None = None
+    ) -> bool:
+        """Store one view of a part where it is wanted, with its heat map in it; whether it was.
 
         image: uint8 H x W x 3 (BGR) or H x W; free again when this returns. The views of one part must follow
         each other: they are kept together. Blocks for the encoding (a few ms a megapixel) and the disk.
@@ -63,7 +66,7 @@ class PictureStore:
         if self._limit == 0 or not self._is_wanted(part_id, kind):
             return False
         try:
-            data = _jpeg(image)
+            data = _jpeg(image) if heat is None else with_heat_map(_jpeg(image), heat)
             stored = len(data) <= self._limit and self._write(self._path(part_id, kind, camera), data)
         except (OSError, cv2.error):
             stored = False

@@ -198,10 +198,10 @@ class _Pages:
     def threshold(self, request: Request) -> Response:
         return self._page("threshold.html", request, days=DAYS)
 
-    def picture(self, part_id: str, camera: str, small: bool = False) -> Response:
+    def picture(self, part_id: str, camera: str, small: bool = False, heat: bool = False) -> Response:
         pictures = self._desk.pictures
         try:
-            show = pictures.small if small else pictures.whole
+            show = pictures.small if small else pictures.painted if heat else pictures.whole
             return Response(show(_number(part_id), camera), media_type="image/jpeg")
         except ConfigError as error:
             return JSONResponse({"error": str(error)}, 404)

@@ -94,7 +94,7 @@ class Desk:
         if self.labels is not None:
             with suppress(KenpinError):  # a set that is wrong is said when somebody labels
                 known = self.labels.of_part(part_id)
-        cameras = self.pictures.of_part(part_id)
+        cameras = {camera: self.pictures.has_heat_map(part_id, camera) for camera in self.pictures.of_part(part_id)}
         return {"id": f"{part_id:x}", "lines": lines, "cameras": cameras, "labels": known}
 
     def _lines(self, part_id: int) -> list[tuple[str, str]]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.heat_map import heat_map_in, painted
 from edge.journal.export import PICTURES
+from edge.journal.pictures import QUALITY
+from edge.pixels import Image
 from edge.records import Kind
 from edge.station import Station
 
@@ -59,26 +64,46 @@ class Pictures:
         except OSError as error:
             raise ConfigError("the picture has just given way to newer ones") from error
 
+    def has_heat_map(self, part_id: int, camera: str) -> bool:
+        """Whether the picture tells where the network found something. Raises ConfigError."""
+        return heat_map_in(self.whole(part_id, camera)) is not None
+
+    def painted(self, part_id: int, camera: str) -> bytes:
+        """The picture with its heat map over it; as it was stored where there is none. Raises ConfigError."""
+        data = self.whole(part_id, camera)
+        heat = heat_map_in(data)
+        return data if heat is None else _jpeg(painted(_decoded(data), heat))
+
     def small(self, part_id: int, camera: str) -> bytes:
-        """The same, shrunk for a gallery. Raises ConfigError."""
+        """The painted one, shrunk for a gallery. Raises ConfigError."""
         path = self.find(part_id, camera)
         with self._lock:
             known = self._small.get(path)
             if known is None:
-                known = self._small[path] = _shrunk(self.whole(part_id, camera))
+                known = self._small[path] = _shrunk(self.painted(part_id, camera))
                 while len(self._small) > _SMALL_KEPT:
                     self._small.popitem(last=False)
         return known
 
 
 def _shrunk(data: bytes) -> bytes:
+    image = _decoded(data, cv2.IMREAD_REDUCED_COLOR_2)
+    height, width = image.shape[:2]
+    if width > _WIDTH:
+        size = _WIDTH, max(1, height * _WIDTH // width)
+        return _jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA), 85)
+    return _jpeg(image, 85)
+
+
+def _decoded(data: bytes, how: int = cv2.IMREAD_COLOR) -> Image:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
-        if image is None:
-            raise ConfigError("the picture is damaged")
-        height, width = image.shape[:2]
-        if width > _WIDTH:
-            image = cv2.resize(image, (_WIDTH, max(1, height * _WIDTH // width)), interpolation=cv2.INTER_AREA)
-        return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
-    except cv2.error as error:
-        raise ConfigError("the picture is damaged") from error
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ConfigError("the picture is damaged")
+    return image.astype(np.uint8, copy=False)
+
+
+def _jpeg(image: NDArray[Any], quality: int = QUALITY) -> bytes:
+    return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()

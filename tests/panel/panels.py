@@ -21,12 +21,14 @@ from edge.control import Answer as EyeAnswer
 from edge.control import AskFigures, Control, Done, Figures, Refused, Request
 from edge.eye.reception import SOURCE, Reception
 from edge.health import Progress
+from edge.heat_map import heat_map, with_heat_map
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
 from edge.panel.options import Panel
 from edge.panel.serve import configured, listening
 from edge.panel.users import Role, Users
+from edge.pixels import InputSpec
 from edge.station import Station, load
 from tests.eye.stations import lay_out
 from tests.peers.http_answer import Answer
@@ -47,12 +49,16 @@ def a_station(folder: Path, **keys: Any) -> Station:
     return station
 
 
-def keep_picture(station: Station, part_id: int, kind: str = "reject", day: str = "2026-11-24") -> bytes:
-    """A picture of this part as the eye would have kept it; its bytes."""
+def keep_picture(
+    station: Station, part_id: int, kind: str = "reject", day: str = "2026-11-24", is_hot: bool = False
+) -> bytes:
+    """A picture of this part as the eye would have kept it; its bytes. `is_hot`: its heat map shows something."""
     path = station.journal.dir / "pictures" / day / f"{part_id:016x}_top_{kind}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     shades = (np.add.outer(np.arange(96), np.arange(640)) % 256).astype(np.uint8)
-    path.write_bytes(cv2.imencode(".jpg", np.dstack([shades] * 3))[1].tobytes())
+    data = cv2.imencode(".jpg", np.dstack([shades] * 3))[1].tobytes()
+    hot = heat_map(np.eye(4, dtype=np.float32), InputSpec(32, 32))
+    path.write_bytes(with_heat_map(data, hot) if is_hot else data)
     return path.read_bytes()
 
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.clock import SECOND, ManualClock
@@ -269,6 +271,23 @@ def test_a_picture_is_found_by_part_and_camera(panel: Served) -> None:
     assert small.data.startswith(b"\xff\xd8") and len(small.data) < len(stored)
     assert vera.get("/picture/700000002/top").status == 404
     assert vera.get("/picture/700000001/side").status == 404
+
+
+def test_a_picture_is_painted_where_the_network_found_something(panel: Served) -> None:
+    keep_picture(panel.station, 0x700000001)
+    hot = keep_picture(panel.station, 0x700000002, is_hot=True)
+    vera = panel.visitor("vera")
+    bare = vera.get("/picture/700000001/top?heat=1").data
+    painted, plain, small = (vera.get(f"/picture/700000002/top{more}").data for more in ("?heat=1", "", "?small=1"))
+    assert plain == hot and _reds(plain) < 0.001
+    assert _reds(painted) == pytest.approx(0.25, abs=0.15), "the diagonal of the network's input"
+    assert _reds(bare) < 0.001
+    assert _reds(small) == pytest.approx(_reds(painted), abs=0.05)
+
+
+def _reds(jpeg: bytes) -> float:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    return float((image[:, :, 2] > image[:, :, 0] + 60).mean())
 
 
 def test_an_error_is_words_and_no_traceback(panel: Served) -> None:

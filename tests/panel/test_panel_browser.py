@@ -60,7 +60,7 @@ def test_an_operator_sees_a_reject_acknowledges_a_stop_and_labels(
         tab.wait_for("#headline", "Inspecting")
         tab.wait_for("#none", "No part was turned away yet")
         assert not tab.ask("document.querySelector('#acknowledge').checkVisibility()")
-        keep_picture(station, PART)
+        keep_picture(station, PART, is_hot=True)
         record(decided(1, Kind.REJECT, 0.75, Reason.DEFECT))
         tab.wait_for("#gallery", "✕ REJECT 0.750")
         record(replace(ended(1), outcome=GateOutcome.FIRED, verdict=Kind.REJECT, reason=Reason.DEFECT))
@@ -79,6 +79,8 @@ def test_an_operator_sees_a_reject_acknowledges_a_stop_and_labels(
         eventually(lambda: eye.asked == [Acknowledge(why="nozzle cleaned", who="otto")], "the eye is asked", 20.0)
         click(tab, "#gallery a")
         tab.wait_for("h1", "Part 7-1")
+        click(tab, "[data-heat]")
+        tab.wait_for("[data-heat]", "with the heat map")
         click(tab, '[data-label="defect"]')
         tab.wait_for("#words", "stored: defect")
         assert [(row.label, row.group) for row in read_set(labels)] == [("defect", "part-7-1")]

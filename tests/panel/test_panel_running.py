@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from edge.heat_map import heat_map_in
 from edge.panel.users import Role, Users
 from edge.records import GateOutcome
 from tests.eye.stations import BRIGHT, DARK, Bench, EdgeProcess, draw, modbus_bench, show
@@ -53,6 +54,8 @@ def test_a_reject_appears_a_stop_is_acknowledged_and_the_journal_says_by_whom(tm
                 assert min(delays_ms.values()) < 1_000, delays_ms
                 part = next(iter(delays_ms))
                 until(lambda: otto.get(f"/picture/{part}/top").status == 200, "its picture is kept")
+                heat = heat_map_in(otto.get(f"/picture/{part}/top").data)
+                assert heat is not None, "it tells where the network found something"
                 assert "REJECT" in otto.get(f"/part/{part}").text
                 show(tmp_path, BRIGHT)
                 until(lambda: otto.get("/api/live").json["state"]["level"] == "STOPPED", "the limit stops the line")

@@ -21,6 +21,16 @@ for (const button of document.querySelectorAll("button.label")) {
   }));
 }
 
+for (const button of document.querySelectorAll("button[data-heat]")) {
+  const picture = button.closest("figure").querySelector("img");
+  const [painted, plain] = [picture.getAttribute("src"), picture.getAttribute("src").replace("?heat=1", "")];
+  button.addEventListener("click", () => {
+    const bare = picture.getAttribute("src") === painted;
+    picture.src = bare ? plain : painted;
+    button.textContent = bare ? "with the heat map" : "without the heat map";
+  });
+}
+
 at("undo")?.addEventListener("click", () => doing(async () => {
   const { words } = await post("/api/undo", {});
   setTimeout(() => location.reload(), 1200);
