@@ -20,12 +20,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_AS_THEY_ARE = ("edge demo", "edge --version", "edge --help")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def _commands() -> list[str]:
-    return [line for block in _blocks("sh") for line in block.splitlines() if line.strip()]
+def _commands(text: str = README) -> list[str]:
+    return [line for block in _blocks("sh", text) for line in block.splitlines() if line.strip()]
 
 
 def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -53,6 +53,12 @@ def test_a_short_command_of_the_readme_runs(command, tmp_path):
 @pytest.mark.parametrize("command", [command for command in _commands() if not _is_short(command)])
 def test_a_long_command_of_the_readme_has_all_its_options(command, tmp_path):
     """`--help` at the end shows the help instead of doing the work, but only where every option before is known."""
+    done = _run(f"{command} --help", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", _commands((ROOT / "docs" / "first-week.md").read_text(encoding="utf-8")))
+def test_a_command_of_the_first_week_has_all_its_options(command, tmp_path):
     done = _run(f"{command} --help", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
