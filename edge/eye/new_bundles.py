@@ -47,11 +47,14 @@ class NewBundles:
         self._options = station.new_bundle
         self._watched: dict[str, _Watched] = {}
         self.notes: list[str] = []
-        for product in dict.fromkeys(station.products().values()):
-            known = install.probation_of(station, product)
+
+    def begin(self) -> None:
+        """The bundles are loaded: watch those that are new."""
+        for product in dict.fromkeys(self._station.products().values()):
+            known = install.probation_of(self._station, product)
             if known is not None:
                 self._watched[product] = _Watched(product, known)
-            elif words := install.returned(station, product):
+            elif words := install.returned(self._station, product):
                 self.notes.append(words)
 
     def ended(self, event: GateEvent, kind: Kind, reason: Reason, _score: float) -> None:
