@@ -26,7 +26,9 @@ from edge.durable import write_whole
 from edge.errors import BundleError, ConfigError
 from edge.infer.contract import INPUT_NAME
 
-CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0")
+CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
+# 7.5 is no default: for it the builder takes no FP32 products, which heads are
+KNOWN = ("7.5", *CAPABILITIES)
 TOLD = {
     "weights_bytes": r"Total Weights Memory: (\d+) bytes",
     "activation_bytes": r"Total Activation Memory: (\d+) bytes",
@@ -124,7 +126,7 @@ def _log_of(trt: Any) -> Any:
 def _named(trt: Any, capability: str) -> Any:
     found = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
     if found is None:
-        raise ConfigError(f"compute capability {capability!r}: use some of {', '.join(CAPABILITIES)}")
+        raise ConfigError(f"compute capability {capability!r}: use some of {', '.join(KNOWN)}")
     return found
 
 
