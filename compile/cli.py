@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from calibration.evidence import sentence
 from calibration.judging import TARGET
+from calibration.sample import sample
 from calibration.threshold import read_threshold
 from compile.build import Built, Job, build, created_ns
 from compile.keys import make_keys, read_key, readable_by_others
@@ -21,12 +22,14 @@ from compile.lint import lint as find
 from compile.own_map import read_map
 from compile.own_network import wrap as wrap_network
 from compile.student import check_student, read_model, read_student
+from compile.tables import engine_table
 from edge.bundle import write_bundle
 from edge.clock import SystemClock
 from edge.durable import write_whole
 from edge.errors import ConfigError, KenpinError
 from edge.manifest import TOLERANCE
-from edge.picture_set import Picture, read_set, select
+from edge.picture_set import Picture, read_image, read_set, select
+from edge.pixels import to_input
 
 BUILD = "bundle"
 
@@ -141,6 +144,29 @@ def wrap(
     except OSError as error:
         raise ConfigError(f"cannot write {out}: {error.strerror}; give another --out") from error
     print(f"wrote {out}; next: edge-calibrate score {out} SET -o scores.csv")
+
+
+@app.command()
+def engines(
+    student: Annotated[Path, typer.Argument(help="student.onnx")],
+    calibration: Annotated[Path, typer.Option(metavar="SET", help="pictures that training has seen")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="the folder to write")],
+    capability: Annotated[
+        list[str] | None, typer.Option(help="compute capability of a GPU, as 8.6; may be repeated; default all")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="how many go along, to compare scores on the GPU")] = 16,
+    seed: Annotated[int, typer.Option(help="of the choice of calibration pictures")] = 1,
+) -> None:
+    """Build FP32, FP16 and INT8 engines with TensorRT-RTX, which needs no GPU; run them with compile.confirm on one."""
+    from compile.engines import CAPABILITIES, write
+
+    learned = read_student(student)
+    _show(learned.findings, Console())
+    chosen = sample(read_set(calibration), seed=seed)
+    inputs = [to_input(read_image(picture.path), learned.spec) for picture in chosen]
+    report = write(out, learned.model, inputs, capability or CAPABILITIES, pictures, SystemClock())
+    Console().print(engine_table(report))
+    print(f"wrote {out}; next, on the machine with the GPU: python -m compile.confirm {out}")
 
 
 @app.command()

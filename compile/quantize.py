@@ -1,9 +1,10 @@
-"""Puts a student into INT8 for x86 CPUs: explicit QuantizeLinear and DequantizeLinear pairs, heads in float.
+"""Puts a student into INT8: explicit QuantizeLinear and DequantizeLinear pairs, heads in float.
 
-Activations are uint8, weights int8 per channel: what VNNI multiplies natively. Weights take 7 of the 8 bits: processors
-with AVX2 alone add pairs of products in 16 bits, which 8 bits overflow. So every x86 gives the same scores. Ranges are
-the extremes over the calibration pictures: clipping tails would clip the peaks that defects make. Only where that gives
-too coarse steps are tails clipped, by entropy or percentile.
+For x86 CPUs activations are uint8, weights int8 per channel: what VNNI multiplies natively. Weights take 7 of the 8
+bits: processors with AVX2 alone add pairs of products in 16 bits, which 8 bits overflow. So every x86 gives the same
+scores. TensorRT takes int8 around zero only, no quantized biases, and no pair between a convolution and what it joins
+to it. Ranges are the extremes over the calibration pictures: clipping tails would clip the peaks that defects make.
+Only where that gives too coarse steps are tails clipped, by entropy or percentile.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,6 +39,10 @@ EXTREMES = "extremes"
 FEWEST_READ, MOST_READ, PIXELS_READ = 8, 64, 1_000_000
 QUANTIZED = ("Conv", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "Resize", "Slice")
 ACTIVATIONS = ("Clip", "Relu")
+JOINED = (
+    "Conv",
+    "Add",
+)  # what TensorRT is given in INT8: it joins activations, and moves pairs over pooling, by itself
 
 Image = NDArray[np.uint8]
 
@@ -56,6 +63,30 @@ class Recipe:
     float_also: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the pairs look that a kind of engine takes."""
+
+    operators: tuple[str, ...]
+    activations: QuantType
+    seven_bits: bool
+    options: Mapping[str, Any]
+
+
+X86 = Shape(QUANTIZED, QuantType.QUInt8, True, {})
+TENSORRT = Shape(
+    JOINED,
+    QuantType.QInt8,
+    False,
+    {
+        "ActivationSymmetric": True,
+        "WeightSymmetric": True,
+        "QuantizeBias": False,
+        "AddQDQPairToWeight": True,
+        "OpTypesToExcludeOutputQuantization": list(JOINED),
+    },
+)
+
 PERCENTILE = 99.99  # of the values of a tensor, at both ends
 RANGES = {
     EXTREMES: CalibrationMethod.MinMax,
@@ -73,7 +104,7 @@ RECIPES = (
 )
 
 
-def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe) -> bytes:
+def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape = X86) -> bytes:
     """The INT8 model for one recipe; same input and outputs, same metadata, standard operators only.
 
     inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. Takes about three float
@@ -89,16 +120,40 @@ def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe) -> bytes:
             target,
             _Reader(_read(inputs, recipe)),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTIZED),
+            op_types_to_quantize=list(shape.operators),
             per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
+            reduce_range=shape.seven_bits,
+            activation_type=shape.activations,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=keep,
             calibrate_method=RANGES[recipe.ranges],
-            extra_options={"CalibPercentile": PERCENTILE},
+            extra_options={"CalibPercentile": PERCENTILE, **shape.options},
         )
-        return _with_metadata(onnx.load(target), onnx.load_model_from_string(model))
+        quantized = onnx.load(target)
+        if shape is TENSORRT:
+            _join_sums(quantized)
+        return _with_metadata(quantized, onnx.load_model_from_string(model))
+
+
+def _join_sums(model: onnx.ModelProto) -> None:
+    """A sum takes one convolution's result as it is: then the engine adds within that convolution."""
+    nodes = list(model.graph.node)
+    makers = {name: node for node in nodes for name in node.output}
+    uses = Counter(name for node in nodes for name in node.input)
+    for node in nodes:
+        if node.op_type != "Add":
+            continue
+        for place, name in enumerate(node.input):
+            back = makers.get(name)
+            pair = makers.get(back.input[0]) if back is not None and back.op_type == "DequantizeLinear" else None
+            maker = makers.get(pair.input[0]) if pair is not None else None
+            if back is None or pair is None or maker is None or maker.op_type != "Conv":
+                continue
+            if uses[name] == uses[back.input[0]] == uses[pair.input[0]] == 1:
+                node.input[place] = pair.input[0]
+                model.graph.node.remove(back)
+                model.graph.node.remove(pair)
+                break
 
 
 def _read(inputs: Sequence[Image], recipe: Recipe) -> Sequence[Image]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -42,3 +43,36 @@ def missed_table(trials: Sequence[Trial]) -> Table | None:
     if len(rows) > ROWS:
         table.caption = f"and {len(rows) - ROWS} more"
     return table
+
+
+def engine_table(report: Mapping[str, Any]) -> Table:
+    """What the builder of TensorRT-RTX made of each model."""
+    capabilities = ", ".join(report["capabilities"])
+    table = Table(title=f"TensorRT-RTX {report['tensorrt_rtx']}, for compute capability {capabilities}; not run")
+    for name in (
+        "engine",
+        "MB",
+        "built in s",
+        "layers",
+        "joined to",
+        "convolutions in INT8",
+        "weights MB",
+        "memory MB",
+    ):
+        table.add_column(name, justify="left" if name == "engine" else "right")
+    for engine in report["engines"]:
+        table.add_row(
+            engine["precision"],
+            _mega(engine["bytes"]),
+            f"{engine['seconds']:.1f}",
+            str(sum(engine["layers"].values())),
+            "?" if engine["engine_layers"] is None else str(engine["engine_layers"]),
+            f"{engine['int8']} of {engine['convolutions']}",
+            _mega(engine["weights_bytes"]),
+            _mega(engine["activation_bytes"]),
+        )
+    return table
+
+
+def _mega(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:.1f}"

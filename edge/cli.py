@@ -123,7 +123,6 @@ def run(
     """
     from edge.eye.run import Until
     from edge.eye.run import run as run_eye
-    from edge.screen import print_report
 
     _one_core_pictures()
     until = Until(_duration_ns(for_), _count(parts, "--parts"), exit_on_stop)
@@ -135,6 +134,8 @@ def run(
     if len(stations) > 1:
         _say_which_thread()
     done = run_eye(stations, until, SystemClock(), stop_signals(), starts_line=own_line)
+    from edge.screen import print_report  # tables are not on the way to READY
+
     write_report(report, done.to_dict())
     print_report(done)
     raise typer.Exit(done.exit_code)

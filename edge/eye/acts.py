@@ -151,7 +151,7 @@ class Acts:
             turned_away=0 if self.door is None else self.door.turned_away,
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
-            likeness=_plain("; ".join(each.words for each in self._likeness.values() if each.words)),
+            likeness=_plain("; ".join(each.words for each in list(self._likeness.values()) if each.words)),
             bundle=_plain(self._new_bundles()),
         )
 

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty
 
@@ -36,15 +36,18 @@ Keep = Callable[[Job, Kind, HeatMap | None], bool]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """One station as the engine knows it: its students by recipe, where its pictures lie, and who hears of them."""
+    """One station as the engine knows it: its students by recipe, where its pictures lie, and who hears of them.
 
-    students: Mapping[int, Student]
+    Without students until they are loaded; `Inference` takes them as they are then.
+    """
+
+    students: dict[int, Student]
     parts: Parts
     slots: Sequence[Slots]
     timing: Timing
     health: Health
     keep: Keep
-    likeness: Mapping[tuple[int, int], Likeness]  # by recipe and view
+    likeness: dict[tuple[int, int], Likeness]  # by recipe and view
 
 
 class Inference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from edge.eye.reception import Reception
 from edge.eye.sight import Births, Sight
 from edge.eye.slots import Slots
 from edge.eye.student import Student
-from edge.health import Health, Progress
+from edge.health import Health, Level, Progress
 from edge.journal.events import Journal
 from edge.journal.heads import OUTSIDE, Heads
 from edge.journal.reading import left_open
@@ -45,6 +45,7 @@ from edge.station import Station
 from edge.timing import Timing
 
 _WATCHED_NS = 5 * SECOND
+_STUDENTS = "students"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,18 +92,19 @@ def open_record(station: Station, clock: Clock, stack: ExitStack) -> Record:
 
 def build(
     record: Record,
-    students: dict[int, Student],
     put_job: PutJob,
     clock: Clock,
     keeps_stop: bool,
     starts_line: bool,
     stack: ExitStack,
 ) -> Lane:
-    """The station's rooms; link and reception are closed by the stack. `keeps_stop`: a stop outlives this eye.
+    """The station's rooms, not ready before `take_students`; link and reception are closed by the stack.
+    `keeps_stop`: a stop outlives this eye.
 
     Raises ConfigError, DeviceError.
     """
     station, journal = record.station, record.journal
+    students: dict[int, Student] = {}
     counts, timing, health = Counts(), Timing(), Health()
     held = Held(station.station.state_dir if keeps_stop else None)
     slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
@@ -132,15 +134,11 @@ def build(
         _sight(station, index, desk, slots[index], numbers, clock, counts, health, link, plc)
         for index in range(len(station.camera))
     )
-    likeness = {
-        (recipe, view): Likeness(f"{student.product}, camera {camera.name}", student.learned, clock, desk.note)
-        for recipe, student in students.items()
-        for view, camera in enumerate(station.camera)
-    }
-    client = Client(students, desk.parts, slots, timing, health, archive.offer, likeness)
+    health.report(_STUDENTS, Level.NOT_READY, "the network is being loaded")
+    client = Client(students, desk.parts, slots, timing, health, archive.offer, {})
     new_bundles = NewBundles(station, health, INFERENCE, clock)
     desk.tell(new_bundles.ended)
-    acts = Acts(station, clock, link, desk, counts, held, record.key, likeness, timing, new_bundles.words)
+    acts = Acts(station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words)
     note_control = functools.partial(desk.note, "control")
     door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
     stack.callback(door.close)
@@ -216,9 +214,20 @@ def start(lane: Lane, crew: Crew, prefix: str = "") -> None:
     if lane.plc is not None:
         crew.start(prefix + plc_watch.SOURCE, lane.plc.run)
     lane.desk.note("start", f"station {lane.name}, mode {lane.station.station.mode}")
+    crew.start(prefix + LINE, lane.desk.run)
+
+
+def take_students(lane: Lane, students: Mapping[int, Student], clock: Clock) -> None:
+    """From now on parts are judged, by these students by recipe."""
+    for recipe, student in students.items():
+        for view, camera in enumerate(lane.station.camera):
+            name = f"{student.product}, camera {camera.name}"
+            lane.client.likeness[recipe, view] = Likeness(name, student.learned, clock, lane.desk.note)
+    lane.client.students.update(students)
+    lane.new_bundles.begin()
     for words in lane.new_bundles.notes:
         lane.desk.note("bundle", words)
-    crew.start(prefix + LINE, lane.desk.run)
+    lane.health.clear(_STUDENTS)
 
 
 def is_done(lane: Lane) -> bool:

@@ -48,11 +48,14 @@ class NewBundles:
         self._products = station.products()
         self._watched: dict[str, _Watched] = {}
         self.notes: list[str] = []
+
+    def begin(self) -> None:
+        """The bundles are loaded: watch those that are new."""
         for product in dict.fromkeys(self._products.values()):
-            known = install.probation_of(station, product)
+            known = install.probation_of(self._station, product)
             if known is not None:
                 self._watched[product] = _Watched(product, known)
-            elif words := install.returned(station, product):
+            elif words := install.returned(self._station, product):
                 self.notes.append(words)
 
     def ended(self, event: GateEvent, kind: Kind, reason: Reason, _score: float) -> None:

@@ -71,7 +71,7 @@ class Eye:
 
     lanes: tuple[Lane, ...]
     watches: tuple[CameraWatch, ...]
-    inference: Inference
+    jobs: Jobs
     progress: Progress
     clock: Clock
 
@@ -91,20 +91,23 @@ def run(
     """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures.
 
     Stations may share cameras, each with a region of the frame; all share the engine. Devices that are away are tried
-    again for ever. Raises KenpinError for what a person must mend first.
+    again for ever. Lines and cameras come up while the students are loaded; until those are there, the eye tells its
+    lines that it cannot inspect. Raises KenpinError for what a person must mend first.
     """
     agreement.refuse(stations)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.freeze()  # what the imports made stays; the collection below need not look at it
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
         eye = _build(stations, clock, not until.stop_ends, starts_line, stack)
-        crew = _start(eye, clock)
-        gc.collect()
-        gc.freeze()
-        notifier.ready()
+        crew = _start(eye)
         standings = [Standing(Level.READY, "") for _ in eye.lanes]
         stops = [""] * len(eye.lanes)
         try:
+            _begin_to_judge(eye, crew, stack)
+            gc.collect()
+            gc.freeze()
+            notifier.ready()
             _watch_over(eye, crew, until, asked, notifier, watch)
             stops = [_stop_words(each) for each in eye.lanes]
             standings = [each.desk.standing() for each in eye.lanes]
@@ -120,14 +123,9 @@ def run(
 
 def _build(stations: Sequence[Station], clock: Clock, keeps_stop: bool, starts_line: bool, stack: ExitStack) -> Eye:
     records = [lane.open_record(station, clock, stack) for station in stations]
-    students = students_of(stations, clock)
-    for student in dict.fromkeys(student for known in students for student in known.values()):
-        stack.callback(student.engine.close)
     jobs = Jobs(len(records))
     lanes = tuple(
-        lane.build(
-            record, students[number], functools.partial(jobs.put, number), clock, keeps_stop, starts_line, stack
-        )
+        lane.build(record, functools.partial(jobs.put, number), clock, keeps_stop, starts_line, stack)
         for number, record in enumerate(records)
     )
     sights = _by_camera(lanes)
@@ -137,8 +135,7 @@ def _build(stations: Sequence[Station], clock: Clock, keeps_stop: bool, starts_l
         CameraWatch(find(CAMERAS, of[0].options.kind, "camera")(of[0].options, clock), of, clock, progress)
         for of in sights.values()
     )
-    judging = Inference([each.client for each in lanes], jobs, clock, progress)
-    return Eye(lanes, watches, judging, progress, clock)
+    return Eye(lanes, watches, jobs, progress, clock)
 
 
 def _by_camera(lanes: Sequence[Lane]) -> dict[str, list[Sight]]:
@@ -150,14 +147,25 @@ def _by_camera(lanes: Sequence[Lane]) -> dict[str, list[Sight]]:
     return found
 
 
-def _start(eye: Eye, clock: Clock) -> Crew:
-    crew = Crew(clock)
-    crew.start(inference.SOURCE, eye.inference.run)
+def _start(eye: Eye) -> Crew:
+    crew = Crew(eye.clock)
     for watch in eye.watches:
         crew.start(watch.source, watch.run)
     for each in eye.lanes:
         lane.start(each, crew, eye.prefix(each))
     return crew
+
+
+def _begin_to_judge(eye: Eye, crew: Crew, stack: ExitStack) -> None:
+    """Load the students, which the stack closes. Raises ConfigError, BundleError, EngineError."""
+    students = students_of([each.station for each in eye.lanes], eye.clock)
+    for student in dict.fromkeys(student for known in students for student in known.values()):
+        stack.callback(student.engine.close)
+    for each, known in zip(eye.lanes, students, strict=True):
+        lane.take_students(each, known, eye.clock)
+    eye.progress.beat(inference.SOURCE)
+    judging = Inference([each.client for each in eye.lanes], eye.jobs, eye.clock, eye.progress)
+    crew.start(inference.SOURCE, judging.run)
 
 
 def _watch_over(

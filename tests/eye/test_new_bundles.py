@@ -186,7 +186,9 @@ def test_runs_that_end_in_order_do_not_count_against_it(station: Station) -> Non
 
 
 def watching(station: Station, health: Health | None = None) -> NewBundles:
-    return NewBundles(station, health or Health(), SOURCE, CLOCK)
+    new_bundles = NewBundles(station, health or Health(), SOURCE, CLOCK)
+    new_bundles.begin()
+    return new_bundles
 
 
 def end_parts(new_bundles: NewBundles, kind: Kind, reason: Reason, count: int) -> None:

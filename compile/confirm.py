@@ -1,0 +1,153 @@
+"""`python -m compile.confirm DIR`: runs the engines of `edge-compile engines` on this machine's NVIDIA GPU.
+
+It prints what only a GPU tells: how fast each engine is, and by how much its scores differ from those that ONNX Runtime
+computed where the engines were built. It needs tensorrt-rtx-cu13, cuda-bindings and numpy, no torch and no onnx.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.rtx import PICTURES, PRECISIONS, REPORT, library
+from edge.clock import MS, Clock, SystemClock
+from edge.errors import ConfigError, DeviceError, EngineError, KenpinError
+from edge.infer.contract import INPUT_NAME
+
+WARM_UP, RUNS = 50, 500
+AGREES = 1e-3  # of FP32: other sums of the same network differ in the last digits only
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 where every engine ran and FP32 agrees, else that of the error, or 1."""
+    parser = argparse.ArgumentParser(prog="python -m compile.confirm", description=__doc__)
+    parser.add_argument("folder", type=Path, help="what edge-compile engines wrote")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"timed inferences of each engine (default {RUNS})")
+    options = parser.parse_args(arguments)
+    try:
+        return confirm(options.folder, options.runs, SystemClock())
+    except KenpinError as error:
+        print(f"compile.confirm: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def confirm(folder: Path, runs: int, clock: Clock) -> int:
+    """Run and print. Raises ConfigError for a folder that is none of engines or a missing library, DeviceError without
+    a GPU, EngineError where an engine does not run."""
+    report, pictures = _read(folder)
+    trt, cuda = library(), _cuda()
+    print(f"{_gpu(cuda)}; TensorRT-RTX {trt.__version__}, engines built with {report['tensorrt_rtx']}")
+    print(
+        "| engine | p50 ms | p99 ms | score differs from FP32 by ONNX Runtime | from its own model by ONNX Runtime |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    agrees = True
+    for precision in PRECISIONS:
+        runner = Runner(trt, cuda, (folder / f"{precision}.engine").read_bytes())
+        scores = [runner.score(picture) for picture in pictures]
+        if not np.isfinite(scores).all():
+            raise EngineError(f"the {precision.upper()} engine gives scores that are no numbers: do not use it")
+        times = timed(runner, pictures, runs, clock)
+        off, own = (largest_gap(scores, report["scores"][name]) for name in ("fp32", precision))
+        p50, p99 = np.percentile(times, 50), np.percentile(times, 99)
+        print(f"| {precision} | {p50:.3f} | {p99:.3f} | {off:.5f} | {own:.5f} |")
+        agrees = agrees and (precision != "fp32" or off <= AGREES)
+    print(
+        "FP32 agrees" if agrees else f"FP32 differs by more than {AGREES:g}: report this, do not use these engines"
+    )
+    return 0 if agrees else 1
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    try:
+        report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        return report, np.load(folder / PICTURES, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} holds no engines ({error}): make them with edge-compile engines") from error
+
+
+def _cuda() -> Any:
+    try:
+        return import_module("cuda.bindings.runtime")
+    except ImportError as error:
+        raise ConfigError(f"no CUDA for Python ({error}): pip install cuda-bindings") from error
+
+
+def _gpu(cuda: Any) -> str:
+    """The first GPU's name and compute capability. Raises DeviceError without one."""
+    error, count = cuda.cudaGetDeviceCount()
+    if error != cuda.cudaError_t.cudaSuccess or not count:
+        raise DeviceError(
+            f"no NVIDIA GPU that can be used here ({error.name}): run this on the machine that the engines are for"
+        )
+    properties = _asked(cuda, cuda.cudaGetDeviceProperties(0))
+    return f"{properties.name.decode()}, compute capability {properties.major}.{properties.minor}"
+
+
+def _asked(cuda: Any, answer: tuple[Any, ...]) -> Any:
+    """What a call returned. Raises DeviceError."""
+    error, *values = answer
+    if error != cuda.cudaError_t.cudaSuccess:
+        raise DeviceError(f"CUDA failed with {error.name}: look at nvidia-smi, then try again")
+    return values[0] if values else None
+
+
+class Runner:
+    """One engine with its buffers. Raises EngineError, DeviceError."""
+
+    def __init__(self, trt: Any, cuda: Any, plan: bytes) -> None:
+        self._cuda = cuda
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise EngineError("TensorRT-RTX does not load the engine: build it for this GPU with --capability")
+        self._context = self._engine.create_execution_context()
+        self._stream = _asked(cuda, cuda.cudaStreamCreate())
+        self._host: dict[str, NDArray[Any]] = {}
+        self._device: dict[str, int] = {}
+        for number in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(number)
+            kind = trt.nptype(self._engine.get_tensor_dtype(name))
+            self._host[name] = np.empty(tuple(self._engine.get_tensor_shape(name)), kind)
+            self._device[name] = _asked(cuda, cuda.cudaMalloc(self._host[name].nbytes))
+            self._context.set_tensor_address(name, self._device[name])
+
+    def score(self, picture: NDArray[np.uint8]) -> float:
+        """The score of one input, uint8 H x W x C; waits for it."""
+        np.copyto(self._host[INPUT_NAME][0], picture)
+        self._copy(INPUT_NAME, self._device[INPUT_NAME], self._host[INPUT_NAME].ctypes.data, "HostToDevice")
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise EngineError("the engine did not run: see what TensorRT-RTX said above")
+        self._copy("score", self._host["score"].ctypes.data, self._device["score"], "DeviceToHost")
+        _asked(self._cuda, self._cuda.cudaStreamSynchronize(self._stream))
+        return float(self._host["score"].flat[0])
+
+    def _copy(self, name: str, to: int, origin: int, way: str) -> None:
+        kind = getattr(self._cuda.cudaMemcpyKind, f"cudaMemcpy{way}")
+        _asked(self._cuda, self._cuda.cudaMemcpyAsync(to, origin, self._host[name].nbytes, kind, self._stream))
+
+
+def timed(runner: Runner, pictures: NDArray[np.uint8], runs: int, clock: Clock) -> list[float]:
+    """Each of so many inferences in ms, copies included, after a warm-up."""
+    times = []
+    for number in range(WARM_UP + runs):
+        began_ns = clock.now_ns()
+        runner.score(pictures[number % len(pictures)])
+        times.append((clock.now_ns() - began_ns) / MS)
+    return times[WARM_UP:]
+
+
+def largest_gap(scores: list[float], expected: list[float]) -> float:
+    """By how much two lists of scores of the same pictures are at most apart."""
+    return max(abs(one - other) for one, other in zip(scores, expected, strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
