@@ -179,14 +179,14 @@ def _compare(before: Path, after: Path) -> None:
 
 def _engine(kind: str, threads: int, precision: str | None) -> Engine:
     _check_precision("--precision", precision)
-    if kind not in ("ort", "ov"):
-        raise typer.BadParameter(f"--engine {kind}: use ort or ov")
+    if kind not in ("ort", "ov", "trt"):
+        raise typer.BadParameter(f"--engine {kind}: use ort, ov or trt")
     return TypeAdapter(Engine).validate_python({"kind": kind, "threads": threads, "precision": precision})
 
 
 def _check_precision(option: str, precision: str | None) -> None:
-    if precision not in (None, "int8", "fp32"):
-        raise typer.BadParameter(f"{option} {precision}: use int8 or fp32")
+    if precision not in (None, "int8", "fp16", "fp32"):
+        raise typer.BadParameter(f"{option} {precision}: use int8, fp16 or fp32")
 
 
 def _gaps(text: str) -> tuple[float, ...]:

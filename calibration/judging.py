@@ -15,12 +15,16 @@ from edge.pixels import STEP, Pixels
 THREADS = 1  # as stations run it
 TARGET = "ort"  # what judges where nobody chose: it runs everywhere
 OPTIONS = {"ort": options.OrtEngine, "ov": options.OvEngine}
+# What judges here for an engine that only the device has: the same models, which the device then accepts by itself.
+STAND_INS = {"trt": "ort"}
 
 
 def engine_for(target: str) -> Engine:
-    """The device's engine of this kind, on one thread. Raises ConfigError for an unknown one or a missing library."""
-    made: type[Engine] = find(TABLE, target, "target")
-    return made(OPTIONS[target](kind=target, threads=THREADS))
+    """The device's engine of this kind, or what stands in for it here, on one thread. Raises ConfigError for an unknown
+    one or a missing library."""
+    kind = STAND_INS.get(target, target)
+    made: type[Engine] = find(TABLE, kind, "target")
+    return made(OPTIONS[kind](kind=kind, threads=THREADS))
 
 
 def judge_pictures(

@@ -15,27 +15,32 @@ from rich.console import Console
 
 import edge
 from calibration.evidence import Judged
-from calibration.judging import TARGET, judge_pictures
+from calibration.judging import STAND_INS, TARGET, judge_pictures
 from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
 from calibration.progress import watched
 from calibration.sample import sample
 from calibration.threshold import WorkingThreshold
 from compile.gallery import acceptance_pictures, stored
+from compile.half import halve
 from compile.layers import layers
 from compile.lint import lint, refuse
+from compile.quantize import TENSORRT, quantize
 from compile.report import Page, page
 from compile.search import Attempt, Search, best
 from compile.speed import median_ms
 from compile.student import Student
 from compile.tables import missed_table, trial_table
-from compile.verify import Rule, Trial, choose, trial
+from compile.verify import Rule, Trial, choose, choose_untimed, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
 from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
-from edge.pixels import to_input
+from edge.pixels import Image, to_input
 
 FP32_FILE, INT8_FILE = "models/fp32.onnx", "models/int8-x86.onnx"
+TRT_FP16_FILE, TRT_INT8_FILE = "models/fp16-trt.onnx", "models/int8-trt.onnx"
+
+Models = Mapping[str, tuple[str, bytes, str]]  # precision -> file, model, words
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 
@@ -110,7 +115,7 @@ def build(job: Job, console: Console) -> Built:
         job.allow_unproven,
         job.int8_only,
     )
-    trials = _trials(job, int8, rule, chosen[0], console)
+    trials = _trials(job, int8, rule, chosen, console)
     tried = _timed(attempts, chosen[0])
     for table in (trial_table(trials), missed_table(trials)):
         if table is not None:
@@ -126,7 +131,10 @@ def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tupl
     for target in job.targets:
         tried = {one.precision: one for one in trials if one.target == target}
         try:
-            chosen, words = choose(tried["fp32"], tried.get("int8"), no_int8, rule)
+            if target in STAND_INS:
+                chosen, words = choose_untimed(tried, no_int8, rule)
+            else:
+                chosen, words = choose(tried["fp32"], tried.get("int8"), no_int8, rule)
         except BundleError as error:
             if target == job.targets[0]:
                 raise
@@ -203,20 +211,39 @@ def _timed(attempts: Sequence[Attempt], picture: Picture) -> list[tuple[Attempt,
     return list(zip(attempts, times, strict=True))
 
 
-def _trials(job: Job, int8: Attempt | None, rule: Rule, picture: Picture, console: Console) -> list[Trial]:
-    """FP32 and, where there is one, INT8 on every target, judged on the whole acceptance set and timed in turns."""
-    models = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
-    if int8:
-        models["int8"] = (INT8_FILE, int8.model, int8.recipe.words)
-    each = [(target, precision) for target in job.targets for precision in models]
-    judged = [_accepted(models[precision][1], precision, target, job, console) for target, precision in each]
-    with console.status("timing"):
-        timed = [(target, models[precision][1]) for target, precision in each]
-        times = median_ms(timed, read_image(picture.path))
-    return [
-        trial(precision, *models[precision], verdicts, judged[0], rule, ms, target)
-        for (target, precision), verdicts, ms in zip(each, judged, times, strict=True)
+def _trials(job: Job, int8: Attempt | None, rule: Rule, chosen: Sequence[Picture], console: Console) -> list[Trial]:
+    """Every precision on every target, judged on the whole acceptance set; timed in turns where this machine has the
+    engine."""
+    inputs = [to_input(read_image(one.path), job.student.spec) for one in chosen]
+    picture = read_image(chosen[0].path)
+    models = {target: _models(job, int8, inputs, target) for target in job.targets}
+    each = [(target, precision) for target in job.targets for precision in models[target]]
+    judged = [
+        _accepted(models[target][precision][1], precision, target, job, console) for target, precision in each
     ]
+    here = [one for one in each if one[0] not in STAND_INS]
+    with console.status("timing"):
+        timed = [(target, models[target][precision][1]) for target, precision in here]
+        times = dict(zip(here, median_ms(timed, picture), strict=True))
+    return [
+        trial(
+            precision, *models[target][precision], verdicts, judged[0], rule, times.get((target, precision)), target
+        )
+        for (target, precision), verdicts in zip(each, judged, strict=True)
+    ]
+
+
+def _models(job: Job, int8: Attempt | None, inputs: Sequence[Image], target: str) -> Models:
+    """FP32 and what the engine of this target takes besides: TensorRT has pairs of its own, and FP16."""
+    fp32 = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
+    if target != "trt":
+        return fp32 | ({"int8": (INT8_FILE, int8.model, int8.recipe.words)} if int8 else {})
+    words = "the body in FP16, normalisation and heads in FP32"
+    models = fp32 | {"fp16": (TRT_FP16_FILE, halve(job.student.model), words)}
+    if int8 is None:
+        return models
+    shaped = quantize(job.student.model, inputs, int8.recipe, TENSORRT)
+    return models | {"int8": (TRT_INT8_FILE, shaped, int8.recipe.words)}
 
 
 def _accepted(model: bytes, precision: str, target: str, job: Job, console: Console) -> list[Judged]:

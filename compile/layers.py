@@ -88,4 +88,16 @@ def _words(node: onnx.NodeProto, shapes: dict[str, Sequence[int]]) -> str:
     return f"product with {' x '.join(map(str, weights))}" if weights else node.op_type
 
 
-TELLING: dict[str, Callable[[bytes], list[Layer]]] = {"ort": _told_by_ort, "ov": _told_by_ov}
+def _given(model: bytes) -> list[Layer]:
+    """Of the graph that TensorRT is given: what it makes of it shows on the device only."""
+    graph = onnx.load_model_from_string(model).graph
+    shapes = _shapes(graph)
+    pairs = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    return [
+        Layer(node.name, _words(node, shapes), {*node.input[:2]} <= pairs)
+        for node in graph.node
+        if any(word in node.op_type for word in COMPUTING)
+    ]
+
+
+TELLING: dict[str, Callable[[bytes], list[Layer]]] = {"ort": _told_by_ort, "ov": _told_by_ov, "trt": _given}

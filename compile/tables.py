@@ -22,7 +22,7 @@ def trial_table(trials: Sequence[Trial]) -> Table:
         table.add_row(
             f"{trial.precision} {trial.target}",
             f"{len(trial.model) / 1e6:.1f}",
-            f"{trial.ms:.2f}",
+            "-" if trial.ms is None else f"{trial.ms:.2f}",
             f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
             f"{evidence.overkill} of {evidence.goods} (<= {evidence.overkill_upper:.1%})",
             str(len(trial.changes)),

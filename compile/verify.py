@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from calibration.evidence import Judged, evidence_of, is_proven, shortfall
@@ -39,7 +39,7 @@ class Trial:
     """One model after acceptance on the engine of its target: its bytes, what it judged, and `refusal`, why it must
     not ship ("" = it may).
 
-    `ms` is the median time of an inference on one thread of this machine.
+    `ms` is the median time of an inference on one thread of this machine, None where its engine is the device's alone.
     """
 
     precision: str
@@ -48,7 +48,7 @@ class Trial:
     words: str
     judged: Sequence[Judged]
     evidence: Evidence
-    ms: float
+    ms: float | None
     changes: Sequence[Change] = field(default_factory=tuple)
     refusal: str = ""
     target: str = "ort"
@@ -93,7 +93,7 @@ def trial(
     judged: Sequence[Judged],
     reference: Sequence[Judged],
     rule: Rule,
-    ms: float,
+    ms: float | None,
     target: str = "ort",
 ) -> Trial:
     """The trial of a model that judged the acceptance set; `reference` is what FP32 judged on ONNX Runtime."""
@@ -112,6 +112,7 @@ def choose(fp32: Trial, int8: Trial | None, why_no_int8: str, rule: Rule) -> tup
     refused = why_no_int8 or (int8.refusal if int8 else "")
     if int8 is None or refused:
         return _without_int8(fp32, f"INT8 does not ship: {refused}", rule)
+    assert fp32.ms is not None and int8.ms is not None
     gain = fp32.ms / int8.ms
     speed = f"INT8 takes {int8.ms:.2f} ms, FP32 {fp32.ms:.2f} ms ({gain:.1f} x) on one thread of this machine"
     if rule.int8_only:
@@ -122,6 +123,23 @@ def choose(fp32: Trial, int8: Trial | None, why_no_int8: str, rule: Rule) -> tup
     if gain < WORTH:
         return [fp32], [f"INT8 is not worth it here: {speed}; FP32 ships alone"]
     return [int8, fp32], [speed]
+
+
+def choose_untimed(tried: Mapping[str, Trial], why_no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:
+    """The models that ship for an engine which only the device has: all that keep their evidence, FP16 first, since
+    INT8 is not faster everywhere; the station file may name another. Raises BundleError where nothing may ship."""
+    notes = [
+        "judged by ONNX Runtime on the models that the device builds its engines from; it accepts those itself"
+    ]
+    if why_no_int8:
+        notes.append(f"INT8 does not ship: {why_no_int8}")
+    order = ("int8",) if rule.int8_only else ("fp16", "int8", "fp32")
+    wanted = [tried[precision] for precision in order if precision in tried]
+    notes += [f"{one.precision.upper()} does not ship: {one.refusal}" for one in wanted if one.refusal]
+    shipped = [one for one in wanted if not one.refusal]
+    if not shipped:
+        raise BundleError("; ".join(notes[1:]))
+    return shipped, notes
 
 
 def _without_int8(fp32: Trial, why: str, rule: Rule) -> tuple[list[Trial], list[str]]:

@@ -74,6 +74,7 @@ def accept(bundle: Bundle, options: EngineOptions, clock: Clock) -> Accepted:
         raise BundleError(f"{bundle.path} holds no acceptance picture: compile it again with some")
     engine: Engine = find(TABLE, options.kind, "engine")(options)
     try:
+        engine.prepare(bundle.model(entry))
         engine.load(bundle.model(entry))
         if engine.spec != manifest.input:
             raise EngineError("the model's input is not the one of the manifest")

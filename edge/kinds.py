@@ -11,6 +11,9 @@ EXTRAS = {
     "fastapi": "pip install 'kenpin[panel]'",
     "jinja2": "pip install 'kenpin[panel]'",
     "uvicorn": "pip install 'kenpin[panel]'",
+    "cuda": "pip install 'kenpin[tensorrt]'",
+    "tensorrt_rtx": "TensorRT: on a Jetson it comes with JetPack (python3 -m venv --system-site-packages), on a PC "
+    "pip install tensorrt-rtx-cu13",
     "openvino": "pip install 'kenpin[openvino]'",
     "gpiod": "pip install 'kenpin[gpio]'",
     "asyncua": "pip install 'kenpin[plc]'",

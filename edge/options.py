@@ -444,7 +444,7 @@ class EngineOptions(Options):
     `max_ms` here is not installed."""
 
     threads: int = Field(default=1, ge=1, le=64)
-    precision: Literal["int8", "fp32"] | None = None
+    precision: Literal["int8", "fp16", "fp32"] | None = None
     max_ms: float | None = Field(default=None, gt=0, le=60_000)
 
 
@@ -461,6 +461,15 @@ class OvEngine(EngineOptions):
     kind: Literal["ov"]
 
 
+class TrtEngine(EngineOptions):
+    """TensorRT on an NVIDIA GPU (Jetson, or a PC by TensorRT-RTX). Needs a bundle that was compiled with
+    `--target trt`. `edge install` builds the engine and accepts it on this device, which takes minutes, and keeps it in
+    `engines_dir`, by default in `station.state_dir`."""
+
+    kind: Literal["trt"]
+    engines_dir: Path | None = None
+
+
 class NewBundle(Options):
     """[new_bundle]: how a bundle that was installed over another one is watched. When more than `unknown_max` of its
     first `watch_parts` parts get no verdict by its fault (ENGINE_ERROR, BAD_SCORE, LATE, NO_VERDICT), or its engine
@@ -470,4 +479,4 @@ class NewBundle(Options):
     unknown_max: int = Field(default=5, ge=0, le=10_000)
 
 
-Engine = Annotated[OrtEngine | OvEngine, Field(discriminator="kind")]
+Engine = Annotated[OrtEngine | OvEngine | TrtEngine, Field(discriminator="kind")]

@@ -31,6 +31,7 @@ from edge.options import (
     PlcGate,
     PresenceTrigger,
     Trigger,
+    TrtEngine,
 )
 from edge.outbox.options import Mqtt
 from edge.panel.options import LOCAL, Panel
@@ -447,6 +448,9 @@ def _with_paths(station: Station, folder: Path) -> Station:
         for camera in station.camera
     )
     update: dict[str, Any] = {"station": identity, "journal": journal, "camera": cameras}
+    if isinstance(station.engine, TrtEngine):
+        engines = folder / (station.engine.engines_dir or identity.state_dir / "engines")
+        update["engine"] = station.engine.model_copy(update={"engines_dir": engines})
     if isinstance(station.plc, OpcUaPlc):
         update["plc"] = _in_folder(station.plc, folder, "certificate", "private_key", "trusted_dir", "users")
     if station.mqtt is not None:

@@ -14,6 +14,7 @@ from edge.records import Scores
 TABLE = {
     "ort": "edge.infer.ort:OrtEngine",
     "ov": "edge.infer.ov:OvEngine",
+    "trt": "edge.infer.trt:TrtEngine",
 }
 
 
@@ -30,6 +31,11 @@ class Engine(Protocol):
     @property
     def input(self) -> NDArray[np.uint8]:
         """The fixed input buffer, uint8 1 x H x W x C: `pixels` writes into it, no copy is made after."""
+        ...
+
+    def prepare(self, model: bytes) -> None:
+        """Build what `load` needs beyond the model, where this kind needs anything: once on a device, while nothing
+        inspects. Raises EngineError."""
         ...
 
     def load(self, model: bytes) -> None:

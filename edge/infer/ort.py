@@ -76,6 +76,9 @@ class OrtEngine:
         """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
         return self._ready().contract.classes
 
+    def prepare(self, model: bytes) -> None:
+        """Nothing to build."""
+
     def load(self, model: bytes) -> None:
         """Build the session, check it against the student's contract and run it until its time is steady.
 
@@ -126,17 +129,26 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 
+def contract_in(model: bytes) -> Contract:
+    """What this model promises, whatever engine will run it. Raises EngineError."""
+    return _contract(_session(model, 1))
+
+
+def _contract(session: onnxruntime.InferenceSession) -> Contract:
+    return contract_of(
+        session.get_modelmeta().custom_metadata_map,
+        _tensors(session.get_inputs()),
+        _tensors(session.get_outputs()),
+    )
+
+
 def _tensors(nodes: Sequence[onnxruntime.NodeArg]) -> list[Tensor]:
     return [Tensor(node.name, KINDS.get(node.type, node.type), tuple(node.shape)) for node in nodes]
 
 
 def _bind(session: onnxruntime.InferenceSession) -> Loaded:
     """Check the model against the contract; bind its input and outputs to arrays of our own."""
-    contract = contract_of(
-        session.get_modelmeta().custom_metadata_map,
-        _tensors(session.get_inputs()),
-        _tensors(session.get_outputs()),
-    )
+    contract = _contract(session)
     image = np.full(contract.spec.shape(), FILL, np.uint8)
     outputs = buffers(contract)
     with _translated("binding the model's buffers"):

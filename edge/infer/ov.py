@@ -67,6 +67,9 @@ class OvEngine:
         """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
         return self._ready().contract.classes
 
+    def prepare(self, model: bytes) -> None:
+        """Nothing to build."""
+
     def load(self, model: bytes) -> None:
         """Compile the model, check it against the student's contract and run it until its time is steady.
 

@@ -68,8 +68,9 @@ def eye_needs(stations: Iterable[Station]) -> Needs:
         searches=any(isinstance(camera, GigeCamera) for camera in cameras),
         low_ports=any(isinstance(plc, ModbusServerPlc | OpcUaPlc) and plc.port < _PRIVILEGED_PORTS for plc in plcs),
         makes_code=any(isinstance(camera, GstCamera | GigeCamera) for camera in cameras)
-        or any(station.engine.kind == "ov" for station in stations),
-        jetson=any(_mentions(camera, _JETSON_SOURCES) for camera in cameras),
+        or any(station.engine.kind in ("ov", "trt") for station in stations),
+        jetson=any(_mentions(camera, _JETSON_SOURCES) for camera in cameras)
+        or any(station.engine.kind == "trt" for station in stations),
         writes=_distinct(path for station in stations for path in _records(station)),
         secrets=tuple(item for station in stations if station.plc for item in secrets(station, "plc").items()),
     )

@@ -9,11 +9,12 @@ from compile.keys import make_keys
 from edge.acceptance import accept
 from edge.bundle import load_keys, read_bundle
 from edge.clock import SystemClock
-from edge.options import OrtEngine
+from edge.options import OrtEngine, TrtEngine
 from edge.picture_set import read_set
 from edge.records import Kind
 from tests.compile.belts import SPOT, choose_threshold, draw, run
 from tests.compile.students import spoiling, student
+from tests.infer.simulated_gpu import Machine, simulated
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,23 @@ def test_each_target_is_proven_on_its_own_engine(monkeypatch, capsys, bench, set
     assert all(entry.evidence.defects == 62 and entry.proven for entry in manifest.models)
     assert "scores differ by at most" in capsys.readouterr().out
     assert compile_it(monkeypatch, bench, sets, "--target", "tpu", out=bench / "x.bundle") == 78
+
+
+def test_a_gpu_gets_models_of_its_own_which_it_must_accept_itself(monkeypatch, capsys, bench, sets):
+    assert compile_it(monkeypatch, bench, sets, "--target", "ort", "--target", "trt") == 0
+    bundle = opened(bench, sets)
+    of_gpu = [entry for entry in bundle.manifest.models if entry.target == "trt"]
+    assert [(entry.precision, entry.file, entry.proven) for entry in of_gpu] == [
+        ("fp16", "models/fp16-trt.onnx", True),
+        ("int8", "models/int8-trt.onnx", True),
+        ("fp32", "models/fp32.onnx", True),
+    ]
+    assert "it accepts those itself" in capsys.readouterr().out
+    with simulated(Machine()) as machine:
+        for precision in ("fp16", "int8", "fp32"):
+            options = TrtEngine(kind="trt", precision=precision, engines_dir=bench / "engines")
+            assert accept(bundle, options, SystemClock()).precision == precision
+        assert machine.builds == 3
 
 
 def test_the_stored_pictures_get_on_the_device_the_verdicts_they_had(monkeypatch, bench, sets):

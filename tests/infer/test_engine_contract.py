@@ -1,4 +1,4 @@
-"""What every engine of the table promises."""
+"""What every engine of the table promises; TensorRT's on a simulated GPU, with memory of its own and without."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +22,53 @@ from edge.judge import judge
 from edge.kinds import find
 from edge.pixels import InputSpec, Pixels
 from edge.records import Kind, Reason
+from tests.infer.simulated_gpu import Machine, simulated
 from tests.infer.students import EMBEDDING, SPEC, student, with_external_weights
 
-OPTIONS: dict[str, Any] = {"ort": options.OrtEngine(kind="ort"), "ov": options.OvEngine(kind="ov")}
+GPUS = {"trt": Machine(), "trt, integrated": Machine(integrated=True)}
+KINDS = ("ort", "ov", *GPUS)
 
 
-def built(kind: str, clock: Clock | None = None) -> Engine:
+@contextmanager
+def built(kind: str, folder: Path, clock: Clock | None = None) -> Iterator[Engine]:
     """Skips where its library is not installed (in CI that fails)."""
+    if kind in GPUS:
+        with simulated(GPUS[kind]), made("trt", options.TrtEngine(kind="trt", engines_dir=folder), clock) as engine:
+            yield engine
+        return
+    given: Any = options.OrtEngine(kind="ort") if kind == "ort" else options.OvEngine(kind="ov")
+    with made(kind, given, clock) as engine:
+        yield engine
+
+
+@contextmanager
+def made(kind: str, given: Any, clock: Clock | None) -> Iterator[Engine]:
     try:
-        made: Engine = find(TABLE, kind, "engine")(OPTIONS[kind], clock)
+        engine: Engine = find(TABLE, kind, "engine")(given, clock)
     except ConfigError as error:
         pytest.skip(str(error))
-    return made
+    yield engine
+    engine.close()
 
 
-@pytest.fixture(params=sorted(TABLE))
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    made = built(request.param)
-    yield made
-    made.close()
+def load(engine: Engine, model: bytes) -> None:
+    """As a device does: prepared when a bundle is installed, loaded when it runs."""
+    engine.prepare(model)
+    engine.load(model)
+
+
+@pytest.fixture(params=KINDS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with built(request.param, tmp_path / "engines") as made:
+        yield made
 
 
 def test_every_engine_of_the_table_is_tested() -> None:
-    assert set(OPTIONS) == set(TABLE)
+    assert {kind.partition(",")[0] for kind in KINDS} == set(TABLE)
 
 
 def test_scores_follow_what_the_input_buffer_holds(engine: Engine) -> None:
-    engine.load(student())
+    load(engine, student())
     engine.input[...] = 51
     assert engine.infer().score == pytest.approx(0.2, abs=1e-4)
     engine.input[...] = 204
@@ -55,7 +76,7 @@ def test_scores_follow_what_the_input_buffer_holds(engine: Engine) -> None:
 
 
 def test_the_heat_map_shows_where(engine: Engine) -> None:
-    engine.load(student())
+    load(engine, student())
     engine.input[...] = 0
     engine.input[0, 8:16, 24:32] = 255
     heat_map = engine.infer().heat_map
@@ -65,7 +86,7 @@ def test_the_heat_map_shows_where(engine: Engine) -> None:
 
 
 def test_outputs_have_no_batch_dimension_and_classes_are_empty_where_there_are_none(engine: Engine) -> None:
-    engine.load(student(classes=("scratch",)))
+    load(engine, student(classes=("scratch",)))
     scores = engine.infer()
     assert isinstance(scores.score, float)
     assert scores.embedding.shape == (EMBEDDING,)
@@ -74,20 +95,20 @@ def test_outputs_have_no_batch_dimension_and_classes_are_empty_where_there_are_n
 
 
 def test_two_classes_have_scores(engine: Engine) -> None:
-    engine.load(student(classes=("scratch", "dent"), score=0.25))
+    load(engine, student(classes=("scratch", "dent"), score=0.25))
     assert engine.infer().class_scores.tolist() == [0.25, 0.5]
 
 
 def test_a_mono_student_takes_one_channel(engine: Engine) -> None:
     spec = InputSpec(32, 32, channels=1)
-    engine.load(student(spec))
+    load(engine, student(spec))
     assert engine.input.shape == (1, 32, 32, 1)
     engine.input[...] = 255
     assert engine.infer().score == pytest.approx(1.0, abs=1e-4)
 
 
 def test_buffers_stay_where_they_are(engine: Engine) -> None:
-    engine.load(student(classes=("scratch", "dent")))
+    load(engine, student(classes=("scratch", "dent")))
     first = engine.infer()
     image = engine.input
     second = engine.infer()
@@ -98,14 +119,14 @@ def test_buffers_stay_where_they_are(engine: Engine) -> None:
 
 
 def test_pixels_write_straight_into_the_input(engine: Engine) -> None:
-    engine.load(student())
+    load(engine, student())
     picture = np.full((96, 128, 3), 102, np.uint8)
     Pixels(SPEC).to_input(picture, engine.input)
     assert engine.infer().score == pytest.approx(0.4, abs=1e-4)
 
 
 def test_a_nan_score_reaches_the_judge_who_refuses_it(engine: Engine) -> None:
-    engine.load(student(score=math.nan))
+    load(engine, student(score=math.nan))
     scores = engine.infer()
     assert math.isnan(scores.score)
     assert judge(scores, 0.5, scores.heat_map.shape) == (Kind.UNKNOWN, Reason.BAD_SCORE)
@@ -119,19 +140,19 @@ def test_an_engine_that_is_not_loaded_says_so(engine: Engine) -> None:
 
 
 def test_a_closed_engine_says_so_and_can_be_loaded_again(engine: Engine) -> None:
-    engine.load(student())
+    load(engine, student())
     engine.close()
     engine.close()
     with pytest.raises(EngineError, match="load one"):
         engine.infer()
-    engine.load(student(score=0.5))
+    load(engine, student(score=0.5))
     assert engine.infer().score == 0.5
 
 
 def test_a_refused_model_leaves_the_loaded_one_in_service(engine: Engine) -> None:
-    engine.load(student(score=0.5))
+    load(engine, student(score=0.5))
     with pytest.raises(EngineError):
-        engine.load(b"garbage")
+        load(engine, b"garbage")
     assert engine.infer().score == 0.5
 
 
@@ -161,7 +182,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("model, message", BROKEN.values(), ids=BROKEN)
 def test_a_model_that_breaks_the_contract_is_refused(engine: Engine, model: bytes, message: str) -> None:
     with pytest.raises(EngineError, match=message):
-        engine.load(model)
+        load(engine, model)
 
 
 def test_weights_outside_the_model_are_refused(
@@ -171,11 +192,11 @@ def test_weights_outside_the_model_are_refused(
     Path("weights.bin").write_bytes(np.float32(255).tobytes())
     for location in ("weights.bin", str(tmp_path / "weights.bin")):
         with pytest.raises(EngineError, match="loading the model failed"):
-            engine.load(with_external_weights(student(), location))
+            load(engine, with_external_weights(student(), location))
 
 
 def test_inference_releases_the_gil(engine: Engine) -> None:
-    engine.load(student(InputSpec(2048, 2048)))
+    load(engine, student(InputSpec(2048, 2048)))
     stop, ticks = threading.Event(), [0]
 
     def tick() -> None:
@@ -199,13 +220,13 @@ def test_inference_releases_the_gil(engine: Engine) -> None:
 
 def test_geometry_and_classes_come_from_the_model(engine: Engine) -> None:
     spec = InputSpec(32, 24, roi=(4, 4, 64, 64), fit="letterbox")
-    engine.load(student(spec, ("scratch", "dent")))
+    load(engine, student(spec, ("scratch", "dent")))
     assert engine.spec == spec
     assert engine.classes == ("scratch", "dent")
 
 
-@pytest.mark.parametrize("kind", sorted(TABLE))
-def test_warming_up_ends_on_a_clock_that_stands_still(kind: str) -> None:
-    engine = built(kind, ManualClock())
-    engine.load(student(score=0.5))
-    assert engine.infer().score == 0.5
+@pytest.mark.parametrize("kind", KINDS)
+def test_warming_up_ends_on_a_clock_that_stands_still(kind: str, tmp_path: Path) -> None:
+    with built(kind, tmp_path, ManualClock()) as engine:
+        load(engine, student(score=0.5))
+        assert engine.infer().score == 0.5
