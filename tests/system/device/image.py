@@ -36,8 +36,18 @@ _GSTREAMER = (
 )
 _PLUGINS = ("coreelements", "app", "videoconvertscale", "videotestsrc", "video4linux2")
 _SYSTEM_PYTHON = "/usr/lib/python3/dist-packages"  # where PyGObject is
-# beside the device's lock: the GPIO extra, and what runs the device's tests in the guest
-_TEST_TOOLS = ("gpiod", "hypothesis", "onnx", "pytest", "pytest-timeout")
+# beside the device's lock: the extras of a small station, and what runs the device's tests in the guest
+_TEST_TOOLS = (
+    "gpiod",
+    "fastapi",
+    "jinja2",
+    "uvicorn",
+    "paho-mqtt",
+    "hypothesis",
+    "onnx",
+    "pytest",
+    "pytest-timeout",
+)
 _PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
 _QUIET_UNITS = (
     "apt-daily.timer",
@@ -161,9 +171,12 @@ def wheels() -> Path:
         choice += ["--abi", "abi3", "--abi", "none"]
         for name in _PLATFORMS:
             choice += ["--platform", name]
-        call(sys.executable, "-m", "pip", "download", "--quiet", *choice, "-d", folder, *_locked())
+        pins = folder.with_name("pins.txt")  # what the extras themselves need comes as it is tested, too
+        pins.write_text("\n".join(_pins("ci.txt")))
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--constraint", pins)
+        call(*pip, *choice, "-d", folder, *_locked())
 
-    return built("wheels", _locked(), build)
+    return built("wheels", _pins("ci.txt"), build)
 
 
 # --- the disk -----------------------------------------------------------------------------------------------------
