@@ -13,7 +13,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from edge import __version__
 from edge.clock import Clock
@@ -114,7 +113,8 @@ def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock) -
     _Changes(desk, acts).add_to(app)
     app.add_exception_handler(KenpinError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(HTTPException, _not_so)
+    for status in _UNREAD:
+        app.add_exception_handler(status, _unread)
     return Guard(app, sessions, panel.names, cookie, is_secure)
 
 
@@ -309,10 +309,17 @@ def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status)
 
 
-def _not_so(_request: Request, error: Exception) -> Response:
-    """What the framework refuses by itself: a path that there is not, a body that is no text."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+# What the framework refuses before anybody here is asked.
+_UNREAD = {
+    400: "that cannot be read: load the page again",
+    404: "there is no such page: go back to the first one",
+    405: "that is asked for in another way: load the page again",
+}
+
+
+def _unread(_request: Request, error: Exception) -> Response:
+    status: int = getattr(error, "status_code", 400)
+    return JSONResponse({"error": _UNREAD[status]}, status)
 
 
 _ERROR = Environment(loader=FileSystemLoader(FILES), autoescape=True).get_template("error.html")

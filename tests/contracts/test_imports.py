@@ -39,7 +39,7 @@ CORE = {
 EXTRAS = {
     "fastapi": {"edge/panel/app.py", "edge/panel/serve.py"},
     "jinja2": {"edge/panel/app.py"},
-    "uvicorn": {"edge/panel/serve.py"},
+    "uvicorn": {"edge/panel/door.py", "edge/panel/serve.py"},
     "asyncua": {"edge/plc/opcua.py", "edge/plc/opcua_space.py"},
     "gi": {"edge/capture/gige.py", "edge/capture/gige_link.py", "edge/capture/gst.py"},
     "gpiod": {"edge/line/gpio_line.py", "edge/line/inputs/gpio.py", "edge/line/outputs/gpio.py"},
