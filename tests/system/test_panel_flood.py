@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,11 @@ def measured(panel: str, visitor: Visitor, process: int) -> tuple[User, float, f
         panel, shares(late), shares(cycles), answered, times, somebody.connections, f"{somebody.memory_mb:.0f}"
     )
     return somebody, at_share(late, 0.999), max(BUDGET_US["memory"], CYCLES * at_share(cycles, 0.999))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker() -> None:
+    resource_tracker.ensure_running()  # a process that stays once a test has started another one
 
 
 @pytest.fixture
