@@ -70,7 +70,7 @@ def userland(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("userland")
     call("cp", "-a", arm64.debian(), folder / "root")
     shelf = folder / "root" / "opt" / "shelf"
-    shelf.mkdir()
+    shelf.mkdir(parents=True)
     packed = wheel(folder)
     pip("download", folder, PYTHON, SYSTEMS["Debian 12"][1], "-d", shelf, f"{packed}[{SMALL}]")
     return folder / "root"
