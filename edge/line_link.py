@@ -313,7 +313,7 @@ class LineLink:
         listener.ended(event)
 
     def _state(self, message: State, listener: Listener) -> None:
-        if message.station != self._station.digest:
+        if message.station != self._station.agreed:
             self._replace(listener)
             return
         if not self._greeted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_OF_OTHERS = ("metrics", "mqtt", "panel")  # sections that neither line nor eye reads
 
 
 class Identity(Options):
@@ -162,7 +165,9 @@ class Metrics(Options):
 
 
 class Station(Options):
-    """A whole station file. `source` is its path, `digest` the first 8 bytes of its SHA-256."""
+    """A whole station file. `source` is its path, `digest` the first 8 bytes of its SHA-256. `agreed` are 8 bytes that
+    stand for what line and eye must have read alike: comments, and sections of other processes, do not change them.
+    """
 
     station: Identity
     camera: tuple[Camera, ...] = Field(min_length=1, max_length=8)
@@ -186,6 +191,7 @@ class Station(Options):
     new_bundle: NewBundle = NewBundle()
     source: Path
     digest: bytes
+    agreed: bytes
 
     @field_validator("recipes", mode="before")
     @classmethod
@@ -230,13 +236,14 @@ def parse(data: bytes, path: Path) -> Station:
         table = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; fix that line") from error
-    for key in ("source", "digest"):
+    for key in ("source", "digest", "agreed"):
         if key in table:
             raise ConfigError(f"{path}: unknown key {key!r}; remove it")
+    told = {"source": path, "digest": hashlib.sha256(data).digest()[:8], "agreed": _agreed(table)}
     _nest_devices(table)
     if isinstance(table.get("travel"), dict):
         table["travel"].setdefault("mode", "time")
-    table |= {"source": path, "digest": hashlib.sha256(data).digest()[:8]}
+    table |= told
     mistakes: list[str] = []
     station: Station | None = None
     try:
@@ -250,6 +257,11 @@ def parse(data: bytes, path: Path) -> Station:
         plural = "s" if len(mistakes) > 1 else ""
         raise ConfigError(f"{path} has {len(mistakes)} mistake{plural}; fix the file:\n{listed}")
     return _with_paths(station, path.resolve().parent)
+
+
+def _agreed(table: dict[str, Any]) -> bytes:
+    shared = {key: value for key, value in table.items() if key not in _OF_OTHERS}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).digest()[:8]
 
 
 def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -27,8 +27,8 @@ class Settings:
     """What a station file says about its line.
 
     `permits`: a line permit is driven. `eye_births`: the eye sees the parts come. `child`: Stop ends the process.
-    `digest` names the station file, `note` is told while there is no fault. Heartbeats in ns, None for an output
-    that is written on change only; `..._takes_ns` is how long one keeps the line busy. A bypass lasts
+    `digest` names what its eye must have read alike, `note` is told while there is no fault. Heartbeats in ns, None
+    for an output that is written on change only; `..._takes_ns` is how long one keeps the line busy. A bypass lasts
     `bypass_max_ns` at most; 0 allows none. `encoder` is None where the belt's travel is not measured. `confirm`:
     after the gate's planned edge, give or take, a part comes by the sensor.
     `plc`: a PLC owns the gate; the line tells it a word for each part and writes no level.
@@ -92,7 +92,7 @@ class Settings:
             shadow=shadow,
             eye_births=station.trigger.kind in ("camera", "presence"),
             child=child,
-            digest=station.digest,
+            digest=station.agreed,
             pid=os.getpid(),
             gate_heartbeat_ns=None if level is None else _ns(level.heartbeat_ms),
             permit_heartbeat_ns=None if permit is None else _ns(permit.heartbeat_ms),

@@ -83,6 +83,24 @@ class Nothing(_Body):
     """An act that needs nothing beside who asks."""
 
 
+class Refused(BaseModel):
+    """Why not, in words for a person."""
+
+    error: str
+
+
+# What is answered beside 200; /api/live and its like are asked for by scripts, which want JSON for every no.
+_NO: dict[int | str, dict[str, Any]] = {
+    code: {"model": Refused, "description": "not so, and why"} for code in ("4XX", "5XX")
+}
+_NO_PAGE: dict[int | str, dict[str, Any]] = {
+    303: {"description": "sign in first"},
+    **{code: {"description": "not so, and why", "content": {"text/html": {}}} for code in ("4XX", "5XX")},
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}, **_NO}
+_FILE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/*": {}, "image/*": {}}}, **_NO}
+
+
 def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock) -> Guard:
     """The panel of one station, behind its guard."""
     sessions = Sessions(clock, users.find, panel.idle_min * 60, panel.session_h * 3_600)
@@ -95,12 +113,14 @@ def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock) -
     _Changes(desk, acts).add_to(app)
     app.add_exception_handler(KenpinError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
+    for status in _UNREAD:
+        app.add_exception_handler(status, _unread)
     return Guard(app, sessions, panel.names, cookie, is_secure)
 
 
 def _add(app: FastAPI, method: str, routes: dict[str, Callable[..., Any]]) -> None:
     for path, answer in routes.items():
-        app.add_api_route(path, answer, methods=[method], response_model=None)
+        app.add_api_route(path, answer, methods=[method], response_model=None, responses=_NO)
 
 
 def _who(request: Request) -> User:
@@ -166,13 +186,15 @@ class _Pages:
         self._pages = Environment(loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined)
 
     def add_to(self, app: FastAPI) -> None:
-        app.add_api_route("/files/{name}", self.file, methods=["GET"], response_model=None)
-        routes: dict[str, Callable[..., Any]] = {
+        app.get("/files/{name}", response_class=Response, responses=_FILE)(self.file)
+        app.get("/picture/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.picture)
+        pages: dict[str, Callable[..., Any]] = {
             LOGIN: self.login, "/": self.home, "/part/{part_id}": self.part, "/threshold": self.threshold,
-            "/picture/{part_id}/{camera}": self.picture, "/api/live": self.live, "/api/timing": self.timing,
-            "/api/thresholds": self.thresholds,
         }  # fmt: skip
-        _add(app, "GET", routes)
+        for path, page in pages.items():
+            app.get(path, response_class=HTMLResponse, responses=_NO_PAGE)(page)
+        told = {"/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds}
+        _add(app, "GET", told)
 
     def file(self, name: str) -> Response:
         if name not in SERVED:
@@ -285,6 +307,19 @@ def _refused(request: Request, error: Exception) -> Response:
     if request.method == "GET" and not request.url.path.startswith(("/api/", "/picture/")):
         return HTMLResponse(_ERROR.render(words=str(error)), status)
     return JSONResponse({"error": str(error)}, status)
+
+
+# What the framework refuses before anybody here is asked.
+_UNREAD = {
+    400: "that cannot be read: load the page again",
+    404: "there is no such page: go back to the first one",
+    405: "that is asked for in another way: load the page again",
+}
+
+
+def _unread(_request: Request, error: Exception) -> Response:
+    status: int = getattr(error, "status_code", 400)
+    return JSONResponse({"error": _UNREAD[status]}, status)
 
 
 _ERROR = Environment(loader=FileSystemLoader(FILES), autoescape=True).get_template("error.html")

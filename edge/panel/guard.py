@@ -137,14 +137,20 @@ async def _whole_body(scope: Scope, headers: dict[str, str], receive: Receive) -
     most = LONGEST_BODY if scope["method"] == "POST" else 0
     if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()) or int(length) > most:
         raise _Refusal(413, f"send at most {most} bytes, and say how many")
-    body, more = b"", int(length) > 0
+    if int(length) == 0:
+        return b""
     try:
-        while more:
-            message = await asyncio.wait_for(receive(), _BODY_WITHIN_S)
-            body += message.get("body", b"")
-            more = message.get("more_body", False) and len(body) <= most
+        return await asyncio.wait_for(_received(receive, most), _BODY_WITHIN_S)
     except asyncio.TimeoutError as error:
         raise _Refusal(408, "the rest did not come", connection="close") from error
+
+
+async def _received(receive: Receive, most: int) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False) and len(body) <= most
     return body
 
 

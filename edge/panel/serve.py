@@ -15,19 +15,19 @@ from edge.errors import ConfigError, DeviceError
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
+from edge.panel.door import ASKS_WITHIN_S, WAITING, Door, protocol_of
 from edge.panel.guard import Guard
 from edge.panel.options import Panel
 from edge.panel.users import Users
 from edge.station import Station
 
-_AT_ONCE = 60  # connections; more are answered 503
+AT_ONCE = WAITING + 60  # connections; more are answered 503
 _ENDS_S = 2
 _LONGEST_HEAD = 32_768  # bytes of a request's line and headers
 
 
 class Server:
-    """The panel of one station. Raises ConfigError for options that contradict each other or a certificate that cannot
-    be used, DeviceError where the address cannot be listened at."""
+    """The panel of one station. Raises ConfigError for options that contradict each other."""
 
     def __init__(self, station: Station, panel: Panel) -> None:
         mistakes = panel.mistakes()
@@ -37,20 +37,21 @@ class Server:
         self._panel = panel
         self.users = Users(station.station.state_dir)
         self.users.all()
-        app = make_app(Desk(station, panel, clock), Acts(Control(station)), self.users, panel, clock)
-        self._config = configured(app, panel)
-        _load(self._config, panel.certificate, panel.private_key)
+        self._app = make_app(Desk(station, panel, clock), Acts(Control(station)), self.users, panel, clock)
 
     def run(self, say: Callable[[str], None]) -> None:
-        """Serve until SIGTERM or SIGINT, whose handlers of before are called then; `say` is told the address."""
+        """Serve until SIGTERM or SIGINT, whose handlers of before are called then; `say` is told the address. Raises
+        ConfigError for a certificate that cannot be used, DeviceError where the address cannot be listened at."""
         with listening(*self._panel.address) as door:
+            config = configured(self._app, self._panel, door)
+            _load(config, self._panel.certificate, self._panel.private_key)
             host, port = door.getsockname()[:2]
             scheme = "https" if self._panel.certificate else "http"
             say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
-            uvicorn.Server(self._config).run([door])
+            uvicorn.Server(config).run([door])
 
 
-def configured(app: Guard, panel: Panel) -> uvicorn.Config:
+def configured(app: Guard, panel: Panel, door: Door) -> uvicorn.Config:
     """How the panel is served: nothing is told of the server, little is taken at once, no header of a proxy counts."""
     return uvicorn.Config(
         app,
@@ -59,12 +60,13 @@ def configured(app: Guard, panel: Panel) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         ws="none",
-        http="h11",
+        loop="asyncio",  # another one would not ask the door
+        http=protocol_of(door),
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_AT_ONCE,
-        timeout_keep_alive=10,
+        limit_concurrency=AT_ONCE,
+        timeout_keep_alive=round(ASKS_WITHIN_S),
         timeout_graceful_shutdown=_ENDS_S,
         ssl_certfile=panel.certificate,
         ssl_keyfile=panel.private_key,
@@ -84,10 +86,9 @@ def _load(config: uvicorn.Config, certificate: Path | None, key: Path | None) ->
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> Door:
     """A socket at this address; port 0 is any free one. Raises DeviceError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    door = Door(socket.AF_INET6 if ":" in host else socket.AF_INET)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))

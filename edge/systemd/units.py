@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files as resources
 from math import ceil
 from pathlib import Path
@@ -119,6 +120,7 @@ def _lines(*lines: str) -> str:
 def _line(station: Station) -> str:
     found = needs.line_needs(station)
     return _lines(
+        _read(station),
         "[Service]",
         f"Environment=STATION={station.source.resolve()}",
         _ends_in([station]),
@@ -127,10 +129,17 @@ def _line(station: Station) -> str:
     )
 
 
+def _read(station: Station, section: str = "") -> str:
+    """What a unit makes of the station file: where that differs, the running unit is of another file."""
+    own = getattr(station, section).model_dump_json().encode() if section else b""
+    return f"# the station file as read: {station.agreed.hex()}{sha256(own).hexdigest()[:16] if own else ''}"
+
+
 def _eye(stations: Sequence[Station]) -> str:
     lines = " ".join(f"kenpin-line@{_name(station)}.service" for station in stations)
     sources = " ".join(str(station.source.resolve()) for station in stations)
     return _lines(
+        *map(_read, stations),
         "[Unit]",
         f"Wants={lines}",
         f"After={lines}",
@@ -144,13 +153,16 @@ def _eye(stations: Sequence[Station]) -> str:
 
 def _outbox(station: Station) -> str:
     found = needs.outbox_needs(station)
-    return _lines("[Service]", f"Environment=STATION={station.source.resolve()}", *_opened(found))
+    return _lines(
+        _read(station, "mqtt"), "[Service]", f"Environment=STATION={station.source.resolve()}", *_opened(found)
+    )
 
 
 def _panel(station: Station) -> str:
     """It is reached over the network: what only eye and line need of the state folder is hidden from it."""
     found, key = needs.panel_needs(station), station.station.state_dir / PRIVATE
     return _lines(
+        _read(station, "panel"),
         "[Service]",
         f"Environment=STATION={station.source.resolve()}",
         *_opened(found),
@@ -162,6 +174,7 @@ def _metrics(station: Station) -> str:
     """It asks the eye, and looks at nothing else of the station."""
     key = station.station.state_dir / PRIVATE
     return _lines(
+        _read(station, "metrics"),
         "[Service]",
         f"Environment=STATION={station.source.resolve()}",
         *_opened(needs.metrics_needs()),

@@ -55,7 +55,8 @@ def device_python() -> Path:
     return PYTHON
 
 
-def _modules() -> list[str]:
+def device_modules() -> list[str]:
+    """What must import with the core dependencies alone."""
     extras = {path for paths in EXTRAS.values() for path in paths}
     names = []
     for path in python_files("edge"):
@@ -78,7 +79,7 @@ def _imported(python: Path, *modules: str) -> dict[str, object]:
 
 @pytest.mark.timeout(600)
 def test_every_module_of_the_device_imports_without_the_host_libraries(device_python):
-    answer = _imported(device_python, *_modules())
+    answer = _imported(device_python, *device_modules())
     assert answer["present"] == [], "the device environment holds more than the device's lock"
     assert answer["failed"] == {}
 

@@ -143,7 +143,7 @@ def eye_and_line(tmp_path: Path) -> Iterator[tuple[Eye, EyeLink, bytes]]:
     line = EyeLink(tmp_path / "run" / "line.sock")
     eye = Eye(LineLink(station, SystemClock(), RingPlace(), starts_line=False))
     try:
-        yield eye, line, station.digest
+        yield eye, line, station.agreed
     finally:
         eye.link.close()
         line.close()

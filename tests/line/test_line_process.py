@@ -371,7 +371,7 @@ def test_an_eye_with_another_station_file_replaces_the_child_line(coils: Bench) 
         eye.until(lambda: bool(eye.states), "the line is up")
         first_pid = eye.link.line_pid
         path = coils.station.source
-        path.write_text(path.read_text() + "# another file\n")
+        path.write_text(path.read_text().replace("pulse_ms = 80", "pulse_ms = 81", 1))
         changed = load(path)
         with eye_of(changed, starts_line=True) as other:
             other.until(lambda: bool(other.states), "a line of the new file is up")
@@ -382,7 +382,7 @@ def test_an_eye_with_another_station_file_replaces_the_child_line(coils: Bench) 
 
 def test_an_eye_with_another_station_file_refuses_a_line_that_is_not_its_own(coils: Bench) -> None:
     with LineProcess(coils.station):
-        other = coils.station.model_copy(update={"digest": b"otherone"})
+        other = coils.station.model_copy(update={"agreed": b"otherone"})
         with eye_of(other) as eye, pytest.raises(ConfigError, match="restart its unit"):
             eye.until(lambda: bool(eye.states), "the line greets")
 

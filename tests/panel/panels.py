@@ -169,7 +169,7 @@ def served(station: Station, clock: Clock | None = None, **panel: Any) -> Iterat
     options, clock, users = Panel(**panel), clock or SystemClock(), Users(station.station.state_dir)
     app = make_app(Desk(station, options, clock), Acts(Control(station)), users, options, clock)
     with listening("127.0.0.1", 0) as door:
-        server = uvicorn.Server(configured(app, options))
+        server = uvicorn.Server(configured(app, options, door))
         thread = threading.Thread(target=server.run, args=([door],))
         thread.start()
         try:

@@ -130,6 +130,15 @@ def test_what_is_too_large_is_not_read(panel: Served) -> None:
     assert visitor.get("/login").status == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("POST", "/api/login", b"\xff"), ("GET", "/api/nothing", None)]
+)
+def test_what_the_framework_refuses_is_told_in_words_too(
+    panel: Served, method: str, path: str, body: bytes | None
+) -> None:
+    assert set(panel.visitor("vera").ask(method, path, body).json) == {"error"}
+
+
 def test_who_sends_slowly_is_not_waited_for(panel: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_BODY_WITHIN_S", 0.2)
     head = (

@@ -20,7 +20,7 @@ _PROGRAM = "/usr/sbin/mosquitto"  # not on everybody's path
 
 
 class Mosquitto:
-    """A broker on 127.0.0.1; stopped and started again on the same port, it remembers nothing."""
+    """A broker on 127.0.0.1; stopped and started again, it remembers nothing unless `more` says so."""
 
     def __init__(self, folder: Path, port: int, more: Sequence[str] = ("allow_anonymous true",)) -> None:
         self._program = shutil.which("mosquitto") or (_PROGRAM if Path(_PROGRAM).exists() else "")
@@ -45,6 +45,13 @@ class Mosquitto:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([self._program, "-c", str(self._config)], stderr=log, stdout=log)
         eventually(self._listens, f"mosquitto listens: {self._log.read_text()}")
+
+    def stop(self) -> None:
+        """As its service is stopped."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(30)
+        self._process = None
 
     def kill(self) -> None:
         """As a power cut does."""

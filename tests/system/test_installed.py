@@ -1,8 +1,11 @@
-"""A Debian machine with the real services: installed by two commands, stopped, crashed, upgraded, rebooted, removed."""
+"""A Debian machine with the real services: installed by two commands, looked at through its panel, stopped, crashed,
+upgraded, rebooted, removed."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,8 +36,28 @@ PACE = Pace(
 PORT = "/dev/ttyBOARD"
 FILE = "/etc/kenpin/line-3.toml"
 EYE, LINE = "kenpin-eye@line-3", "kenpin-line@line-3"
-INSTALL = "python3 -m venv /opt/kenpin && /opt/kenpin/bin/pip install --quiet {wheel}"
+OUTBOX, PANEL, METRICS = "kenpin-outbox@line-3", "kenpin-panel@line-3", "kenpin-metrics@line-3"
+LIMITS = {LINE: 8, EYE: 16, OUTBOX: 12, METRICS: 12, PANEL: 15}  # of systemd-analyze's exposure, in tenths
+INSTALL = "python3 -m venv /opt/kenpin && /opt/kenpin/bin/pip install --quiet '{wheel}[panel,mqtt]'"
 SETUP = f"/opt/kenpin/bin/edge setup {FILE}"
+MORE = """
+[panel]
+[metrics]
+[mqtt]
+host = "127.0.0.1"
+tls = false
+"""
+OUTSIDE = "192.0.2.5"  # an address of the machine that is none of loopback's
+BY_TLS = f"""
+[panel]
+listen = "0.0.0.0:8443"
+hosts = ["{OUTSIDE}"]
+certificate = "panel.crt"
+private_key = "panel.key"
+peers = ["192.0.2.0/24"]
+"""
+PASSWORD = "reads the gauge 12"
+FETCH = "import sys, urllib.request as web; print(web.urlopen(sys.argv[1], timeout=10).read().decode())"
 RESULTS = Table(
     "installed",
     "Installed services on a Debian 12 machine in a container",
@@ -72,6 +96,17 @@ class Plant:
         """What the unit has said, in all boots."""
         return self.machine.run(f"journalctl --no-pager --output=cat --unit={unit}")
 
+    def listeners(self) -> dict[str, str]:
+        """Every address of the machine that takes connections or packets from a network, and whose it is."""
+        lines = self.machine.run("ss --listening --tcp --udp --raw --numeric --processes --no-header").splitlines()
+        return {line.split()[4]: line.split()[-1] for line in lines}
+
+    def visit(self, address: str, *options: str) -> dict[str, Any]:
+        """What a browser gets of the panel there: `tests/system/guest/panel_visit.py`, on the machine itself."""
+        words = f"python3 /opt/shelf/panel_visit.py {address} anna '{PASSWORD}' {' '.join(options)}"
+        told: dict[str, Any] = json.loads(self.machine.run(words))
+        return told
+
 
 @contextmanager
 def serial_pair(board: Board, folder: Path) -> Iterator[Path]:
@@ -92,6 +127,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     shelf = folder / "shelf"
     shelf.mkdir()
     wheel(shelf)
+    shutil.copy(ROOT / "tests" / "system" / "guest" / "panel_visit.py", shelf)
     station = lay_out(folder / "station", PACE, relays(PORT, PACE), run_dir="/run/kenpin")
     with Board(PACE.silence) as board, serial_pair(board, folder) as port:
         binds = (f"{port}:{PORT}", f"{wheels()}:/opt/wheels", f"{shelf}:/opt/shelf")
@@ -110,10 +146,20 @@ def bring(station: Path, place: Path) -> None:
         ('dir = "journal"', ""),
     ):
         text = text.replace(old, new, 1)
-    (place / "line-3.toml").write_text(text)
+    (place / "line-3.toml").write_text(text + MORE)
     assert load(place / "line-3.toml").station.state_dir == Path("/var/lib/kenpin")
     shutil.copytree(station / "keys", place / "keys")
     shutil.copy(station / "cap-a-1.bundle", place)
+
+
+def certify(place: Path, names: str) -> None:
+    """A certificate for the panel, with a key that root alone may read."""
+    key, certificate = place / "panel.key", place / "panel.crt"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    words = ("openssl", "req", "-x509", *curve, "-days", "2", "-subj", "/CN=line-3", "-addext", names)
+    subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    key.chmod(0o600)
+    certificate.chmod(0o644)
 
 
 def seconds(wait: Callable[[], object]) -> str:
@@ -137,9 +183,9 @@ def test_two_commands_make_a_running_station(plant: Plant) -> None:
 
 def test_a_second_setup_changes_nothing(plant: Plant) -> None:
     before = plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID")
-    *files, line, eye = plant.machine.run(SETUP).splitlines()
-    assert all(words.endswith(": same") for words in files)
-    assert (line, eye) == (f"{LINE}.service: runs", f"{EYE}.service: runs")
+    said = plant.machine.run(SETUP).splitlines()
+    assert all(words.endswith(": same") for words in said[: -len(LIMITS)])
+    assert said[-len(LIMITS) :] == [f"{unit}.service: runs" for unit in (LINE, EYE, OUTBOX, PANEL, METRICS)]
     assert before == (plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID"))
 
 
@@ -150,9 +196,42 @@ def test_members_of_the_group_may_ask_and_others_may_not(plant: Plant) -> None:
     assert code == 69 and "member" in said
 
 
-@pytest.mark.parametrize(("unit", "threshold"), [(LINE, 8), (EYE, 16)])
-def test_the_running_units_are_as_closed_as_they_should_be(plant: Plant, unit: str, threshold: int) -> None:
-    plant.machine.run(f"systemd-analyze security --threshold={threshold} {unit}")
+@pytest.mark.parametrize("unit", LIMITS)
+def test_the_running_units_are_as_closed_as_they_should_be(plant: Plant, unit: str) -> None:
+    told = plant.machine.run(f"systemd-analyze security --no-pager --threshold={LIMITS[unit]} {unit}")
+    assert plant.ask(unit, "ActiveState") == "active"
+    exposure = re.search(r"Overall exposure level for \S+: (\S+)", told)
+    assert exposure is not None
+    RESULTS.add(f"exposure of {unit}, 0 is best", f"{exposure[1]} of at most {LIMITS[unit] / 10}")
+
+
+def test_panel_and_metrics_answer_in_the_machine_and_nothing_listens_to_others(plant: Plant) -> None:
+    plant.machine.run(f"echo '{PASSWORD}' | /opt/kenpin/bin/edge panel-user add {FILE} anna --role operator")
+    seen = plant.visit("http://127.0.0.1:8080")
+    assert seen["state"] == "READY" and seen["without_token"] == 403
+    figures = plant.machine.run(f"python3 -c '{FETCH}' http://127.0.0.1:9317/metrics")
+    assert 'kenpin_up{station="line-3"} 1.0' in figures
+    found = plant.listeners()
+    assert set(found) == {"127.0.0.1:8080", "127.0.0.1:9317"}, found
+    RESULTS.add("panel and metrics", "answer on the machine; all that listens: " + " and ".join(sorted(found)))
+
+
+def test_the_panel_is_reached_by_tls_where_its_file_says_so(plant: Plant) -> None:
+    before = plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID")
+    place = plant.machine.root / "etc" / "kenpin"
+    certify(place, f"subjectAltName=IP:{OUTSIDE}")
+    (place / "line-3.toml").write_text((place / "line-3.toml").read_text().replace("\n[panel]\n", BY_TLS, 1))
+    plant.machine.run(f"ip address replace {OUTSIDE}/32 dev lo")
+    assert f"systemctl restart {PANEL}" in plant.machine.run(SETUP)
+    plant.machine.run(f"systemctl restart {PANEL}")
+    eventually(lambda: "0.0.0.0:8443" in plant.listeners(), "it listens", 30)
+    seen = plant.visit(f"https://{OUTSIDE}:8443", "--ca /etc/kenpin/panel.crt")
+    assert seen["state"] == "READY" and seen["cookie"].startswith("__Host-") and "; Secure" in seen["cookie"]
+    assert plant.machine.attempt(f"python3 -c '{FETCH}' http://{OUTSIDE}:8443/login")[0] == 1, "not without TLS"
+    assert set(plant.listeners()) == {"0.0.0.0:8443", "127.0.0.1:9317"}
+    plant.machine.run(f"systemd-analyze security --threshold={LIMITS[PANEL]} {PANEL}")
+    assert before == (plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID"))
+    RESULTS.add("panel by TLS", "on an address of the network, its private key root's alone; eye and line went on")
 
 
 def test_an_eye_that_stands_still_passes_nothing_and_is_restarted_by_its_watchdog(plant: Plant) -> None:
@@ -229,6 +308,7 @@ def test_after_a_reboot_it_purges_and_is_ready(plant: Plant) -> None:
     plant.check_purged(fell_ns)
     assert len(plant.machine.run("journalctl --list-boots --no-pager").splitlines()) >= 2, "the log was kept"
     plant.machine.run(f"/opt/kenpin/bin/edge journal verify {FILE}")
+    assert [plant.ask(unit, "ActiveState") for unit in LIMITS] == ["active"] * len(LIMITS)
 
 
 def test_removed_it_leaves_the_records_and_nothing_else(plant: Plant) -> None:

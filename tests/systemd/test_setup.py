@@ -81,6 +81,40 @@ def test_a_changed_station_is_written_and_a_person_says_when_it_restarts(machine
     )
 
 
+def restarts(said: list[str]) -> set[str]:
+    """The kinds of services that a person is told to restart."""
+    found = [re.match(r"kenpin-(\w+)@\S+: runs as it was .* systemctl restart", words) for words in said]
+    return {match[1] for match in found if match}
+
+
+BEFORE = {"gate": "pulse_ms = 80", "comment": "# A USB camera", "panel": "idle_min = 5", "metrics": ":9300"}
+AFTER = {"gate": "pulse_ms = 81", "comment": "# One USB camera", "panel": "idle_min = 6", "metrics": ":9301"}
+
+
+def shown(changed: str = "") -> Station:
+    """A station with a panel and figures; one place of its file is as AFTER says."""
+    found = BEFORE | {name: AFTER[name] for name in AFTER if name == changed}
+    more = f'[panel]\n{found["panel"]}\n[metrics]\nlisten = "127.0.0.1{found["metrics"]}"\n'
+    return example("first-station", *((BEFORE[name], found[name]) for name in ("gate", "comment")), more=more)
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("gate", {"line", "eye", "panel", "metrics"}),
+        ("comment", set()),
+        ("panel", {"panel"}),
+        ("metrics", {"metrics"}),
+    ],
+)
+def test_services_that_run_with_another_station_file_are_named(
+    machine: Pretended, changed: str, stale: set[str]
+) -> None:
+    up([shown()], machine)
+    assert restarts(up([shown(changed)], machine)) == stale
+    assert (shown(changed).agreed == shown().agreed) is ("eye" not in stale), "else eye and line refuse each other"
+
+
 def test_a_file_of_somebody_else_is_left_alone_and_named(machine: Pretended) -> None:
     place = machine.root / SYSUSERS.relative_to("/")
     place.parent.mkdir(parents=True)

@@ -36,9 +36,18 @@ _GSTREAMER = (
 )
 _PLUGINS = ("coreelements", "app", "videoconvertscale", "videotestsrc", "video4linux2")
 _SYSTEM_PYTHON = "/usr/lib/python3/dist-packages"  # where PyGObject is
-# beside the device's lock: the GPIO extra, and what runs the device's tests in the guest
-_TEST_TOOLS = ("gpiod", "hypothesis", "onnx", "pytest", "pytest-timeout")
-_PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
+# beside the device's lock: the extras of a small station, and what runs the device's tests in the guest
+_TEST_TOOLS = (
+    "gpiod",
+    "fastapi",
+    "jinja2",
+    "uvicorn",
+    "paho-mqtt",
+    "hypothesis",
+    "onnx",
+    "pytest",
+    "pytest-timeout",
+)
 _QUIET_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -130,40 +139,42 @@ def _gstreamer() -> Path:
 
 def _locked() -> list[str]:
     """What is installed: the device's lock, and of the tests' lock what runs tests."""
-    device = _pins("device.txt")
-    tools = {re.split("=", pin)[0]: pin for pin in _pins("ci.txt")}
+    device = pins("device.txt")
+    tools = {re.split("=", pin)[0]: pin for pin in pins("ci.txt")}
     return device + [tools[name] for name in _TEST_TOOLS]
 
 
-def _pins(name: str) -> list[str]:
-    """The lines of a lock that hold for the device's Python, without their markers."""
+def pins(name: str, python: str = PYTHON, processor: str = "x86_64") -> list[str]:
+    """The lines of a lock that hold for a device with this Python, without their markers."""
     from packaging.requirements import Requirement
 
-    device = {"python_full_version": f"{PYTHON}.2", "python_version": PYTHON, "sys_platform": "linux"}
+    device = {"python_full_version": f"{python}.2", "python_version": python, "sys_platform": "linux"}
+    device["platform_machine"] = processor
     lines = [line for line in (ROOT / "requirements" / name).read_text().splitlines() if line[:1] not in ("#", "")]
     wanted = [Requirement(line) for line in lines]
     return [f"{pin.name}{pin.specifier}" for pin in wanted if pin.marker is None or pin.marker.evaluate(device)]
+
+
+def wheels_for(python: str = PYTHON, processor: str = "x86_64", glibc: int = 36) -> list[str]:
+    """The words by which pip takes wheels for this Python on a processor with glibc 2.`glibc`."""
+    words = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+    for abi in (f"cp{python.replace('.', '')}", "abi3", "none"):
+        words += ["--abi", abi]
+    for minor in range(glibc, 16, -1):
+        words += ["--platform", f"manylinux_2_{minor}_{processor}"]
+    return [*words, "--platform", f"manylinux2014_{processor}"]
 
 
 def wheels() -> Path:
     """A folder with the wheels of the device's lock and of what tests it."""
 
     def build(folder: Path) -> None:
-        choice = [
-            "--only-binary=:all:",
-            "--python-version",
-            PYTHON,
-            "--implementation",
-            "cp",
-            "--abi",
-            f"cp{PYTHON.replace('.', '')}",
-        ]
-        choice += ["--abi", "abi3", "--abi", "none"]
-        for name in _PLATFORMS:
-            choice += ["--platform", name]
-        call(sys.executable, "-m", "pip", "download", "--quiet", *choice, "-d", folder, *_locked())
+        tested = folder.with_name("pins.txt")  # what the extras themselves need comes as it is tested, too
+        tested.write_text("\n".join(pins("ci.txt")))
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--constraint", tested)
+        call(*pip, *wheels_for(), "-d", folder, *_locked())
 
-    return built("wheels", _locked(), build)
+    return built("wheels", pins("ci.txt"), build)
 
 
 # --- the disk -----------------------------------------------------------------------------------------------------
