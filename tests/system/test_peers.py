@@ -23,7 +23,9 @@ def test_every_peer_judges_the_same_pictures(tmp_path: Path) -> None:
     told = json.loads(result.read_text())
     assert not told["left_out"]
     lines = [
-        "| peer | span | p50 over bare ONNX Runtime of the same round: median (least to most) | score off by | versions |",
+        "The ratio is p50 over that of bare ONNX Runtime in the same round: median (least to most).",
+        "",
+        "| peer | span | ratio | score off by | versions |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, one in told["peers"].items():
