@@ -25,10 +25,10 @@ APART = 1.5  # of the medians of the lines
 
 
 def lay_out(folder: Path, number: int, port: str) -> Path:
-    """The demo's station with a belt of its own and its bundle installed."""
+    """The demo's station with a belt of its own and its bundle installed; no limit stops it, so that all is counted."""
     text = station_text(port, RATE).replace('name = "demo"', f'name = "line-{number}"')
     text = text.replace('name = "belt"', f'name = "belt-{number}"')
-    text = re.sub(r"seed = \d+", f"seed = {11 + number}", text)
+    text = re.sub(r"seed = \d+", f"seed = {11 + number}", text) + "unknown_in_a_row = 0\nmissed_deadlines = 0\n"
     folder.mkdir()
     file = folder / "station.toml"
     file.write_text(text, encoding="utf-8")
