@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.rtx import PICTURES, PRECISIONS, REPORT, library
+from compile.rtx import INPUT, PICTURES, PRECISIONS, REPORT, library
 from edge.clock import MS, Clock, SystemClock
 from edge.errors import ConfigError, DeviceError, EngineError, KenpinError
-from edge.infer.contract import INPUT_NAME
 
 WARM_UP, RUNS = 50, 500
 AGREES = 1e-3  # of FP32: other sums of the same network differ in the last digits only
@@ -121,8 +120,8 @@ class Runner:
 
     def score(self, picture: NDArray[np.uint8]) -> float:
         """The score of one input, uint8 H x W x C; waits for it."""
-        np.copyto(self._host[INPUT_NAME][0], picture)
-        self._copy(INPUT_NAME, self._device[INPUT_NAME], self._host[INPUT_NAME].ctypes.data, "HostToDevice")
+        np.copyto(self._host[INPUT][0], picture)
+        self._copy(INPUT, self._device[INPUT], self._host[INPUT].ctypes.data, "HostToDevice")
         if not self._context.execute_async_v3(int(self._stream)):
             raise EngineError("the engine did not run: see what TensorRT-RTX said above")
         self._copy("score", self._host["score"].ctypes.data, self._device["score"], "DeviceToHost")

@@ -8,6 +8,7 @@ from typing import Any
 from edge.errors import ConfigError
 
 PRECISIONS = ("fp32", "fp16", "int8")
+INPUT = "image"  # as in edge/infer/contract.py, which brings OpenCV along
 REPORT, PICTURES = "engines.json", "pictures.npy"
 
 

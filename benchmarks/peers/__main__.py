@@ -14,7 +14,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.rounds import FIRST, PEERS, Peer, PeerError, Turn, in_rounds, summary, turn, write_task
+from benchmarks.peers.environments import python_of
+from benchmarks.peers.rounds import (
+    FIRST,
+    OTHERS,
+    PEERS,
+    Peer,
+    PeerError,
+    Turn,
+    in_rounds,
+    summary,
+    turn,
+    write_task,
+)
 from benchmarks.station_run import StationError, run_station
 from benchmarks.watch import Watch
 from edge.bundle import load_keys, read_bundle
@@ -50,6 +62,12 @@ def peers(
         list[str] | None,
         typer.Option(metavar="NAME=PYTHON:MODULE", help="one more peer, by the Python of its own environment"),
     ] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help=f"also {' or '.join(OTHERS)}, installed at the first time: minutes, gigabytes"
+        ),
+    ] = None,
     beside: Annotated[
         str, typer.Option(metavar="NAME", help="the others are told as multiples of this peer")
     ] = FIRST,
@@ -64,6 +82,7 @@ def peers(
     """Measure all peers that can run here; those that cannot are named with their reason."""
     found = read_bundle(bundle, load_keys(keys))
     known = [Peer(name, module) for name, module in PEERS.items()] + [_added(text) for text in peer or ()]
+    known += [_other(name) for name in other or ()]
     names = [one.name for one in known]
     if beside not in names:
         raise ConfigError(f"--beside {beside}: no such peer; there are {', '.join(names)}")
@@ -96,6 +115,12 @@ def _added(text: str) -> Peer:
     if not name or not python or not module:
         raise ConfigError(f"--peer {text}: write NAME=PYTHON:MODULE, as mine=/opt/mine/bin/python:mine_peer")
     return Peer(name, module, python)
+
+
+def _other(name: str) -> Peer:
+    if name not in OTHERS:
+        raise ConfigError(f"--other {name}: there are {', '.join(OTHERS)}; --peer adds one of your own")
+    return Peer(name, OTHERS[name], str(python_of(name)))
 
 
 def _station_turn(station: Path, parts: int) -> Turn:

@@ -13,6 +13,7 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -106,7 +107,12 @@ def task_of(folder: Path, gate: Gate) -> Task:
 
 def _described(peer: ModuleType) -> dict[str, Any]:
     libraries = getattr(peer, "LIBRARIES", ())
-    return {"span": peer.SPAN, "versions": {name: import_module(name).__version__ for name in libraries}}
+    return {"span": peer.SPAN, "versions": {name: _version(name) for name in libraries}}
+
+
+def _version(name: str) -> str:
+    told: str | None = getattr(import_module(name), "__version__", None)
+    return told or version(name)
 
 
 def main(module: str, folder: str, seconds: str) -> None:

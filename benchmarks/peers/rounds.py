@@ -26,6 +26,7 @@ PEERS = {
     "opencv script": "benchmarks.peers.script",
     "kenpin": "benchmarks.peers.own",
 }
+OTHERS = {"anomalib": "benchmarks.peers.anomalib_ov", "inference": "benchmarks.peers.inference_pipeline"}
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0  # for a peer to import, load and warm up
 

@@ -10,21 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from benchmarks.peers.environments import packages_of, python_of
 from compile.cli import app
 from compile.rtx import PRECISIONS
 from edge.errors import KenpinError
-from edge.pixels import InputSpec
 from tests.system.results import ROOT, Table
-from training.backbones import BACKBONES, start
-from training.export import to_onnx
-from training.student import Student
+from training.backbones import BACKBONES
 
-SPEC = InputSpec(256, 256)
-CLASSES = ("scratch", "dent", "stain")
 LIST = "tensorrt-rtx"
 HEAVIER = {"lite0"}  # its INT8 engine is larger than its FP32 one
 TABLE = Table(
@@ -55,9 +49,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(backbone: str, path: Path) -> None:
-    torch.manual_seed(1)
-    student = Student(SPEC, len(CLASSES), start(backbone))
-    path.write_bytes(to_onnx(student, SPEC, CLASSES).SerializeToString())
+    """By a process of its own: torch's exporter leaves a thread behind."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.system.default_student", backbone, str(path)], cwd=ROOT, check=True
+    )
 
 
 @pytest.mark.usefixtures("_library")
