@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compile.rtx import INPUT, PICTURES, PRECISIONS, REPORT, library
 from edge.clock import MS, Clock, SystemClock
-from edge.errors import ConfigError, DeviceError, EngineError, KenpinError
+from edge.errors import ConfigError, EngineError, KenpinError
+from edge.kinds import find
+
+if TYPE_CHECKING:
+    from edge.gpu import Gpu, Shared  # it needs CUDA's bindings
 
 WARM_UP, RUNS = 50, 500
 AGREES = 1e-3  # of FP32: other sums of the same network differ in the last digits only
@@ -38,18 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def confirm(folder: Path, runs: int, clock: Clock) -> int:
-    """Run and print. Raises ConfigError for a folder that is none of engines or a missing library, DeviceError without
-    a GPU, EngineError where an engine does not run."""
+    """Run and print. Raises ConfigError for a folder that is none of engines or a missing library, EngineError without
+    a GPU, or where an engine does not run."""
     report, pictures = _read(folder)
-    trt, cuda = library(), _cuda()
-    print(f"{_gpu(cuda)}; TensorRT-RTX {trt.__version__}, engines built with {report['tensorrt_rtx']}")
+    trt, gpu = library(), _gpu()
+    print(f"{gpu.name}; TensorRT-RTX {trt.__version__}, engines built with {report['tensorrt_rtx']}")
     print(
         "| engine | p50 ms | p99 ms | score differs from FP32 by ONNX Runtime | from its own model by ONNX Runtime |"
     )
     print("| --- | --- | --- | --- | --- |")
     agrees = True
     for precision in PRECISIONS:
-        runner = Runner(trt, cuda, (folder / f"{precision}.engine").read_bytes())
+        runner = Runner(trt, gpu, (folder / f"{precision}.engine").read_bytes())
         scores = [runner.score(picture) for picture in pictures]
         if not np.isfinite(scores).all():
             raise EngineError(f"the {precision.upper()} engine gives scores that are no numbers: do not use it")
@@ -64,6 +67,12 @@ def confirm(folder: Path, runs: int, clock: Clock) -> int:
     return 0 if agrees else 1
 
 
+def _gpu() -> Gpu:
+    """Raises ConfigError without CUDA's bindings, EngineError without a GPU."""
+    made: type[Gpu] = find({"cuda": "edge.gpu:Gpu"}, "cuda", "GPU")
+    return made()
+
+
 def _read(folder: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     try:
         report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
@@ -72,65 +81,32 @@ def _read(folder: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
         raise ConfigError(f"{folder} holds no engines ({error}): make them with edge-compile engines") from error
 
 
-def _cuda() -> Any:
-    try:
-        return import_module("cuda.bindings.runtime")
-    except ImportError as error:
-        raise ConfigError(f"no CUDA for Python ({error}): pip install cuda-bindings") from error
-
-
-def _gpu(cuda: Any) -> str:
-    """The first GPU's name and compute capability. Raises DeviceError without one."""
-    error, count = cuda.cudaGetDeviceCount()
-    if error != cuda.cudaError_t.cudaSuccess or not count:
-        raise DeviceError(
-            f"no NVIDIA GPU that can be used here ({error.name}): run this on the machine that the engines are for"
-        )
-    properties = _asked(cuda, cuda.cudaGetDeviceProperties(0))
-    return f"{properties.name.decode()}, compute capability {properties.major}.{properties.minor}"
-
-
-def _asked(cuda: Any, answer: tuple[Any, ...]) -> Any:
-    """What a call returned. Raises DeviceError."""
-    error, *values = answer
-    if error != cuda.cudaError_t.cudaSuccess:
-        raise DeviceError(f"CUDA failed with {error.name}: look at nvidia-smi, then try again")
-    return values[0] if values else None
-
-
 class Runner:
-    """One engine with its buffers. Raises EngineError, DeviceError."""
+    """One engine with its buffers. Raises EngineError."""
 
-    def __init__(self, trt: Any, cuda: Any, plan: bytes) -> None:
-        self._cuda = cuda
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
+    def __init__(self, trt: Any, gpu: Gpu, plan: bytes) -> None:
+        self._gpu = gpu
+        engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(plan)
+        if engine is None:
             raise EngineError("TensorRT-RTX does not load the engine: build it for this GPU with --capability")
-        self._context = self._engine.create_execution_context()
-        self._stream = _asked(cuda, cuda.cudaStreamCreate())
-        self._host: dict[str, NDArray[Any]] = {}
-        self._device: dict[str, int] = {}
-        for number in range(self._engine.num_io_tensors):
-            name = self._engine.get_tensor_name(number)
-            kind = trt.nptype(self._engine.get_tensor_dtype(name))
-            self._host[name] = np.empty(tuple(self._engine.get_tensor_shape(name)), kind)
-            self._device[name] = _asked(cuda, cuda.cudaMalloc(self._host[name].nbytes))
-            self._context.set_tensor_address(name, self._device[name])
+        self._context = engine.create_execution_context()
+        self._shared: dict[str, Shared] = {}
+        for number in range(engine.num_io_tensors):
+            name = engine.get_tensor_name(number)
+            kind = trt.nptype(engine.get_tensor_dtype(name))
+            self._shared[name] = gpu.share(tuple(engine.get_tensor_shape(name)), kind)
+            self._context.set_tensor_address(name, self._shared[name].device)
 
     def score(self, picture: NDArray[np.uint8]) -> float:
         """The score of one input, uint8 H x W x C; waits for it."""
-        np.copyto(self._host[INPUT][0], picture)
-        self._copy(INPUT, self._device[INPUT], self._host[INPUT].ctypes.data, "HostToDevice")
-        if not self._context.execute_async_v3(int(self._stream)):
+        gpu, image, score = self._gpu, self._shared[INPUT], self._shared["score"]
+        np.copyto(image.host[0], picture)
+        gpu.bring(image)
+        if not self._context.execute_async_v3(int(gpu.stream)):
             raise EngineError("the engine did not run: see what TensorRT-RTX said above")
-        self._copy("score", self._host["score"].ctypes.data, self._device["score"], "DeviceToHost")
-        _asked(self._cuda, self._cuda.cudaStreamSynchronize(self._stream))
-        return float(self._host["score"].flat[0])
-
-    def _copy(self, name: str, to: int, origin: int, way: str) -> None:
-        kind = getattr(self._cuda.cudaMemcpyKind, f"cudaMemcpy{way}")
-        _asked(self._cuda, self._cuda.cudaMemcpyAsync(to, origin, self._host[name].nbytes, kind, self._stream))
+        gpu.fetch(score)
+        gpu.wait()
+        return float(score.host.flat[0])
 
 
 def timed(runner: Runner, pictures: NDArray[np.uint8], runs: int, clock: Clock) -> list[float]:

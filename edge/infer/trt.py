@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
+from edge.gpu import Gpu, Shared
 from edge.infer.contract import INPUT_NAME, Contract, scores_of, warm_up
 from edge.infer.engine_cache import EngineCache
-from edge.infer.gpu import Gpu, Shared
 from edge.infer.ort import contract_in
 from edge.pixels import FILL, InputSpec
 from edge.records import Scores

@@ -40,7 +40,7 @@ EXTRAS = {
     "fastapi": {"edge/panel/app.py", "edge/panel/serve.py"},
     "jinja2": {"edge/panel/app.py"},
     "uvicorn": {"edge/panel/door.py", "edge/panel/serve.py"},
-    "cuda": {"edge/infer/gpu.py", "edge/infer/trt.py"},
+    "cuda": {"edge/gpu.py", "edge/infer/trt.py"},
     "tensorrt_rtx": {"edge/infer/trt.py"},
     "asyncua": {"edge/plc/opcua.py", "edge/plc/opcua_space.py"},
     "gi": {"edge/capture/gige.py", "edge/capture/gige_link.py", "edge/capture/gst.py"},

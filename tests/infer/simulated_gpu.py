@@ -20,7 +20,7 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 
-MODULES = ("edge.infer.gpu", "edge.infer.trt")
+MODULES = ("edge.gpu", "edge.infer.trt")
 _KINDS = {onnx.TensorProto.UINT8: np.uint8, onnx.TensorProto.FLOAT: np.float32}
 
 

@@ -88,7 +88,7 @@ def test_without_a_gpu_it_says_what_to_look_at(tmp_path: Path) -> None:
 def test_without_its_libraries_it_names_what_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("edge.infer.gpu", "edge.infer.trt"):
+    for name in ("edge.gpu", "edge.infer.trt"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(ConfigError, match=r"kenpin\[tensorrt\]"):
         find(TABLE, "trt", "engine")
