@@ -104,14 +104,14 @@ def test_every_module_of_the_device_imports(userland: Path) -> None:
 
 
 def test_the_demo_runs(userland: Path) -> None:
-    inside(userland, f"cd /opt && {INSIDE}/edge demo --for 20s --rate 1 --report /opt/demo.json")
+    inside(userland, f"cd /opt && {INSIDE}/edge demo --for 2m --rate 1 --report /opt/demo.json")
     told = json.loads((userland / "opt" / "demo.json").read_text())
     assert told["parts"] > 10 and told["journal"]["lost"] == 0
     assert told["verdicts"]["pass"] + told["verdicts"]["reject"] > 0, "it sees: not every verdict is UNKNOWN"
     engine = told["latency_ms"]["engine"]["p50"]
     gate = ", ".join(f"{told['gate'][name]} {name}" for name in ("fired", "released", "late"))
     seen = ", ".join(f"{count} {name}" for name, count in told["verdicts"].items())
-    RESULTS.add("edge demo --for 20s --rate 1", f"{told['parts']} parts: {seen}; gate: {gate}")
+    RESULTS.add("edge demo --for 2m --rate 1", f"{told['parts']} parts: {seen}; gate: {gate}")
     RESULTS.add("its engine, p50", f"{engine:.0f} ms, emulated: says nothing about a device")
 
 
