@@ -60,6 +60,10 @@ def debian() -> Path:
         root = folder / "root"
         include = f"--include={','.join(PACKAGES)}"
         call("debootstrap", "--arch=arm64", "--foreign", "--variant=minbase", include, "bookworm", root)
+        proc = root / "proc"
+        if proc.is_symlink():  # as debootstrap makes it within Docker
+            proc.unlink()
+            proc.mkdir()
         archives = root / "var" / "cache" / "apt" / "archives"
         for package in sorted(archives.glob("*.deb")):
             call("sh", "-c", f"dpkg-deb --fsys-tarfile {package} | tar -x --keep-directory-symlink -C {root}")
