@@ -24,6 +24,7 @@ def test_every_peer_judges_the_same_pictures(tmp_path: Path) -> None:
     assert not told["left_out"]
     lines = [
         "The ratio is p50 over that of bare ONNX Runtime in the same round: median (least to most).",
+        "Where the spreads overlap the run decides nothing: they say how busy the machine was.",
         "",
         "| peer | span | ratio | score off by | versions |",
         "| --- | --- | --- | --- | --- |",
