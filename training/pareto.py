@@ -93,6 +93,11 @@ def front(rows: Sequence[Mapping[str, Any]], measure: str) -> list[str]:
     return best
 
 
+def taught_by(student: Teacher, pictures: Sequence[Picture]) -> list[Picture]:
+    """Those of the labelled pictures that a student learns from."""
+    return [picture for picture in pictures if picture.label == GOOD or not student.good_only]
+
+
 def _told(scores: Scores, bad: NDArray[np.bool_], weights: NDArray[np.float64]) -> dict[str, Any]:
     values = ranked(scores, bad, weights)
     return {
@@ -113,9 +118,8 @@ def _held_out(
     for fold in range(student.folds):
         held = np.flatnonzero(folds == fold)
         some = [known[index] for index in held.tolist()]
-        models = _exported(
-            student, of_fold(fold), [known[index] for index in np.flatnonzero(folds != fold).tolist()]
-        )
+        rest = [known[index] for index in np.flatnonzero(folds != fold).tolist()]
+        models = _exported(student, of_fold(fold), rest)
         for precision, model in models.items():
             scores[precision][held] = told(model, some)
             tick(len(held))
@@ -123,6 +127,6 @@ def _held_out(
 
 
 def _exported(student: Teacher, name: str, pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """The model of that name in both precisions, INT8 calibrated on some of the pictures."""
+    """The model of that name in both precisions, INT8 calibrated on some of the pictures that it learnt from."""
     fp32 = in_fp32(student.models[name], student.spec, student.classes)
-    return {"fp32": fp32, "int8": in_int8(fp32, student.spec, pictures)}
+    return {"fp32": fp32, "int8": in_int8(fp32, student.spec, taught_by(student, pictures))}

@@ -13,7 +13,7 @@ from compile.quantize import RECIPES, quantize
 from edge.picture_set import Picture, read_image
 from edge.pixels import InputSpec, to_input
 from training.export import to_onnx
-from training.student import Student
+from training.student import Network
 
 CALIBRATION = 100  # pictures for INT8
 _ANY = 0.5  # a threshold must be given; only scores are looked at
@@ -25,7 +25,7 @@ def in_int8(fp32: bytes, spec: InputSpec, pictures: Sequence[Picture]) -> bytes:
     return quantize(fp32, inputs, RECIPES[0])
 
 
-def in_fp32(student: Student, spec: InputSpec, classes: Sequence[str]) -> bytes:
+def in_fp32(student: Network, spec: InputSpec, classes: Sequence[str]) -> bytes:
     """The ONNX model as `finetune` writes it."""
     model: bytes = to_onnx(student, spec, classes).SerializeToString()
     return model
