@@ -31,6 +31,10 @@ def in_fp32(student: Network, spec: InputSpec, classes: Sequence[str]) -> bytes:
     return model
 
 
-def told(model: bytes, pictures: Sequence[Picture]) -> NDArray[np.float32]:
-    """What an ONNX model says of the pictures, as a device would; float32 N in [0, 1]."""
-    return np.array([one.score for one in judge_pictures(model, pictures, _ANY)], np.float32)
+def told(model: bytes, pictures: Sequence[Picture]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What an ONNX model says of the pictures, as a device would: the scores, float32 N in [0, 1], and the likeliest
+    class of each, int64 N, -1 where it tells none apart."""
+    judged = judge_pictures(model, pictures, _ANY)
+    return np.array([one.score for one in judged], np.float32), np.array(
+        [one.likeliest for one in judged], np.int64
+    )
