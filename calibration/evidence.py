@@ -13,13 +13,17 @@ from edge.records import Kind
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One labelled picture with the score (0..1) and the verdict that the device's own code gave it."""
+    """One labelled picture with the score (0..1) and the verdict that the device's own code gave it.
+
+    `likeliest` is the place of the class that it is most probably of; -1 where the model tells none apart.
+    """
 
     name: str
     label: str
     group: str
     score: float
     kind: Kind
+    likeliest: int = -1
 
     @property
     def defect(self) -> bool:

@@ -44,6 +44,7 @@ def judge_pictures(
         pixels.to_input(read_image(picture.path), engine.input)
         scores = engine.infer()
         kind, _ = judge(scores, threshold, shape)
-        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind))
+        likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
+        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest))
     engine.close()
     return judged

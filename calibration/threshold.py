@@ -94,15 +94,18 @@ def choose(scores: Sequence[Score], goal: Goal, allow_unproven: bool = False) ->
     otherwise the ceiling it is, because the escape rate comes first.
 
     The bound holds for the models that gave the scores. The one that ships is proven by the locked acceptance set.
-    Raises ConfigError where the defects are too few for any threshold, unless `allow_unproven`.
+    Without any defect there is no ceiling, and nothing is proven: it is the floor. Raises ConfigError where the defects
+    are too few for any threshold, unless `allow_unproven`.
     """
     bad = sorted(score.score for score in scores if score.defect)
     allowed = most_events(len(bad), goal.chosen_for, goal.confidence)
-    if allowed < 0 and (not allow_unproven or not bad):
+    if allowed < 0 and not allow_unproven:
         raise ConfigError(_too_few(len(bad), goal))
-    ceiling = bad[max(allowed, 0)]
     good = sorted((score.score for score in scores if not score.defect), reverse=True)
     floor = good[int(goal.overkill * len(good))] if good else 0.0
+    if not bad:
+        return math.nextafter(floor, 1.0)
+    ceiling = bad[max(allowed, 0)]
     return _halfway(floor, ceiling) if floor < ceiling else ceiling
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from edge.errors import KenpinError
+from edge.errors import ConfigError, KenpinError
 from edge.picture_set import GOOD, Picture, read_set, select
 from edge.pixels import InputSpec
 from training.cli_distil import distil, pareto
@@ -59,18 +59,26 @@ def finetune(
         bool, typer.Option("--search", help="for a way of training that does surely better here; thrice the time")
     ] = False,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="cross-fit so many times: how much is chance")] = 1,
+    good_only: Annotated[
+        bool, typer.Option("--good-only", help="learn from good pictures alone; labelled defects only measure it")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads")] = 2,
 ) -> None:
     """Train a student on labelled pictures; every one is also scored by a model that never saw its group."""
     chosen = select(read_set(pictures), groups)
     spec = InputSpec(*size_of("256" if size == "auto" else size), 1 if mono else 3, roi_of(roi), fit)
     work = room("finetune")
+    good_only = good_only or room("pictures").without_defects(chosen)
+    if good_only and search:
+        raise ConfigError("--search compares ways to learn from defects: leave it out, or label some")
     begin, pretrained = work.begin_with(backbone, encoder, spec.channels)
     if size == "auto":
-        spec = _sized(spec, chosen, begin, folds, seed, threads)
+        shown = [picture for picture in chosen if picture.label == GOOD] if good_only else chosen
+        spec = _sized(spec, shown, begin, folds, seed, threads)
     settings = work.Settings(
-        spec, work.Recipe(epochs or None, batch), folds, seed, threads, begin, pretrained, search, seeds
-    )
+        spec, work.Recipe(epochs or None, batch), folds, seed, threads, begin, pretrained, search, seeds,
+        good_only,
+    )  # fmt: skip
     total = work.steps(chosen, settings)
     make_folder(out)
     console = Console()

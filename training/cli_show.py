@@ -23,6 +23,14 @@ def show(console: Console, report: dict[str, Any], out: Path) -> None:
     overall, groups = work.separations(report)
     if sorting := work.sortings(report):
         console.print(_confusion(*sorting))
+    if overall.auroc is None and report["good_only"]:
+        console.print(
+            f"student: {out / 'student.onnx'}; it learnt from {overall.goods} good pictures alone, and no defect says "
+            f"what it misses. Next: edge-calibrate threshold {out / 'scores.csv'} --allow-unproven, and label the "
+            "defects that it finds",
+            soft_wrap=True,
+        )
+        return
     if overall.auroc is None:
         console.print(
             f"student: {out / 'student.onnx'}; it tells the classes apart and knows no good part: add pictures "

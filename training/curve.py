@@ -296,7 +296,7 @@ class _Work:
             return tell(student, self._data, torch.from_numpy(test))[0]
         learnt, tested = ([self._curve.known[index] for index in some.tolist()] for some in (members, test))
         model = in_fp32(student, settings.spec, self._data.classes)
-        return told(in_int8(model, settings.spec, learnt), tested)
+        return told(in_int8(model, settings.spec, learnt), tested)[0]
 
 
 def _kinds(bad: NDArray[np.bool_]) -> dict[str, int]:

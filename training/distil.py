@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from calibration.leaks import fingerprint, read_pretrained
+from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture
 from training.finetune import Settings, Tick, ticks, train
 from training.lesson import Lessons
@@ -24,7 +25,16 @@ def steps(pictures: Sequence[Picture], teachers: Sequence[Teacher], settings: Se
     known = labelled(pictures)
     fold_of = folds_of(teachers, known)
     folds = np.array([fold_of[picture.group] for picture in known])
-    return ticks(folds, settings) + len(pictures) * len(teachers)
+    return ticks(known, folds, settings) + len(pictures) * len(teachers)
+
+
+def refuse_strangers(teachers: Sequence[Teacher]) -> None:
+    """Raises ConfigError for a teacher that knows no defect."""
+    for teacher in teachers:
+        if teacher.good_only:
+            raise ConfigError(
+                f"{teacher.folder} learnt from good pictures alone and teaches no defect: label some, and finetune"
+            )
 
 
 def distil(
@@ -36,6 +46,7 @@ def distil(
     picture of their groups. Raises ConfigError as `finetune` does, and for teachers that learnt from other labels.
     """
     known = labelled(pictures)
+    refuse_strangers(teachers)
     unlabelled = [picture for picture in pictures if not picture.label]
     everything = [*known, *unlabelled]
     fold_of = folds_of(teachers, known)

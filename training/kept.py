@@ -16,7 +16,7 @@ from torch import Tensor
 
 from training.pictures import Labelled
 from training.results import make_folder, write
-from training.student import Student
+from training.student import Network
 
 FOLDER = "models"  # beside training.json
 WHOLE = "whole"  # learnt from all pictures
@@ -48,14 +48,14 @@ class Kept:
         make_folder(self._folder)
         self._identity = identity
 
-    def restore(self, name: str, student: Student) -> bool:
+    def restore(self, name: str, student: Network) -> bool:
         """Give `student` the weights of that training. False where it has not ended yet."""
         weights = self._read(name)
         if weights is not None:
             student.load_state_dict(weights)
         return weights is not None
 
-    def keep(self, name: str, student: Student) -> None:
+    def keep(self, name: str, student: Network) -> None:
         """Keep the weights of a training that has ended. Raises ConfigError when they cannot be written."""
         tensors = {key: weight.detach().cpu().contiguous() for key, weight in student.state_dict().items()}
         self._write(name, tensors)

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 from edge.pixels import STEP
 from training.augment import vary
 from training.kept import WHOLE, of_fold
-from training.student import Answers, Student
+from training.student import Answers, Network, Student
 
 SURE = 8.0  # logits beyond this say no more
 SCORE, HEAT, FEATURES, CLASSES = 1.0, 0.1, 0.5, 0.5  # weights
@@ -30,7 +30,7 @@ class Said(NamedTuple):
     classes: Tensor
 
 
-def say(teacher: Student, images: Tensor) -> Said:
+def say(teacher: Network, images: Tensor) -> Said:
     """What one teacher says of uint8 B x H x W x C pictures in its own size."""
     with torch.no_grad():
         told = teacher(images)

@@ -18,7 +18,7 @@ from edge.picture_set import GOOD, Picture, read_image
 from edge.report import host
 from training.kept import WHOLE, of_fold
 from training.pictures import labelled
-from training.ranking import MEASURES, middle_of, ranked, resampled
+from training.ranking import ACCURACY, MEASURES, middle_of, ranked, resampled, sorted_right
 from training.results import versions
 from training.shipped import CALIBRATION, in_fp32, in_int8, told
 from training.teachers import Teacher, folds_of, read_teacher
@@ -27,7 +27,8 @@ DRAWS = 1_000
 PRECISIONS = ("fp32", "int8")
 VERSIONS = ("torch", "onnx", "onnxruntime", "numpy")
 
-Scores = NDArray[np.float32]
+Told = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""The score of each picture, and its likeliest class."""
 Tick = Callable[[str, int], None]
 
 
@@ -41,21 +42,24 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
 
     Every labelled picture is scored by a model that did not see its group, before and after INT8 that was calibrated
     without its group. All measures at once come with 95 % intervals over groups that are drawn again. Times are of
-    one inference on this machine. Raises ConfigError for folders that are not finished or learnt from other labels.
+    one inference on this machine. The accuracy on defects is among them where all students tell classes apart, and
+    alone where no picture is good. Raises ConfigError for folders that are not finished or learnt from other labels.
     """
-    known = labelled(pictures, needs_goods=True)
+    known = labelled(pictures)
     students = [read_teacher(folder) for folder in runs]
     names = [student.folder.resolve().name for student in students]
     if len(set(names)) < len(names):
         raise ConfigError(f"two of the folders have one name ({', '.join(names)}): rename one")
     bad = np.array([picture.label != GOOD for picture in known])
+    classes = students[0].classes if all(len(student.classes) > 1 for student in students) else ()
+    truth = np.array([classes.index(picture.label) if picture.label in classes else -1 for picture in known])
     weights = resampled([picture.group for picture in known], DRAWS, seed)
     rows: list[dict[str, Any]] = []
     shipped: list[tuple[str, bytes]] = []
     for name, student in zip(names, students, strict=True):
         fold_of = folds_of([student], known)
         folds = np.array([fold_of[picture.group] for picture in known])
-        scores = _held_out(student, known, folds, partial(tick, name))
+        answers = _held_out(student, known, folds, partial(tick, name))
         whole = _exported(student, WHOLE, known)
         shipped += [(TARGET, model) for model in whole.values()]
         rows.append(
@@ -65,11 +69,12 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
                 "input": f"{student.spec.width}x{student.spec.height}",
                 "bytes": {precision: len(model) for precision, model in whole.items()},
             }
-            | {precision: _told(scores[precision], bad, weights) for precision in PRECISIONS}
+            | {precision: measured(answers[precision], bad, truth, weights) for precision in PRECISIONS}
         )
     taken = iter(median_ms(shipped, read_image(known[0].path)))
     for row in rows:
         row["ms"] = {precision: round(next(taken), 3) for precision in PRECISIONS}
+    measures = {name: title for name, title in (*MEASURES.items(), (ACCURACY, ACCURACY)) if name in rows[0]["int8"]}
     return {
         "kenpin": __version__,
         "versions": versions(*VERSIONS),
@@ -78,7 +83,8 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
         "groups": len({picture.group for picture in known}),
         "calibration_pictures": CALIBRATION,
         "students": rows,
-        "best": {measure: front(rows, measure) for measure in MEASURES},
+        "measures": measures,
+        "best": {measure: front(rows, measure) for measure in measures},
     }
 
 
@@ -93,8 +99,22 @@ def front(rows: Sequence[Mapping[str, Any]], measure: str) -> list[str]:
     return best
 
 
-def _told(scores: Scores, bad: NDArray[np.bool_], weights: NDArray[np.float64]) -> dict[str, Any]:
-    values = ranked(scores, bad, weights)
+def taught_by(student: Teacher, pictures: Sequence[Picture]) -> list[Picture]:
+    """Those of the labelled pictures that a student learns from."""
+    return [picture for picture in pictures if picture.label == GOOD or not student.good_only]
+
+
+def measured(
+    answers: Told, bad: NDArray[np.bool_], truth: NDArray[np.int64], weights: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Every measure that these N pictures allow, with its interval over the draws of `weights` (B x N).
+
+    truth: the class of each defect, -1 where it is good or classes are not told apart.
+    """
+    scores, kinds = answers
+    values = {} if bad.all() else dict(ranked(scores, bad, weights))
+    if truth.max() >= 0:
+        values[ACCURACY] = sorted_right((kinds == truth)[bad], weights[:, bad])
     return {
         name: {"value": round(float(of[0]), 4), "over_groups": _rounded(middle_of(of[1:]))}
         for name, of in values.items()
@@ -107,22 +127,24 @@ def _rounded(span: tuple[float, float] | None) -> list[float] | None:
 
 def _held_out(
     student: Teacher, known: Sequence[Picture], folds: NDArray[np.int64], tick: Callable[[int], None]
-) -> dict[str, Scores]:
-    """The score of every picture by the model of its fold, in each precision."""
-    scores = {precision: np.full(len(known), np.nan, np.float32) for precision in PRECISIONS}
+) -> dict[str, Told]:
+    """What the model of its fold says of every picture, in each precision."""
+    answers = {
+        precision: (np.full(len(known), np.nan, np.float32), np.full(len(known), -1)) for precision in PRECISIONS
+    }
     for fold in range(student.folds):
         held = np.flatnonzero(folds == fold)
         some = [known[index] for index in held.tolist()]
-        models = _exported(
-            student, of_fold(fold), [known[index] for index in np.flatnonzero(folds != fold).tolist()]
-        )
+        rest = [known[index] for index in np.flatnonzero(folds != fold).tolist()]
+        models = _exported(student, of_fold(fold), rest)
         for precision, model in models.items():
-            scores[precision][held] = told(model, some)
+            for whole, part in zip(answers[precision], told(model, some), strict=True):
+                whole[held] = part
             tick(len(held))
-    return scores
+    return answers
 
 
 def _exported(student: Teacher, name: str, pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """The model of that name in both precisions, INT8 calibrated on some of the pictures."""
+    """The model of that name in both precisions, INT8 calibrated on some of the pictures that it learnt from."""
     fp32 = in_fp32(student.models[name], student.spec, student.classes)
-    return {"fp32": fp32, "int8": in_int8(fp32, student.spec, pictures)}
+    return {"fp32": fp32, "int8": in_int8(fp32, student.spec, taught_by(student, pictures))}

@@ -9,20 +9,21 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from training.page import Grid, Page, Section, svg
-from training.ranking import MEASURES
+from training.ranking import ACCURACY
 
 BEST, OTHER, BEFORE = "#1f7a4d", "#5c6873", "#b9c2ca"
-SHOWN = "ap"
+SHOWN = "ap"  # or accuracy, where no picture is good
 BYTES = 1_000_000
 
 
 def plot(report: Mapping[str, Any]) -> Figure:
-    """Average precision after INT8 against the time of one inference, with intervals; before INT8 in grey."""
+    """Average precision, or accuracy, after INT8 against the time of one inference, with intervals; grey: before."""
     figure = Figure(figsize=(8, 4.5))
     axes = figure.subplots()
-    best = report["best"][SHOWN]
+    shown = SHOWN if SHOWN in report["measures"] else ACCURACY
+    best = report["best"][shown]
     for row in report["students"]:
-        after, before = row["int8"][SHOWN], row["fp32"][SHOWN]
+        after, before = row["int8"][shown], row["fp32"][shown]
         axes.plot(
             (row["ms"]["fp32"], row["ms"]["int8"]), (before["value"], after["value"]), color=BEFORE, marker="o",
             markersize=4, linewidth=1, zorder=1,
@@ -37,13 +38,13 @@ def plot(report: Mapping[str, Any]) -> Figure:
         )  # fmt: skip
     chosen = [next(row for row in report["students"] if row["student"] == name) for name in best]
     axes.plot(
-        [row["ms"]["int8"] for row in chosen], [row["int8"][SHOWN]["value"] for row in chosen], color=BEST,
+        [row["ms"]["int8"] for row in chosen], [row["int8"][shown]["value"] for row in chosen], color=BEST,
         linestyle=":", linewidth=1.2,
     )  # fmt: skip
     axes.set_xlim(left=0)
     axes.margins(x=0.2)
     axes.set_xlabel("milliseconds for one picture (grey: before INT8)")
-    axes.set_ylabel(f"{MEASURES[SHOWN]}, held out")
+    axes.set_ylabel(f"{report['measures'][shown]}, held out")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -59,13 +60,13 @@ def png(report: Mapping[str, Any]) -> bytes:
 
 def grid(report: Mapping[str, Any]) -> Grid:
     """Every student: after INT8, and what INT8 changed."""
-    head = ("student", "network", "ms", "MB", *MEASURES.values())
+    head = ("student", "network", "ms", "MB", *report["measures"].values())
     rows = [
         (
             row["student"], f"{row['backbone']} {row['input']}",
             f"{row['ms']['int8']:.2f}\nFP32 {row['ms']['fp32']:.2f}",
             f"{row['bytes']['int8'] / BYTES:.1f}\nFP32 {row['bytes']['fp32'] / BYTES:.1f}",
-            *(_value(row, name) for name in MEASURES),
+            *(_value(row, name) for name in report["measures"]),
         )
         for row in sorted(report["students"], key=lambda row: row["ms"]["int8"])
     ]  # fmt: skip
@@ -85,7 +86,7 @@ def lead(report: Mapping[str, Any]) -> list[str]:
     """What to take, in words."""
     return [
         f"By {title} after INT8, nothing is both faster and better than {', '.join(report['best'][name])}."
-        for name, title in MEASURES.items()
+        for name, title in report["measures"].items()
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from edge.picture_set import GOOD, Picture, read_image, read_mask
 from edge.pixels import STEP, InputSpec, Pixels, mask_to_input
 
 AT_ONCE = 32
+FEWEST_GOODS = 20  # where nothing else is learnt from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,18 +42,28 @@ class Labelled:
         return not bool(self.bad.all())
 
 
-def labelled(pictures: Sequence[Picture], needs_goods: bool = False) -> list[Picture]:
+def without_defects(pictures: Sequence[Picture]) -> bool:
+    """Whether good pictures are labelled, and no defect."""
+    return {picture.label for picture in pictures} - {""} == {GOOD}
+
+
+def labelled(pictures: Sequence[Picture], needs_goods: bool = False, good_only: bool = False) -> list[Picture]:
     """The pictures that carry a label: good ones and defects, or, but for `needs_goods`, defects of several classes.
 
-    Raises ConfigError where there is nothing to learn from.
+    With `good_only` good pictures are enough. Raises ConfigError where there is nothing to learn from.
     """
     known = [picture for picture in pictures if picture.label]
     goods = sum(picture.label == GOOD for picture in known)
     if not known:
         raise ConfigError(f"none of the {len(pictures)} pictures has a label: label some {GOOD!r} and some defects")
+    if good_only and goods < FEWEST_GOODS:
+        raise ConfigError(
+            f"{goods} pictures are labelled {GOOD!r}: good pictures alone take {FEWEST_GOODS} or more; label more, or "
+            "label defects"
+        )
     if goods == 0 and (needs_goods or len({picture.label for picture in known}) == 1):
         raise ConfigError(f"all {len(known)} labelled pictures are defects: add good ones, labelled {GOOD!r}")
-    if goods == len(known):
+    if goods == len(known) and not good_only:
         raise ConfigError(f"all {goods} labelled pictures are {GOOD!r}: label defects, 20 or more to begin with")
     return known
 
@@ -100,6 +111,11 @@ def in_batches(pictures: Sequence[Picture], spec: InputSpec) -> Iterator[Tensor]
         for _ in see(some, spec, images):
             pass
         yield torch.from_numpy(images)
+
+
+def one_class(data: Labelled) -> Labelled:
+    """The same with defects of whatever class being defects."""
+    return replace(data, classes=(), kinds=torch.where(data.bad, 0, -1))
 
 
 def _stack(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t  # type: ignore[import-untyped]
 
 MEASURES = {"auroc": "AUROC", "ap": "average precision", "recall": "recall at 1 % overkill"}
+ACCURACY = "accuracy"  # where classes are told apart
 OVERKILL = 0.01
 _COVERED = 0.95
 
@@ -38,6 +39,13 @@ def ranked(
     whole = (defects > 0) & (goods > 0)
     values = {"auroc": area, "ap": (steps * precision).sum(1), "recall": within}
     return {name: np.where(whole[:, 0], value, np.nan) for name, value in values.items()}
+
+
+def sorted_right(right: NDArray[np.bool_], weights: Floats) -> Floats:
+    """The share of N defects that were taken for what they are, once for each row of `weights` (B x N); NaN where a row
+    leaves none."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((weights * right).sum(1) / weights.sum(1), np.float64)
 
 
 def drawn_again(groups: Sequence[str], times: int, seed: int) -> tuple[dict[str, int], Floats]:

@@ -31,11 +31,23 @@ class Answers(NamedTuple):
     classes: Tensor
 
 
-class Student(Stages):
+class Network(Stages):
+    """A backbone and what judges by it. Born in eval mode."""
+
+    def forward(self, images: Tensor) -> Answers:
+        """Answers for uint8 B x H x W x C pictures, as `edge.pixels` makes them."""
+        return self.judge(self.see(images))
+
+    def judge(self, seen: Tensor) -> Answers:
+        """Answers for what `see` returned."""
+        raise NotImplementedError
+
+
+class Student(Network):
     """A backbone with a pyramid of its strides 16 and 8; every layer quantizes well.
 
     Score and classes are read, linearly, from the averages and maxima of all stages above stride 4 and of the pyramid.
-    `classes` is the number of defect classes. Born in eval mode; train mode is for batch norms from scratch.
+    `classes` is the number of defect classes. Train mode is for batch norms from scratch.
     """
 
     usual: Tensor
@@ -61,15 +73,11 @@ class Student(Stages):
         nn.init.zeros_(self.to_score.weight)
         nn.init.constant_(_bias(self.to_score), -RARE)
 
-    def forward(self, images: Tensor) -> Answers:
-        """Answers for uint8 B x H x W x C pictures, as `edge.pixels` makes them."""
-        return self.judge(self.see(images))
-
     def judge(self, seen: Tensor) -> Answers:
         """Answers for what `see` returned."""
         maps = self.climb(seen)
         fine, coarse = maps[:2]
-        joined = F.relu6(self.from_fine(fine) + _like(self.from_coarse(coarse), fine))
+        joined = F.relu6(self.from_fine(fine) + doubled(self.from_coarse(coarse), fine))
         mixed = self.mix(joined)
         heat = self.to_heat(mixed)[:, 0]
         pooled = log_mean_exp(heat)
@@ -88,12 +96,12 @@ def _bias(layer: nn.Conv2d | nn.Linear) -> Tensor:
     return layer.bias
 
 
-def _like(coarse: Tensor, fine: Tensor) -> Tensor:
-    """The coarse map doubled; a row or column that an odd fine map has not is cut off."""
-    doubled = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-    if doubled.shape[2:] == fine.shape[2:]:
-        return doubled
-    return doubled[:, :, : fine.shape[2], : fine.shape[3]]
+def doubled(coarse: Tensor, fine: Tensor) -> Tensor:
+    """The coarse map at twice its size; a row or column that an odd fine map has not is cut off."""
+    large = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    if large.shape[2:] == fine.shape[2:]:
+        return large
+    return large[:, :, : fine.shape[2], : fine.shape[3]]
 
 
 def log_mean_exp(heat: Tensor) -> Tensor:
@@ -111,7 +119,7 @@ class Deployed(nn.Module):
     add up to 1, only with two or more classes.
     """
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: Network) -> None:
         super().__init__()
         self.student = student
         self.eval()

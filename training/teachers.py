@@ -15,10 +15,11 @@ from edge.errors import ConfigError
 from edge.picture_set import Picture
 from edge.pixels import STEP, InputSpec
 from training.backbones import Start
+from training.familiar import Familiar
 from training.kept import FOLDER, WHOLE, of_fold, read_weights
 from training.lesson import Said, agreed, say
 from training.pictures import in_batches
-from training.student import Student
+from training.student import Network, Student
 
 _AGAIN = "run the command that wrote it again"
 
@@ -38,8 +39,9 @@ class Teacher:
     folds: int
     fold_of: Mapping[str, int]
     learnt: Mapping[str, tuple[str, str]]
-    models: Mapping[str, Student]
+    models: Mapping[str, Network]
     training: str  # the identity of what its models come from
+    good_only: bool = False  # it learnt from good pictures alone
 
 
 def read_teacher(folder: Path) -> Teacher:
@@ -53,10 +55,12 @@ def read_teacher(folder: Path) -> Teacher:
         begin = Start(told["begin"]["backbone"], public=False)
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
             learnt = {row["file"]: (row["label"], row["group"]) for row in csv.DictReader(file)}
-        models, trainings = {}, {told["models"]}
+        good_only = bool(told.get("good_only"))
+        models: dict[str, Network] = {}
+        trainings = {told["models"]}
         for name in (WHOLE, *map(of_fold, range(folds))):
             weights, training = read_weights(folder / FOLDER / f"{name}.safetensors")
-            models[name] = Student(spec, len(classes), begin)
+            models[name] = Familiar(spec, begin) if good_only else Student(spec, len(classes), begin)
             models[name].load_state_dict(weights)
             trainings.add(training)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -65,7 +69,7 @@ def read_teacher(folder: Path) -> Teacher:
         ) from error
     if len(trainings) > 1:
         raise ConfigError(f"{folder} holds models of {len(trainings)} trainings: {_AGAIN}")
-    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, learnt, models, told["models"])
+    return Teacher(folder, begin.backbone, spec, classes, folds, fold_of, learnt, models, told["models"], good_only)
 
 
 def folds_of(teachers: Sequence[Teacher], known: Sequence[Picture]) -> dict[str, int]:

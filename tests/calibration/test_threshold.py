@@ -71,8 +71,16 @@ def test_an_unproven_threshold_misses_none_of_the_few_defects():
     rows = scores([0.4, 0.9, 0.8], [0.6])
     assert choose(rows, GOAL, allow_unproven=True) == 0.4
     assert not working_threshold(rows, GOAL, "0" * 64, allow_unproven=True).proven
-    with pytest.raises(ConfigError, match="too few defects"):
-        choose(scores([], [0.1]), GOAL, allow_unproven=True)
+
+
+def test_without_a_defect_it_is_what_good_parts_allow_and_proves_nothing():
+    rows = scores([], [0.1] * 98 + [0.7, 0.8])
+    with pytest.raises(ConfigError, match="too few defects to say: 0 labelled"):
+        choose(rows, GOAL)
+    threshold = choose(rows, replace(GOAL, overkill=0.01), allow_unproven=True)
+    assert 0.7 < threshold < 0.8
+    chosen = working_threshold(rows, replace(GOAL, overkill=0.01), "0" * 64, allow_unproven=True)
+    assert not chosen.proven and chosen.choice.escape_upper == 1.0 and chosen.choice.overkill == 1
 
 
 def test_the_choice_keeps_its_promise_on_defects_it_never_saw():

@@ -8,7 +8,8 @@ import pytest
 from edge.errors import ConfigError
 from tests.training.small import run
 from training import shipped as room
-from training.pareto import front
+from training.pareto import front, measured
+from training.ranking import resampled
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,9 @@ def test_before_int8_it_says_what_the_training_said(trained, compared):
     assert low <= student["int8"]["auroc"]["value"] <= high
     assert 0 < student["bytes"]["int8"] < student["bytes"]["fp32"]
     assert all(0 < value < 1_000 for value in student["ms"].values())
-    assert report["best"] == {name: [trained.out.name] for name in ("auroc", "ap", "recall")}
+    assert report["best"] == {name: [trained.out.name] for name in ("auroc", "ap", "recall", "accuracy")}
+    told = student["fp32"]["accuracy"]["value"]
+    assert told == pytest.approx(trained.report["held_out_classes"]["accuracy"], abs=1e-3)
     assert "nothing is both faster and better" in output and "average" in output
     assert "<svg" in (out / "pareto.html").read_text() and (out / "pareto.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -47,6 +50,14 @@ def test_int8_is_calibrated_and_judged_without_the_group(compared):
         groups = [{one.group for one in some} for some in (calibrated[fold], judged[2 * fold])]
         assert groups[0] and groups[1] and not groups[0] & groups[1]
         assert judged[2 * fold] == judged[2 * fold + 1]
+
+
+def test_where_no_picture_is_good_it_measures_how_classes_are_told_apart_alone():
+    answers = np.full(4, 0.5, np.float32), np.array([0, 1, 1, 0])
+    values = measured(answers, np.ones(4, bool), np.array([0, 1, 1, 1]), resampled(list("abcd"), 200, 0))
+    assert set(values) == {"accuracy"} and values["accuracy"]["value"] == 0.75
+    low, high = values["accuracy"]["over_groups"]
+    assert low < 0.75 < high <= 1
 
 
 def _row(name, milliseconds, value):
