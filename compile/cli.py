@@ -70,8 +70,7 @@ def bundle(
         typer.Option(metavar="MAP.TOML", help="the student is a network from elsewhere: which output is what"),
     ] = None,
     target: Annotated[
-        list[str] | None,
-        typer.Option(help="engine that the bundle is for: ort (default), ov, trt; may be repeated"),
+        list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov, trt; repeatable")
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="a device's scores may differ by this much from those found here")

@@ -107,6 +107,8 @@ DEFAULTS = {
     "warns": "",
 }
 
+SORTS = ("gate", "permit", "outcome", "ack", "state", "writes", "end", "beat", "recipe", "born")
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -205,12 +207,7 @@ class Player:
     clock: ManualClock
     permits: bool
     counter: int
-    seen: dict[str, list[str]] = field(
-        default_factory=lambda: {
-            sort: []
-            for sort in ("gate", "permit", "outcome", "ack", "state", "writes", "end", "beat", "recipe", "born")
-        }
-    )
+    seen: dict[str, list[str]] = field(default_factory=lambda: {sort: [] for sort in SORTS})
     broken: set[Which] = field(default_factory=set)
     gate: bool | None = None
     permit: bool | None = None
@@ -314,12 +311,9 @@ class Player:
     def heard(self, message: Message, epoch: int | None = None) -> list[Event]:
         return [Heard(message, self.epoch if epoch is None else epoch)]
 
-    def part(self, number: str) -> int:
-        return SESSION << 32 | int(number)
-
-    def told(self, number: str) -> tuple[int, int]:
-        """Id and time of a part; one that the eye was not told of has no time."""
-        return self.part(number), self.births.get(self.part(number), 0)
+    def part(self, number: str) -> tuple[int, int]:
+        """Id and time of birth, which the eye does not know of a part that it was not told of."""
+        return (part_id := SESSION << 32 | int(number)), self.births.get(part_id, 0)
 
     # --- the script's words ---
 
@@ -398,13 +392,13 @@ class Player:
 
     def release(self, number: str, *more: str) -> list[Event]:
         epoch = self.epoch - 1 if more == ("old", "epoch") else None
-        return self.heard(Release(*self.told(number)), epoch)
+        return self.heard(Release(*self.part(number)), epoch)
 
     def reject(self, number: str) -> list[Event]:
-        return self.heard(Reject(*self.told(number), Kind.REJECT, Reason.DEFECT))
+        return self.heard(Reject(*self.part(number), Kind.REJECT, Reason.DEFECT))
 
     def unknown(self, number: str, reason: str) -> list[Event]:
-        return self.heard(Reject(*self.told(number), Kind.UNKNOWN, Reason[reason]))
+        return self.heard(Reject(*self.part(number), Kind.UNKNOWN, Reason[reason]))
 
     def birth(self, token: str, born: str) -> list[Event]:
         return self.heard(Birth(0, int(token), round(float(born) * MS), 0, 0, 0, 0, 0, True))
