@@ -109,8 +109,8 @@ def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
     [
         (["--bundle", "x.bundle"], "--keys DIR"),
         (["--bundle", "x.bundle", "--keys", "keys", "--parts", "3"], "--seconds, not"),
-        (["--bundle", "x.bundle", "--keys", "keys", "--precision", "fp16"], "int8 or fp32"),
-        (["--bundle", "x.bundle", "--keys", "keys", "--against", "fp16"], "int8 or fp32"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--precision", "bf16"], "int8, fp16 or fp32"),
+        (["--bundle", "x.bundle", "--keys", "keys", "--against", "bf16"], "int8, fp16 or fp32"),
         (["--bundle", "x.bundle", "--keys", "keys", "--idle", "1;2"], "as 0.1,1,10"),
         (["--bundle", "x.bundle", "--keys", "keys", "--idle", "1,-2"], "as 0.1,1,10"),
         (["--bundle", "x.bundle", "--keys", "keys", "--idle", "nan"], "as 0.1,1,10"),

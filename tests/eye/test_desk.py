@@ -21,7 +21,7 @@ from edge.journal.reading import left_open, read_notes, read_parts
 from edge.journal.rows import Decided, Note
 from edge.line.messages import LineState, State
 from edge.pairing import View
-from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
+from edge.records import GateEvent, GateOutcome, Kind, Part, Reason
 from edge.report import Counts
 from edge.timing import Timing
 from tests.journal.records import opened
@@ -35,12 +35,12 @@ class Link:
     def __init__(self) -> None:
         self.said: list[tuple[str, int]] = []
 
-    def release(self, verdict: Verdict) -> bool:
-        self.said.append(("release", verdict.part_id))
+    def release(self, part: Part) -> bool:
+        self.said.append(("release", part.part_id))
         return True
 
-    def reject(self, verdict: Verdict) -> bool:
-        self.said.append((f"{verdict.kind.name} {verdict.reason.name}", verdict.part_id))
+    def reject(self, part: Part, kind: Kind, reason: Reason) -> bool:
+        self.said.append((f"{kind.name} {reason.name}", part.part_id))
         return True
 
     def hold(self, cause: str) -> bool:

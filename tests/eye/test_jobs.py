@@ -23,6 +23,7 @@ from edge.eye.parts import Parts, Settled
 from edge.eye.slots import Slots
 from edge.health import Health, Level, Progress
 from edge.pairing import Sighting, View
+from edge.pixels import InputSpec, Pixels
 from edge.records import Kind, Part, Reason, Scores
 from edge.timing import Stamps, Timing
 
@@ -126,6 +127,7 @@ class SlowStudent:
     """Takes its time; meanwhile cameras and lines go on."""
 
     sample = IMAGE
+    pixels = Pixels(InputSpec(8, 8))
 
     def __init__(self, pass_time: Callable[[int], None]) -> None:
         self._pass_time = pass_time
@@ -150,7 +152,7 @@ class World:
         self.lanes = [Lane(number, self.clock, jobs, every * MS) for number, every in enumerate(every_ms)]
         self.students = [SlowStudent(self.pass_time) for _ in every_ms]
         clients = [
-            Client({0: student}, lane.parts, [lane.slots], Timing(), lane.health, lambda job, kind: False, {})  # type: ignore[dict-item]
+            Client({0: student}, lane.parts, [lane.slots], Timing(), lane.health, lambda *_: False, {})  # type: ignore[dict-item]
             for lane, student in zip(self.lanes, self.students, strict=True)
         ]
         self.inference = Inference(clients, jobs, self.clock, Progress(self.clock, {inference.SOURCE: SECOND}))

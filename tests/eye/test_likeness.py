@@ -19,6 +19,7 @@ from edge.eye.jobs import Job, Jobs
 from edge.eye.likeness import EVERY_NS, OLD_NS, OVERDUE_NS, STEP, SURE, Likeness
 from edge.health import Health, Progress
 from edge.options import OrtEngine
+from edge.pixels import InputSpec, Pixels
 from edge.records import Kind, Part, Reason, Scores
 from edge.timing import Stamps, Timing
 from tests.bundles import store_key
@@ -122,6 +123,7 @@ class FakeStudent:
     """Sees every picture as the engine's input lies there, and lets it pass."""
 
     engine = Engine()
+    pixels = Pixels(InputSpec(64, 64))
 
     def look(self, _image: Image, _stamps: Stamps, _clock: object) -> Scores:
         return Scores(0.1, np.zeros((8, 8), np.float32), np.zeros(4, np.float32), np.zeros(0, np.float32))
