@@ -39,6 +39,7 @@ class _Body:
         self._nodes: list[onnx.NodeProto] = []
 
     def convert(self) -> None:
+        """Turn the body's weights and inputs into FP16, in place, with a cast wherever it meets the rest."""
         for node in list(self._graph.node):
             inside = node.name not in self._keep
             for place, name in enumerate(node.input):

@@ -177,6 +177,7 @@ def measured(paths: list[Path], office: Office, for_s: float) -> dict[str, dict[
 
 
 def main() -> None:
+    """Run the stations and their broker, then print what each cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stations", type=int, default=10)
     parser.add_argument("--for", dest="for_s", type=float, default=60, help="seconds that are measured")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,46 @@ class Contract:
     spec: InputSpec
     classes: tuple[str, ...]
     outputs: Mapping[str, tuple[int, ...]]
+
+
+class Loaded(Protocol):
+    """A student in an engine's memory: what it promises, and the array that it reads (uint8 1 x H x W x C)."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    @property
+    def input(self) -> NDArray[np.uint8]: ...
+
+
+L = TypeVar("L", bound=Loaded)
+
+
+class Holding(Generic[L]):
+    """What every engine says of the student that it has loaded, if any."""
+
+    def __init__(self) -> None:
+        self._loaded: L | None = None
+
+    @property
+    def input(self) -> NDArray[np.uint8]:
+        """The fixed input buffer, uint8 1 x H x W x C; another one after each `load`. Raises EngineError before."""
+        return self._ready().input
+
+    @property
+    def spec(self) -> InputSpec:
+        """The geometry that the loaded model expects. Raises EngineError before `load`."""
+        return self._ready().contract.spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
+        return self._ready().contract.classes
+
+    def _ready(self) -> L:
+        if self._loaded is None:
+            raise EngineError("no model is loaded: load one before the engine is used")
+        return self._loaded
 
 
 def contract_of(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Contract:

@@ -14,8 +14,18 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore
 from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
-from edge.infer.contract import INPUT_NAME, Contract, Floats, Tensor, buffers, contract_of, scores_of, warm_up
-from edge.pixels import FILL, InputSpec
+from edge.infer.contract import (
+    INPUT_NAME,
+    Contract,
+    Floats,
+    Holding,
+    Tensor,
+    buffers,
+    contract_of,
+    scores_of,
+    warm_up,
+)
+from edge.pixels import FILL
 from edge.records import Scores
 
 # a folder that no file can be in, so that a model in memory never reads weights from beside the process
@@ -49,7 +59,7 @@ class Loaded:
     outputs: dict[str, Floats]
 
 
-class OrtEngine:
+class OrtEngine(Holding[Loaded]):
     """One student in ONNX Runtime: `image` in, `score`, `heat_map`, `embedding` and maybe `class_scores` out.
 
     The model is given as bytes and must hold all its weights. Its metadata says the input's geometry
@@ -59,22 +69,7 @@ class OrtEngine:
     def __init__(self, options: options.OrtEngine, clock: Clock | None = None) -> None:
         self._options = options
         self._clock = clock or SystemClock()
-        self._loaded: Loaded | None = None
-
-    @property
-    def input(self) -> NDArray[np.uint8]:
-        """The fixed input buffer, uint8 1 x H x W x C; another one after each `load`. Raises EngineError before."""
-        return self._ready().input
-
-    @property
-    def spec(self) -> InputSpec:
-        """The geometry that the loaded model expects. Raises EngineError before `load`."""
-        return self._ready().contract.spec
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
-        return self._ready().contract.classes
+        super().__init__()
 
     def prepare(self, model: bytes) -> None:
         """Nothing to build."""
@@ -97,11 +92,6 @@ class OrtEngine:
     def close(self) -> None:
         """Free the session; never raises, may be called twice."""
         self._loaded = None
-
-    def _ready(self) -> Loaded:
-        if self._loaded is None:
-            raise EngineError("no model is loaded: load one before the engine is used")
-        return self._loaded
 
 
 @contextmanager

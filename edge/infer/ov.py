@@ -15,8 +15,18 @@ from numpy.typing import NDArray
 from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
-from edge.infer.contract import INPUT_NAME, Contract, Floats, Tensor, buffers, contract_of, scores_of, warm_up
-from edge.pixels import FILL, InputSpec
+from edge.infer.contract import (
+    INPUT_NAME,
+    Contract,
+    Floats,
+    Holding,
+    Tensor,
+    buffers,
+    contract_of,
+    scores_of,
+    warm_up,
+)
+from edge.pixels import FILL
 from edge.records import Scores
 from edge.weights import keeps_weights_elsewhere
 
@@ -39,7 +49,7 @@ class Loaded:
     outputs: dict[str, Floats]
 
 
-class OvEngine:
+class OvEngine(Holding[Loaded]):
     """One student in OpenVINO; see OrtEngine for the contract. Used by one thread.
 
     Sums are kept in float32: on processors with bfloat16 OpenVINO would take that by default, and its verdicts are
@@ -50,22 +60,7 @@ class OvEngine:
         self._options = options
         self._clock = clock or SystemClock()
         self._core = openvino.Core()
-        self._loaded: Loaded | None = None
-
-    @property
-    def input(self) -> NDArray[np.uint8]:
-        """The fixed input buffer, uint8 1 x H x W x C; another one after each `load`. Raises EngineError before."""
-        return self._ready().input
-
-    @property
-    def spec(self) -> InputSpec:
-        """The geometry that the loaded model expects. Raises EngineError before `load`."""
-        return self._ready().contract.spec
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
-        return self._ready().contract.classes
+        super().__init__()
 
     def prepare(self, model: bytes) -> None:
         """Nothing to build."""
@@ -95,11 +90,6 @@ class OvEngine:
     def close(self) -> None:
         """Free the model; never raises, may be called twice."""
         self._loaded = None
-
-    def _ready(self) -> Loaded:
-        if self._loaded is None:
-            raise EngineError("no model is loaded: load one before the engine is used")
-        return self._loaded
 
 
 @contextmanager

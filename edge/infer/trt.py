@@ -22,10 +22,10 @@ from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
 from edge.gpu import Gpu, Shared
-from edge.infer.contract import INPUT_NAME, Contract, scores_of, warm_up
+from edge.infer.contract import INPUT_NAME, Contract, Holding, scores_of, warm_up
 from edge.infer.engine_cache import EngineCache
 from edge.infer.ort import contract_in
-from edge.pixels import FILL, InputSpec
+from edge.pixels import FILL
 from edge.records import Scores
 from edge.weights import keeps_weights_elsewhere
 
@@ -53,11 +53,15 @@ class Loaded:
     gpu: Gpu
     context: Any  # trt.IExecutionContext
     contract: Contract
-    input: Shared
+    image: Shared
     outputs: Mapping[str, Shared]
 
+    @property
+    def input(self) -> NDArray[np.uint8]:
+        return self.image.host
 
-class TrtEngine:
+
+class TrtEngine(Holding[Loaded]):
     """One student in TensorRT; see OrtEngine for the contract. Used by one thread.
 
     The network is strongly typed: what runs in INT8 or FP16 stands in the model. TF32 is off, or FP32 would be
@@ -67,22 +71,7 @@ class TrtEngine:
     def __init__(self, options: options.TrtEngine, clock: Clock | None = None) -> None:
         self._cache = EngineCache(options.engines_dir or Path("/var/lib/kenpin/engines"))
         self._clock = clock or SystemClock()
-        self._loaded: Loaded | None = None
-
-    @property
-    def input(self) -> NDArray[np.uint8]:
-        """The fixed input buffer, uint8 1 x H x W x C; another one after each `load`. Raises EngineError before."""
-        return self._ready().input.host
-
-    @property
-    def spec(self) -> InputSpec:
-        """The geometry that the loaded model expects. Raises EngineError before `load`."""
-        return self._ready().contract.spec
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the defect classes, in the order of `class_scores`. Raises EngineError before `load`."""
-        return self._ready().contract.classes
+        super().__init__()
 
     def prepare(self, model: bytes) -> None:
         """Build the engine and keep it, where this machine has none. Takes minutes. Raises EngineError."""
@@ -129,11 +118,6 @@ class TrtEngine:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             loaded.gpu.close()
-
-    def _ready(self) -> Loaded:
-        if self._loaded is None:
-            raise EngineError("no model is loaded: load one before the engine is used")
-        return self._loaded
 
 
 def build(model: bytes) -> bytes:
@@ -204,7 +188,7 @@ def _bind(engine: bytes, contract: Contract, gpu: Gpu) -> Loaded:
 
 def _run(loaded: Loaded) -> None:
     gpu = loaded.gpu
-    gpu.bring(loaded.input)
+    gpu.bring(loaded.image)
     with _translated("running the engine"):
         if not loaded.context.execute_async_v3(int(gpu.stream)):
             raise ValueError("TensorRT did not take the inference; it says why on standard error")
