@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -31,16 +32,16 @@ class Answers(NamedTuple):
     classes: Tensor
 
 
-class Network(Stages):
+class Network(Stages, ABC):
     """A backbone and what judges by it. Born in eval mode."""
 
     def forward(self, images: Tensor) -> Answers:
         """Answers for uint8 B x H x W x C pictures, as `edge.pixels` makes them."""
         return self.judge(self.see(images))
 
+    @abstractmethod
     def judge(self, seen: Tensor) -> Answers:
         """Answers for what `see` returned."""
-        raise NotImplementedError
 
 
 class Student(Network):
