@@ -36,6 +36,10 @@ class Shown:
     stood_ns: int = 0
     exposed_ns: int = 0
 
+    def is_from_ns(self, born_ns: int) -> int:
+        """By how much a birth misses its edge, at least."""
+        return max(0, self.rose_ns - born_ns, born_ns - self.stood_ns)
+
     def is_off_by_ns(self) -> int:
         """By how much its frame missed its instant, at least."""
         instants = (self.rose_ns + OFFSET_MS * MS, self.stood_ns + OFFSET_MS * MS)
@@ -111,11 +115,10 @@ class FaultyLine:
         return picture(self._frames[frame]).tobytes()
 
     def part_at(self, born_ns: int) -> int:
-        """The part whose edge is nearest to this birth."""
-        rises = [shown.stood_ns for shown in self.shown]
-        after = bisect_left(rises, born_ns)
-        near = [number for number in (after - 1, after) if 0 <= number < len(rises)]
-        return min(near, key=lambda number: abs(rises[number] - born_ns))
+        """The part whose edge is nearest to this birth, wherever the edge lies between its two times."""
+        after = bisect_left(self.shown, born_ns, key=lambda shown: shown.stood_ns)
+        near = [number for number in (after - 1, after) if 0 <= number < len(self.shown)]
+        return min(near, key=lambda number: self.shown[number].is_from_ns(born_ns))
 
 
 def picture(number: int) -> np.ndarray:

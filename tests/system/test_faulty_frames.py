@@ -108,7 +108,8 @@ def test_faulty_frames_let_no_part_pass_by_anothers_picture(tmp_path: Path, line
     shown = {row.part_id: _number(pictures[row.part_id]) for row in passed if row.part_id in pictures}
     wrong = [row for row in passed if shown.get(row.part_id, whose[row.part_id]) != whose[row.part_id]]
     assert not wrong, "parts passed by another's picture: " + ", ".join(
-        f"{whose[row.part_id]} ({line.shown[whose[row.part_id]].fault}) by that of {shown[row.part_id]}"
+        f"{whose[row.part_id]} ({line.shown[whose[row.part_id]]}) by that of {shown[row.part_id]} "
+        f"({line.shown[shown[row.part_id]]}), born {_born_ns(row)}"
         for row in wrong
     )
     # a birth that was polled late may be told nearer to the neighbour's edge, with an error that lets nobody pass
