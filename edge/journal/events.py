@@ -340,11 +340,12 @@ class Journal:
         files.seal_unless_read(path)
 
     def _drop_old_days(self, file: sqlite3.Connection) -> None:
-        """Say what goes, on the disk, before it goes: the chain of what is left begins there."""
+        """Say what goes, on the disk, before it goes: the chain of what is left begins there.
+
+        Whoever reads such a day keeps what is open; nobody who leaves a file open makes the disk run full.
+        """
         days = files.day_files(self._folder)
         for path in days[: too_many([files.bytes_of(day) for day in days], self._keep)]:
-            if not files.is_sealed(path):
-                return
             if path.name not in self._going:
                 self._owe(DROPPED, _described(path).words)
                 self._going.add(path.name)

@@ -242,6 +242,22 @@ def test_sealed_days_go_by_bytes_with_a_note_and_the_rest_is_intact(tmp_path, cl
         assert newest is not None and newest.head == files.first_head(first)
 
 
+def test_a_day_that_somebody_leaves_open_goes_in_its_turn(tmp_path, clock):
+    folder = tmp_path / "journal"
+    with closing(opened(folder, clock, replace(SMALL, days=2))) as journal:
+        journal.commit([decided(1), ended(1)])
+        with closing(sqlite3.connect(folder / TODAY)) as reader:
+            reader.execute("SELECT * FROM decided").fetchall()
+            for number in range(2, 6):
+                clock.advance(DAY)
+                journal.commit([decided(number), ended(number)])
+                journal.tend()
+            assert reader.execute("SELECT count(*) FROM decided").fetchone() == (1,)
+        assert len(files.day_files(folder)) == 2
+        assert not list(folder.glob(f"{TODAY}*"))
+    assert verify(folder).broken == []
+
+
 def test_what_a_note_says_of_a_dropped_day_can_be_read_again():
     dropped = Dropped("2026-09-25.sqlite", 1, files.Head(512, bytes(range(32))))
     assert dropped_from(dropped.words) == dropped
