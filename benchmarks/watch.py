@@ -61,8 +61,8 @@ class Watch:
             self._seen = self._seen[::2]
 
     def stands_still(self, patience_s: float) -> bool:
-        """Whether for so long `look` has seen no part end. A station that has not answered yet is starting, and cannot be
-        stopped in order: it has a minute at least."""
+        """Whether `look` has seen no part end for so long. A station that has not answered yet is starting, and cannot
+        be stopped in order: it has a minute at least."""
         allowed_s = patience_s if self._seen else max(patience_s, STARTS_WITHIN_S)
         return self._clock.now_ns() - self._moved_ns > allowed_s * SECOND
 
