@@ -257,6 +257,16 @@ def test_a_day_that_somebody_leaves_open_goes_in_its_turn(tmp_path, clock):
     assert verify(folder).broken == []
 
 
+def test_a_clock_that_was_years_ahead_for_a_moment_does_not_make_the_journal_grow_for_ever(tmp_path, clock):
+    folder, keep = tmp_path / "journal", replace(SMALL, days=4, max_mb=2)
+    opened(folder, stepped(clock, 20 * 365 * DAY), keep).close()
+    fill(folder, clock, keep, 8)
+    left = files.day_files(folder)
+    assert left[0].name > "2046" and len(left) <= 4
+    assert sum(files.bytes_of(path) for path in left) <= 2_000_000
+    assert verify(folder).broken == []
+
+
 def test_what_a_note_says_of_a_dropped_day_can_be_read_again():
     dropped = Dropped("2026-09-25.sqlite", 1, files.Head(512, bytes(range(32))))
     assert dropped_from(dropped.words) == dropped
