@@ -46,7 +46,7 @@ Rate = Annotated[float, typer.Option(min=0.1, max=1_000, help="bundle: pictures 
 Runs = Annotated[
     int, typer.Option(min=1, max=100, help="bundle: measure so many times; the medians, and the spread")
 ]
-EngineKind = Annotated[str, typer.Option("--engine", help="bundle: ort, or ov (OpenVINO)")]
+EngineKind = Annotated[str, typer.Option("--engine", help="bundle: ort, ov (OpenVINO) or trt (TensorRT)")]
 BudgetFile = Annotated[
     Path | None, typer.Option("--budget", metavar="TOML", help="end with 1 where a figure misses its limit")
 ]
@@ -61,7 +61,7 @@ Against = Annotated[
     str | None, typer.Option(metavar="PRECISION", help="bundle: also time its model of this precision, in turns")
 ]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="bundle: the engine's threads")]
-Precision = Annotated[str | None, typer.Option(help="bundle: int8 or fp32 (default: its preferred model)")]
+Precision = Annotated[str | None, typer.Option(help="bundle: int8, fp16 or fp32 (default: its preferred model)")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="also write the figures as JSON")]
 Html = Annotated[
     Path | None,

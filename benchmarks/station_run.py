@@ -41,7 +41,7 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
     done = run_station(station, parts, watch, patience_s)
     print_report(done)
     values = done.to_dict() | {"bench": {"station": str(station)} | watch.values()}
-    stalled = watch.still_s() > patience_s
+    stalled = watch.stands_still(patience_s)
     if done.parts < parts or done.exit_code or stalled:
         why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"
         values["partial"] = f"{done.parts} of {parts} parts: {why}"
@@ -82,7 +82,7 @@ def _watched(process: subprocess.Popen[bytes], watch: Watch, patience_s: float) 
         with suppress(subprocess.TimeoutExpired):
             return process.wait(EVERY_S)
         watch.look()
-        if watch.still_s() > patience_s:
+        if watch.stands_still(patience_s):
             process.terminate()
             return process.wait()
 

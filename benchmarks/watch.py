@@ -15,6 +15,7 @@ from edge.control import Figures
 from edge.errors import ControlError
 
 EVERY_S = 1.0  # how often the eye is asked; an answer costs it less than a part
+STARTS_WITHIN_S = 60.0  # from its beginning to its first answer
 MOST = 240  # snapshots; then every second one is dropped
 WARM_PARTS = 10  # what a part costs is counted from here on
 FIRST_MS, BEYOND = 0.02, 2.0  # where the first bin is drawn from, and by what the last is longer than its beginning
@@ -52,16 +53,18 @@ class Watch:
             return
         self._bounds_ms = [bound / MS for bound in told.stage_bounds_ns]
         self.state = f"{told.status.level} {told.status.cause}".strip()
-        if told.status.parts != self._parts:
+        if not self._seen or told.status.parts != self._parts:
             self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
         bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
         self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, _faults(told.status.pid)))
         if len(self._seen) > MOST:
             self._seen = self._seen[::2]
 
-    def still_s(self) -> float:
-        """How long ago `look` saw a part end, or this was made."""
-        return (self._clock.now_ns() - self._moved_ns) / SECOND
+    def stands_still(self, patience_s: float) -> bool:
+        """Whether `look` has seen no part end for so long. A station that has not answered yet is starting, and cannot
+        be stopped in order: it has a minute at least."""
+        allowed_s = patience_s if self._seen else max(patience_s, STARTS_WITHIN_S)
+        return self._clock.now_ns() - self._moved_ns > allowed_s * SECOND
 
     def values(self) -> dict[str, Any]:
         """`course`, `histograms` and `per_part`; empty where the station never answered."""

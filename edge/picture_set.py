@@ -115,7 +115,21 @@ def _from_folders(folder: Path) -> list[Picture]:
     ]
     if not pictures:
         raise ConfigError(f"{folder} holds neither {LABELS} nor folders of pictures such as ok/ and ng/; add one")
+    for picture in pictures:
+        if not _is_text(picture.name):
+            raise ConfigError(
+                f"{folder} holds {picture.name!r}, a name that is not UTF-8: rename the file or folder"
+            )
     return pictures
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written into a table: Linux lets files be named by any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def select(pictures: Iterable[Picture], patterns: str | None) -> list[Picture]:

@@ -7,7 +7,7 @@ import json
 import random
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -15,7 +15,6 @@ from edge.bundle import MAGIC, key_id
 from tests.bundles import KEY, OTHER_KEY
 
 HEADER = 80
-Mutation = Callable[[random.Random, bytes], bytes]
 
 
 def signed(body: bytes, key: Ed25519PrivateKey, claimed: Ed25519PrivateKey | None = None) -> bytes:

@@ -1,5 +1,6 @@
 """A picture set is read as it stands, or refused with the file, the line and the fix."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -113,6 +114,12 @@ def test_names_in_any_script_are_read(tmp_path):
     image = read_image(tmp_path / "検品 ä.png")
     assert (image.shape, image.dtype, image[0, 0].tolist()) == ((16, 24, 3), np.uint8, [33, 33, 33])
     assert read_image(tmp_path / "検品 ä.png", mono=True).shape == (16, 24)
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path):
+    store(tmp_path / "ok" / os.fsdecode(b"caf\xe9.png"))
+    with pytest.raises(ConfigError, match="not UTF-8: rename"):
+        read_set(tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n broken"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from importlib import import_module
@@ -54,6 +56,7 @@ def prepare(task: Task) -> Step:
     """Crop, resize and colour are ours to do; the rest is one call of `predict`."""
     cv2.setNumThreads(task.threads)
     folder = Path(tempfile.mkdtemp(prefix="kenpin-peer-"))
+    atexit.register(shutil.rmtree, folder)
     os.chdir(folder)  # it makes a cache folder wherever it is
     (folder / "student.onnx").write_bytes(as_it_expects(task.model))
     settings = {

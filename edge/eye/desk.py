@@ -78,6 +78,7 @@ class Desk:
         self._left_open = {part.part_id: part for part in left_open}
         self._started_wall_ns = clock.wall_ns()
         self._line: State | None = None
+        self._has_heard_line = False
         self._line_words = "the line process is looked for"
         self._bypass_until_ns = 0
         self._bypass_ends = ""
@@ -117,12 +118,15 @@ class Desk:
         log.warning("the line refused the birth of frame %d", token)
 
     def ended(self, event: GateEvent) -> None:
-        """A part's order ended; it is counted if it ended in this run."""
+        """A part's order ended; it is counted if it ended in this run.
+
+        What ended before comes before the line's first state; only there the wall clock tells, as nothing else does.
+        """
         score = self.parts.ended(event.part_id)
         self._captured.pop(event.part_id, None)
         self._left_open.pop(event.part_id, None)
         self.recorder.put(event)
-        if event.ended_wall_ns >= self._started_wall_ns:
+        if self._has_heard_line or event.ended_wall_ns >= self._started_wall_ns:
             kind, reason = _final(event)
             self._end(event, kind, reason, score, in_time=event.reason not in _MISSED)
 
@@ -145,6 +149,7 @@ class Desk:
             del self._left_open[part.part_id]
             self._line_lost(part)
         before, self._line = self._line, state
+        self._has_heard_line = True
         if before is not None and before.state is LineState.STOPPING is not state.state:
             self.has_finished = True
         self._watch_bypass(state.bypass_until_ns)

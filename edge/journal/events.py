@@ -1,7 +1,7 @@
 """Writes what happened to every part: a batch of records is one transaction, on the disk when it returns.
 
 The wall clock chooses the day's file but never moves it backwards: while the clock is behind the newest file, that file
-goes on. The chain of rows goes on from file to file.
+goes on, and gives way to the next by its size. The chain of rows goes on from file to file.
 """
 
 from __future__ import annotations
@@ -166,6 +166,8 @@ class Journal:
         day = files.utc_day(self._clock.wall_ns())
         if day > self._day:
             self._turn_to(day)
+        elif day < self._day and files.bytes_of(self._path()) > self._keep.bytes_a_day:
+            self._turn_to(files.day_after(self._day))
         if self._before is None and self._before_path is not None:
             self._before = files.open_for_reading(self._before_path)
         return self._file
@@ -340,11 +342,12 @@ class Journal:
         files.seal_unless_read(path)
 
     def _drop_old_days(self, file: sqlite3.Connection) -> None:
-        """Say what goes, on the disk, before it goes: the chain of what is left begins there."""
+        """Say what goes, on the disk, before it goes: the chain of what is left begins there.
+
+        Whoever reads such a day keeps what is open; nobody who leaves a file open makes the disk run full.
+        """
         days = files.day_files(self._folder)
         for path in days[: too_many([files.bytes_of(day) for day in days], self._keep)]:
-            if not files.is_sealed(path):
-                return
             if path.name not in self._going:
                 self._owe(DROPPED, _described(path).words)
                 self._going.add(path.name)

@@ -12,7 +12,7 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +38,11 @@ _Result = TypeVar("_Result")
 def utc_day(wall_ns: int) -> str:
     """The day that names a file."""
     return datetime.fromtimestamp(wall_ns // SECOND, timezone.utc).date().isoformat()
+
+
+def day_after(day: str) -> str:
+    """The name of the day that follows."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 def day_files(folder: Path) -> list[Path]:

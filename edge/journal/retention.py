@@ -20,6 +20,11 @@ class Keep:
     max_mb: int = 4_000
     reserve_mb: int = 16
 
+    @property
+    def bytes_a_day(self) -> int:
+        """How large a day's file may become where no clock ends it."""
+        return max(self.max_mb // self.days, 1) * 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

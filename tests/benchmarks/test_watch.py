@@ -81,11 +81,29 @@ def test_it_stands_still_once_no_part_ends() -> None:
         clock.advance(SECOND)
         station.see(0, 1)
         watch.look()
-    assert watch.still_s() == 0
     clock.advance(5 * SECOND)
     watch.look()
-    assert watch.still_s() == 5
+    assert not watch.stands_still(5)
+    assert watch.stands_still(4.9)
     assert watch.state == "READY"
+
+
+def test_patience_begins_with_the_first_answer_and_starting_has_its_own() -> None:
+    clock, station = ManualClock(), Station()
+    station.up = False
+    watch = watched(clock, station)
+    watch.look()
+    clock.advance(59 * SECOND)
+    assert not watch.stands_still(1), "who is stopped while it starts writes no report"
+    station.up = True
+    watch.look()
+    assert not watch.stands_still(1)
+    clock.advance(2 * SECOND)
+    assert watch.stands_still(1)
+    station.up = False
+    silent = watched(clock, station)
+    clock.advance(61 * SECOND)
+    assert silent.stands_still(1)
 
 
 def test_a_long_run_is_kept_in_bounded_memory_and_no_part_is_lost() -> None:

@@ -16,6 +16,7 @@ from edge.clock import MS, SECOND, SystemClock
 from edge.errors import CameraError
 from edge.pixels import InputSpec, Pixels
 from edge.records import Frame, TimeSource
+from edge.report import memory_mb
 from tests.capture.cameras import FRAMES, HEIGHT, WIDTH, build, write_video
 from tests.peers.gige_vision import GvCamera
 from tests.peers.rtsp_camera import RtspCamera
@@ -274,10 +275,10 @@ def test_buffers_go_back_to_their_pool() -> None:
     with opened(f"videotestsrc num-buffers=350 pattern=black ! {caps} ! appsink name=frames") as camera:
         for _ in range(50):
             frame_of(camera)
-        before = _resident_mb()
+        before = memory_mb()
         for _ in range(300):
             frame_of(camera)
-        assert _resident_mb() - before < 30
+        assert memory_mb() - before < 30
 
 
 def test_no_buffer_is_leaked(tmp_path: Path) -> None:
@@ -308,10 +309,6 @@ def test_a_damaged_picture_is_lost_not_delivered() -> None:
             frames.append(camera.read(10.0 if level != 2 else 0.3))
     assert frames[1] is None
     assert frames[2].image[0, 0] == 3 and frames[2].lost == 1
-
-
-def _resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096 / 1e6
 
 
 # --- a URI ---

@@ -28,7 +28,6 @@ from tests.conveyor.line_process import LineProcess
 
 KEEPALIVE_NS = 50 * MS
 RETRY_NS = 20 * MS
-_WIRE_NS = 50_000
 
 
 class Records(Protocol):

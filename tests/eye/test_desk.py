@@ -227,6 +227,16 @@ def state(line: LineState, session: int = 1, cause: bytes = b"") -> State:
     return State(line, True, 1, bytes(8), session, 1, cause)
 
 
+def test_parts_are_counted_and_told_on_when_the_wall_clock_is_set_back(office: Office) -> None:
+    told: list[int] = []
+    office.desk.tell(lambda event, *_: told.append(event.part_id))
+    office.desk.line_state(state(LineState.READY))
+    part = office.settle(1, Kind.PASS)
+    an_hour_before_ns = office.clock.wall_ns() - 3_600_000 * MS
+    office.desk.ended(event(part, 1, GateOutcome.RELEASED, Kind.PASS, Reason.NONE, an_hour_before_ns))
+    assert office.counts.parts == 1 and told == [part.part_id]
+
+
 def test_the_parts_of_a_dead_line_end_as_lost(office: Office) -> None:
     office.desk.line_state(state(LineState.READY, session=1))
     office.settle(1, Kind.PASS)

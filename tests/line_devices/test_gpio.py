@@ -21,18 +21,13 @@ from edge.line.inputs.gpio import GpioInput
 from edge.line.outputs.gpio import GpioOutput
 from edge.records import TimeSource
 from tests.line_devices.input_rigs import GpioRig, gpio, next_edge
-from tests.peers import punctual
 from tests.peers.gpio import StandInChip, gpio_chip, stand_in
 
 ROOT = Path(__file__).parents[2]
 EYE, GATE = 0, 1
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """What follows at once must not come late on a busy test machine."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -15,14 +15,8 @@ from edge.line.inputs import TABLE, Input
 from edge.line.inputs.simulated import SimulatedInput
 from edge.records import TimeSource
 from tests.line_devices.input_rigs import PITCH_MS, RIGS, Rig, built, next_edge
-from tests.peers import punctual
 
-
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like polls that came late."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(params=sorted(RIGS))

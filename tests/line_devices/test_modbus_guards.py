@@ -19,24 +19,14 @@ from edge.line.modbus_tcp import tcp_link
 from edge.line.outputs.modbus import ModbusOutput
 from edge.options import ModbusOutput as Options
 from edge.options import RtuUnit
-from tests.peers import ModbusServer, PtyPair, punctual
+from tests.peers import ModbusServer, PtyPair
 
 ROOT = Path(__file__).parents[2]
 COIL = 7
 TIME, CHECK, OWNER = 40, 41, 60
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like a slow device."""
-    with punctual():
-        yield
-
-
-@pytest.fixture
-def server() -> Iterator[ModbusServer]:
-    with ModbusServer() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def coil(server: ModbusServer, address: int = COIL, **keys: Any) -> ModbusOutput:

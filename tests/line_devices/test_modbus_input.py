@@ -11,16 +11,11 @@ from edge.clock import MS
 from edge.errors import InputError
 from edge.records import TimeSource
 from tests.line_devices.input_rigs import ADDRESS, ModbusRig, modbus, modbus_rtu, next_edge
-from tests.peers import punctual
 
 CARRIERS = {"modbus": modbus, "modbus_rtu": modbus_rtu}
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like polls that came late."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(params=sorted(CARRIERS))

@@ -14,17 +14,13 @@ from edge.clock import SystemClock
 from edge.errors import InputError, OutputError
 from edge.line.inputs.modbus_rtu import ModbusRtuInput
 from edge.line.outputs.modbus_rtu import ModbusRtuOutput
-from tests.peers import ModbusServer, PtyPair, RawSlave, eventually, punctual, sealed
+from tests.peers import ModbusServer, PtyPair, RawSlave, eventually, sealed
 
 GATE, PERMIT, EYE = 7, 8, 4
 TIMEOUT_MS = 400
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like a slow bus."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,22 +10,12 @@ from edge.clock import SystemClock
 from edge.errors import OutputError
 from edge.line.outputs.modbus import ModbusOutput
 from edge.options import ModbusOutput as Options
-from tests.peers import ModbusServer, eventually, punctual
+from tests.peers import ModbusServer, eventually
 
 COIL = 7
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like a slow device."""
-    with punctual():
-        yield
-
-
-@pytest.fixture
-def server() -> Iterator[ModbusServer]:
-    with ModbusServer() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def coil(server: ModbusServer, timeout_ms: float = 100, address: int = COIL) -> ModbusOutput:

@@ -18,17 +18,13 @@ from edge.line.inputs import Input
 from edge.line.outputs import TABLE
 from edge.line.outputs.level import LevelOutput
 from tests.line_devices.input_rigs import built, next_edge
-from tests.peers import ModbusServer, PtyPair, node_peer, punctual
+from tests.peers import ModbusServer, PtyPair, node_peer
 from tests.peers.waiting import missing
 
 COIL, EYE, TIME = 7, 4, 40
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like a slow device."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Wired:

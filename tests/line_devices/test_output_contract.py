@@ -11,16 +11,11 @@ import pytest
 from edge.errors import OutputError
 from edge.line.outputs import TABLE
 from tests.line_devices.output_rigs import RIGS, Rig
-from tests.peers import punctual
 
 BOUND_S = 1.5  # options say 100 ms a step and rest has up to six; a library's defaults would take 12 s
 
 
-@pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """A busy test machine must not look like a slow device."""
-    with punctual():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(params=sorted(RIGS))

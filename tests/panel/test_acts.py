@@ -15,7 +15,7 @@ from edge.panel.options import Panel
 from edge.panel.users import Role, User
 from edge.picture_set import read_set
 from edge.station import Station
-from tests.panel.panels import Served, a_station, an_eye, keep_picture, served
+from tests.panel.panels import ROLES, Served, a_station, an_eye, keep_picture, served
 
 WHY = "the belt was jammed"
 PART = 0x700000001
@@ -27,7 +27,6 @@ ACTS: dict[str, tuple[dict[str, object], Role, Request | None]] = {
     "label": ({"part": f"{PART:x}", "camera": "top", "label": "ok"}, Role.OPERATOR, None),
     "undo": ({}, Role.OPERATOR, None),
 }
-ROLES = {"vera": Role.VIEWER, "otto": Role.OPERATOR, "erna": Role.ENGINEER}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -80,9 +79,6 @@ class Browser:
     def _mouse(self, kind: str, x: float, y: float, held: int) -> None:
         button = "none" if kind == "mouseMoved" else "left"
         self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=held, clickCount=1)
-
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
     def _call(self, method: str, **values: Any) -> dict[str, Any]:
         self._number += 1

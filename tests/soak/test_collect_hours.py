@@ -24,7 +24,7 @@ from edge.station import load
 from tests.eye.stations import EdgeProcess
 from tests.eye.test_collect import stored
 from tests.peers import eventually
-from tests.soak.test_long_belt import resident_mb
+from tests.system.costs import memory_mb
 from tests.system.results import keep
 
 LONG = os.environ.get("KENPIN_COLLECT", "30m")
@@ -155,7 +155,7 @@ def _record(file: Path, into: Path, watched: Watched, until: float, began: float
             watched.look(into)
             after_s = time.monotonic() - started
             if after_s >= min(SETTLED_S, LONG_S / 10):
-                watched.memory.append((after_s, resident_mb(process.process.pid)))
+                watched.memory.append((after_s, memory_mb(process.process.pid)))
             time.sleep(min(SAMPLE_S, max(0.0, until - time.monotonic())))
         watched.look(into)
         process.signal(end)

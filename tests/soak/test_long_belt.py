@@ -10,18 +10,13 @@ import time
 from pathlib import Path
 
 from edge.durations import parse_ns
+from tests.system.costs import memory_mb
 from tests.system.results import keep
 
 LONG = os.environ.get("KENPIN_SOAK", "30m")
 COMMAND = f"KENPIN_SOAK={LONG} make soak"
 SETTLED_S = 60.0
 _SAMPLE_S = 5.0
-
-
-def resident_mb(pid: int) -> float:
-    """What the process holds in memory now, 10^6 bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def test_a_long_run_loses_nothing_and_does_not_grow(tmp_path: Path) -> None:
@@ -33,7 +28,7 @@ def test_a_long_run_loses_nothing_and_does_not_grow(tmp_path: Path) -> None:
         while process.poll() is None:
             time.sleep(_SAMPLE_S)
             if process.poll() is None:
-                samples.append((time.monotonic() - began, resident_mb(process.pid)))
+                samples.append((time.monotonic() - began, memory_mb(process.pid)))
         assert process.returncode == 0
     report = json.loads(report_file.read_text())
     settled = [memory for at_s, memory in samples if at_s >= min(SETTLED_S, parse_ns(LONG) / 2e9)]

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.capture import Camera
 from edge.clock import MS, SECOND, SystemClock
 from edge.errors import CameraError
+from edge.report import memory_mb
 from edge.timing import Series, percentile
 
 
@@ -25,12 +27,11 @@ class Held:
 
     @classmethod
     def now(cls) -> Held:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return cls(
             threading.active_count(),
             len(list(Path("/proc/self/task").iterdir())),
             len(list(Path("/proc/self/fd").iterdir())),
-            round(pages * resource.getpagesize() / 1e6, 1),
+            round(memory_mb(), 1),
         )
 
     def __str__(self) -> str:
@@ -81,6 +82,18 @@ def returns(camera: Camera, lose: Callable[[], None], bring_back: Callable[[], N
         until_frame(camera)
         took_ns.append(clock.now_ns() - back_ns)
     return took_ns
+
+
+def deaths(camera: Camera, peer: Any, times: int) -> tuple[list[int], tuple[Held, Held]]:
+    """The source, a process, is killed more than ten times: how long each return took in ns, and what was held after
+    the tenth and at the end."""
+    camera.open()
+    took_ns = returns(camera, peer.kill, peer.start, 10)
+    first = Held.now()
+    took_ns += returns(camera, peer.kill, peer.start, times - 10)
+    last = Held.now()
+    camera.close()
+    return took_ns, (first, last)
 
 
 def until_lost(camera: Camera, within_s: float = 20.0) -> str:

@@ -23,6 +23,7 @@ from edge.demo.run import HERE, station_text
 from edge.install import install
 from edge.relay_board import RelayBoard
 from edge.station import load
+from tests.system.costs import cpu_s
 from tests.system.results import ROOT
 
 
@@ -72,18 +73,13 @@ def start(file: Path, tree: Path, compiled: Path | None) -> Start:
             said.append(line)
             if line.endswith("READY\n") and "NOT_READY" not in line:
                 break
-        eye_cpu_s = _cpu_s(process.pid)
-        line_cpu_s = _cpu_s(int((file.parent / "state" / "line.lock").read_text(encoding="ascii")))
+        eye_cpu_s = cpu_s(process.pid)
+        line_cpu_s = cpu_s(int((file.parent / "state" / "line.lock").read_text(encoding="ascii")))
         process.terminate()
         process.communicate()
     assert process.returncode == 0, "".join(said)
     ready_ms = json.loads(report.read_text(encoding="utf-8"))["startup_ms"]
     return Start(ready_ms, eye_cpu_s, line_cpu_s)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def in_turns(trees: Mapping[str, Path], rounds: int, compiled: bool = True) -> dict[str, list[Start]]:

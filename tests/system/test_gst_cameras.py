@@ -21,7 +21,7 @@ from edge.timing import percentile
 from tests.capture.cameras import HEIGHT, WIDTH, picture
 from tests.peers.gst_feeder import GstFeeder
 from tests.peers.rtsp_camera import ROOT, RtspCamera
-from tests.system.camera_runs import Held, returns
+from tests.system.camera_runs import Held, deaths
 from tests.system.read_many import read_many
 from tests.system.results import Table, keep
 
@@ -111,7 +111,7 @@ def test_gst_cameras_reconnect_a_thousand_times_and_leave_nothing_behind(tmp_pat
     pairs = [(held[0], held[1])]
     for name, peer, settings in _mortal(tmp_path):
         with peer:
-            took_ns, pair = _deaths(peer, settings)
+            took_ns, pair = deaths(camera_for(**settings(peer)), peer, DEATHS)
         rows += [
             (f"{name}, killed and returned {DEATHS} times: first frame after, ms", _shares(took_ns)),
             ("held after the tenth return", str(pair[0])),
@@ -134,18 +134,6 @@ def _mortal(folder: Path) -> Iterator[tuple[str, Any, Callable[[Any], dict[str, 
     yield "videotestsrc at 120/s in a process, through shared memory", test_source, shared_memory
     files = GstFeeder(f"{pictures(folder)} ! pngdec ! videoconvert", feeder, WIDTH * HEIGHT * 3)
     yield "multifilesrc at 120/s in a process, through shared memory", files, shared_memory
-
-
-def _deaths(peer: Any, settings: Callable[[Any], dict[str, Any]]) -> tuple[list[int], tuple[Held, Held]]:
-    """How long each return took, and what was held after the tenth and at the end."""
-    camera = camera_for(**settings(peer))
-    camera.open()
-    back_ns = returns(camera, peer.kill, peer.start, 10)
-    first = Held.now()
-    back_ns += returns(camera, peer.kill, peer.start, DEATHS - 10)
-    last = Held.now()
-    camera.close()
-    return back_ns, (first, last)
 
 
 def _shares(values: list[int]) -> str:

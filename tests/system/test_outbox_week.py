@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from tests.outbox.test_outbox import chain, closing_journal, log_of, outbox, por
 from tests.peers import eventually
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.plcs import free_port
+from tests.system.costs import cpu_s, memory_mb
 from tests.system.results import Table
 
 DAYS, PARTS_A_DAY = 7, 7_143
@@ -75,10 +75,7 @@ class Consumer:
 
 def cost(pid: int) -> tuple[float, float]:
     """Seconds of processor and peak of memory in MB of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak_kb = int(status.partition("VmHWM:")[2].split()[0])
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak_kb / 1_000
+    return cpu_s(pid), memory_mb(pid, "VmHWM")
 
 
 def held_mb(*paths: Path) -> float:
@@ -132,7 +129,7 @@ def test_a_week_without_a_broker_loses_nothing_and_nothing_counts_twice(tmp_path
             broker.stop()
             says(station, "trying again")
             record_week(station, clock)
-            cpu_s, peak_mb = cost(process.pid)
+            used_s, peak_mb = cost(process.pid)
             words = len(log_of(station).read_text().splitlines())
         first, newest = 200, newest_number(journal) or 0
         own = [path for path in (station.parent / "state").iterdir() if path.name.startswith("outbox")]
@@ -146,16 +143,16 @@ def test_a_week_without_a_broker_loses_nothing_and_nothing_counts_twice(tmp_path
             "on the disk", f"{held_mb(*days):.0f} MB of journal; {1e6 * held_mb(*own):.0f} bytes of the outbox"
         )
         RESULTS.add(
-            "the outbox meanwhile", f"{cpu_s:.1f} s of processor, {peak_mb:.0f} MB at most, {words} lines of log"
+            "the outbox meanwhile", f"{used_s:.1f} s of processor, {peak_mb:.0f} MB at most, {words} lines of log"
         )
         assert newest == first + RECORDS
         broker.start()
         began = time.monotonic()
-        cpu_s, peak_mb = kill_now_and_then(station, broker, consumer, first)
+        used_s, peak_mb = kill_now_and_then(station, broker, consumer, first)
         RESULTS.add(
             "sent in", f"{time.monotonic() - began:.0f} s, the outbox killed twice, mosquitto started anew once"
         )
-        RESULTS.add("the last of the three outboxes", f"{cpu_s:.1f} s of processor, {peak_mb:.0f} MB at most")
+        RESULTS.add("the last of the three outboxes", f"{used_s:.1f} s of processor, {peak_mb:.0f} MB at most")
         check(consumer, newest)
 
 

@@ -24,6 +24,7 @@ from tests.line.measure_edges import at_share, late_us, run
 from tests.panel.panels import Visitor, a_station, an_eye
 from tests.peers import eventually
 from tests.peers.plcs import free_port
+from tests.system.costs import memory_mb
 from tests.system.results import ROOT, Table
 from tests.system.test_gate_edges import BUDGET_US, CYCLES, cyclictest
 
@@ -93,8 +94,7 @@ class User:
             with suppress(OSError):
                 held += str(descriptor.readlink()).startswith("socket:")
         self.connections = max(self.connections, held)
-        resident = Path(f"/proc/{self.panel}/statm").read_text().split()[1]
-        self.memory_mb = max(self.memory_mb, int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6)
+        self.memory_mb = max(self.memory_mb, memory_mb(self.panel))
 
 
 @contextmanager
