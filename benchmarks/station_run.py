@@ -41,11 +41,11 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
     done = run_station(station, parts, watch, patience_s)
     print_report(done)
     values = done.to_dict() | {"bench": {"station": str(station)} | watch.values()}
-    stalled = watch.still_s() > patience_s
+    stalled = watch.is_stalled(patience_s)
     if done.parts < parts or done.exit_code or stalled:
         why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"
         values["partial"] = f"{done.parts} of {parts} parts: {why}"
-    return Measured(values, done.exit_code or (DeviceError.exit_code if stalled else 0))
+    return Measured(values, done.exit_code or (DeviceError.exit_code if stalled else 0), watch.span())
 
 
 def run_station(station: Path, parts: int, watch: Watch, patience_s: float) -> Report:
@@ -82,7 +82,7 @@ def _watched(process: subprocess.Popen[bytes], watch: Watch, patience_s: float) 
         with suppress(subprocess.TimeoutExpired):
             return process.wait(EVERY_S)
         watch.look()
-        if watch.still_s() > patience_s:
+        if watch.is_stalled(patience_s):
             process.terminate()
             return process.wait()
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.course import Histogram, Moment
+from benchmarks.recorder import Span
 from edge.clock import MS, SECOND, Clock
 from edge.control import Figures
 from edge.errors import ControlError
 
+START_S = 60.0  # a station has so long to come up, however short the patience is
 EVERY_S = 1.0  # how often the eye is asked; an answer costs it less than a part
 MOST = 240  # snapshots; then every second one is dropped
 WARM_PARTS = 10  # what a part costs is counted from here on
@@ -52,16 +54,17 @@ class Watch:
             return
         self._bounds_ms = [bound / MS for bound in told.stage_bounds_ns]
         self.state = f"{told.status.level} {told.status.cause}".strip()
-        if told.status.parts != self._parts:
+        if told.status.parts != self._parts or not self._seen:
             self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
         bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
         self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, _faults(told.status.pid)))
         if len(self._seen) > MOST:
             self._seen = self._seen[::2]
 
-    def still_s(self) -> float:
-        """How long ago `look` saw a part end, or this was made."""
-        return (self._clock.now_ns() - self._moved_ns) / SECOND
+    def is_stalled(self, patience_s: float) -> bool:
+        """Whether no part has ended for longer than that since the station came up, or it does not come up at all."""
+        still_s = (self._clock.now_ns() - self._moved_ns) / SECOND
+        return still_s > (patience_s if self._seen else max(patience_s, START_S))
 
     def values(self) -> dict[str, Any]:
         """`course`, `histograms` and `per_part`; empty where the station never answered."""
@@ -91,12 +94,22 @@ class Watch:
                 moments.append(Moment(at_s, *ranks))
         return moments
 
-    def _per_part(self) -> dict[str, float]:
+    def span(self) -> Span | None:
+        """From the first to the last time that it was looked at in steady state; None where that was too short."""
+        ends = self._steady()
+        return None if ends is None else Span(ends[0].at_ns, ends[1].at_ns, ends[1].parts - ends[0].parts)
+
+    def _steady(self) -> tuple[_Snapshot, _Snapshot] | None:
         steady = [each for each in self._seen if each.parts >= WARM_PARTS]
-        if not steady or steady[-1].parts == steady[0].parts:
+        return (steady[0], steady[-1]) if steady and steady[-1].parts > steady[0].parts else None
+
+    def _per_part(self) -> dict[str, float]:
+        ends = self._steady()
+        if ends is None:
             return {}
-        parts = steady[-1].parts - steady[0].parts
-        minor, major = (steady[-1].faults[which] - steady[0].faults[which] for which in (0, 1))
+        first, last = ends
+        parts = last.parts - first.parts
+        minor, major = (last.faults[which] - first.faults[which] for which in (0, 1))
         return {"page_faults": round(minor / parts, 4), "disk_faults": round(major / parts, 4)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.watch import MOST, Watch
+from benchmarks.watch import MOST, START_S, Watch
 from edge.clock import MS, SECOND, ManualClock
 from edge.control import Figures, Histogram, Status
 from edge.errors import ControlError
@@ -81,11 +81,32 @@ def test_it_stands_still_once_no_part_ends() -> None:
         clock.advance(SECOND)
         station.see(0, 1)
         watch.look()
-    assert watch.still_s() == 0
+    assert not watch.is_stalled(0)
     clock.advance(5 * SECOND)
     watch.look()
-    assert watch.still_s() == 5
+    assert watch.is_stalled(4.9) and not watch.is_stalled(5)
     assert watch.state == "READY"
+
+
+def test_a_station_has_its_time_to_come_up() -> None:
+    clock, station = ManualClock(), Station()
+    station.up = False
+    watch = watched(clock, station)
+    clock.advance(round(START_S * SECOND))
+    watch.look()
+    assert not watch.is_stalled(3)
+    station.up = True
+    watch.look()
+    assert not watch.is_stalled(0)  # its patience begins now
+    clock.advance(round(START_S * SECOND) + 1)
+    assert watch.is_stalled(3)
+
+
+def test_a_station_that_does_not_come_up_is_not_waited_for_for_ever() -> None:
+    clock = ManualClock()
+    watch = watched(clock, Station())
+    clock.advance(round(START_S * SECOND) + 1)
+    assert watch.is_stalled(3) and not watch.is_stalled(START_S + 1)
 
 
 def test_a_long_run_is_kept_in_bounded_memory_and_no_part_is_lost() -> None:
