@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.bundle_profile import Plan, medians, profile
 from benchmarks.looks import STAGES, Looks
+from benchmarks.recorder import Span
 from edge.bundle import Bundle
 from edge.clock import MS, Clock
 from edge.errors import KenpinError
@@ -26,10 +27,14 @@ ENDED_BY_HAND = 130  # as shells say it of SIGINT
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is written, and the exit code; `values` has the key "partial" where not all was measured."""
+    """What is written, and the exit code; `values` has the key "partial" where not all was measured.
+
+    `span` is the time at full work, None where there was none.
+    """
 
     values: dict[str, Any]
     exit_code: int = 0
+    span: Span | None = None
 
 
 def bench_bundle(
@@ -51,7 +56,7 @@ def bench_bundle(
     ended_by: KenpinError | KeyboardInterrupt | None = None
     try:
         for _ in range(runs):
-            measured, looks = profile(student, pictures, clock, plan, other)
+            measured, looks, span = profile(student, pictures, clock, plan, other)
             each.append(measured.to_dict())
     except (KenpinError, KeyboardInterrupt) as error:
         if not each:
@@ -68,9 +73,9 @@ def bench_bundle(
     values = _report_of(looks, startup_ns).to_dict()
     values["bench"] = _identity(student) | facts | medians(each) | told
     if ended_by is None:
-        return Measured(values)
+        return Measured(values, span=span)
     values["partial"] = f"{len(each)} of {runs} runs: {str(ended_by) or 'ended by hand'}"
-    return Measured(values, getattr(ended_by, "exit_code", ENDED_BY_HAND))
+    return Measured(values, getattr(ended_by, "exit_code", ENDED_BY_HAND), span)
 
 
 def _other_engine(bundle: Bundle, options: Engine, precision: str) -> LoadedEngine:

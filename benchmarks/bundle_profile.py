@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.course import Histogram, Moment, histogram
 from benchmarks.idle import IdleGap, idle_gaps
 from benchmarks.looks import STAGES, Looks, p50_ms, saturate
+from benchmarks.recorder import Span
 from benchmarks.steady import Usage
 from edge.clock import MS, SECOND, Clock
 from edge.eye.student import Student
@@ -85,8 +86,9 @@ def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def profile(
     student: Student, pictures: Sequence[Image], clock: Clock, plan: Plan, other: Engine | None = None
-) -> tuple[Profile, Looks]:
-    """Measure for about `plan.seconds`, and the idle gaps; also returns the looks at saturation.
+) -> tuple[Profile, Looks, Span]:
+    """Measure for about `plan.seconds`, and the idle gaps; also returns the looks at saturation, and the span in which
+    they took turns with the bare engine, for as many parts as it would hold of them alone.
 
     pictures: uint8 H x W x 3 (BGR) or H x W, at least one. `other` takes the same input; it is timed in turns with
     the student's engine. Raises ConfigError when a picture does not fit the model, EngineError when an engine fails.
@@ -94,7 +96,9 @@ def profile(
     part_ns = round(plan.seconds / 4 * SECOND)
     pixels = _pixels_alone(student, pictures, clock, part_ns)
     paced = _paced(student, pictures, clock, part_ns, plan.rate_hz)
+    began_ns = clock.now_ns()
     turns = _in_turns(student, pictures, clock, part_ns, other)
+    ended_ns = clock.now_ns()
     looks, engine = turns.looks, turns.engine
     saturation = looks.stages["capture_to_verdict"]
     measured = Profile(
@@ -114,7 +118,8 @@ def profile(
         histograms={"engine alone": histogram(engine), "pixels alone": histogram(pixels)}
         | {f"{stage}, saturated": histogram(looks.stages[stage]) for stage in STAGES},
     )
-    return measured, looks
+    span = Span(began_ns, ended_ns, (ended_ns - began_ns) * looks.count / turns.elapsed_ns)
+    return measured, looks, span
 
 
 class _Turns:

@@ -17,11 +17,13 @@ from rich.console import Console
 
 from benchmarks.bundle_bench import Measured, bench_bundle
 from benchmarks.bundle_profile import Plan
+from benchmarks.hardware import Hardware
 from benchmarks.page import page
+from benchmarks.recorder import recording
 from benchmarks.results import check_paths, figures, misses, read_budget, read_result, unlike
 from benchmarks.results import compare as compare_results
 from benchmarks.station_run import bench_station
-from benchmarks.tables import comparison_table, profile_tables
+from benchmarks.tables import comparison_table, hardware_rows, hardware_table, profile_tables
 from edge.bundle import load_keys, read_bundle
 from edge.clock import SystemClock
 from edge.errors import ConfigError, KenpinError
@@ -30,7 +32,7 @@ from edge.options import Engine
 PARTS = 500
 SECONDS = 10.0
 SHORTEST_GAP_S, LONGEST_GAP_S = 0.01, 600.0
-OF_STATIONS = ("parts", "patience", "budget", "json_file", "html_file")
+OF_STATIONS = ("parts", "patience", "budget", "anyway", "json_file", "html_file")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -62,6 +64,10 @@ Against = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="bundle: the engine's threads")]
 Precision = Annotated[str | None, typer.Option(help="bundle: int8, fp16 or fp32 (default: its preferred model)")]
+Anyway = Annotated[
+    bool,
+    typer.Option("--anyway", help="measure although clocks move or the machine is slowed down; the result says so"),
+]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="also write the figures as JSON")]
 Html = Annotated[
     Path | None,
@@ -96,6 +102,7 @@ def bench(
     runs: Runs = 1,
     budget: BudgetFile = None,
     compare: Two = None,
+    anyway: Anyway = False,
     json_file: Json = None,
     html_file: Html = None,
 ) -> None:
@@ -112,20 +119,45 @@ def bench(
     limits = {} if budget is None else read_budget(budget)
     if station is not None:
         _refuse(context, OF_STATIONS, "only with --bundle; the station file says the rest")
-        measured = bench_station(station, parts or PARTS, patience)
+        _check_clocks(anyway)
+        with recording() as recorded:
+            measured = bench_station(station, parts or PARTS, patience)
     else:
         assert bundle is not None
         if keys is None or parts is not None:
             raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
         options, plan = _engine(engine, threads, precision), Plan(seconds, rate, _gaps(idle))
         _check_precision("--against", against)
+        _check_clocks(anyway)
         cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
         found = read_bundle(bundle, load_keys(keys))
-        measured = bench_bundle(found, options, plan, runs, against, SystemClock())
+        with recording() as recorded:
+            measured = bench_bundle(found, options, plan, runs, against, SystemClock())
         Console().print(profile_tables(measured.values["bench"]))
+    measured.values["hardware"] = recorded.values(measured.span)
     _keep(measured.values, json_file, html_file)
     _end_where_partial(measured)
+    _tell_hardware(measured.values["hardware"], anyway)
     _hold(limits, budget, measured.values)
+
+
+def _check_clocks(anyway: bool) -> None:
+    """A machine whose clocks follow the load measures the load: refused before it takes anybody's time."""
+    moving = Hardware(nvml=None).unlocked()
+    if moving and not anyway:
+        raise ConfigError(
+            f"{'; '.join(moving)}: run jetson_clocks first, or measure --anyway, which the result says"
+        )
+
+
+def _tell_hardware(hardware: dict[str, Any], anyway: bool) -> None:
+    """What the machine told; ends with 1 where it was not itself, after the result was kept with that in it."""
+    if rows := hardware_rows(hardware):
+        Console().print(hardware_table(rows))
+    for words in hardware["unfit"]:
+        print(f"edge-bench: no figure to publish: {words}", file=sys.stderr)
+    if hardware["unfit"] and not anyway:
+        raise typer.Exit(1)
 
 
 def _keep(values: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.tables import RANKS, facts_of, idle_rows, spans
+from benchmarks.tables import RANKS, facts_of, hardware_rows, idle_rows, spans
 
 SPANS = {
     "engine": "The engine is called; it returned. The input lay there already.",
@@ -39,6 +39,8 @@ def page(values: Mapping[str, Any]) -> str:
     title = _title(values, bench)
     body = "".join(_of_bundle(values, bench) if "engine" in bench else _of_station(values, bench))
     partial = f'<p class="partial">Partial: {escape(values["partial"])}</p>' if "partial" in values else ""
+    for words in values.get("hardware", {}).get("unfit", ()):
+        partial += f'<p class="partial">No figure to publish: {escape(words)}</p>'
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>"
@@ -150,6 +152,8 @@ def _machine(values: Mapping[str, Any]) -> str:
         rows.append(("engine's threads", str(bench["threads"])))
         rows.append(("model", f"{bench['model']['file']}, SHA-256 {bench['model']['sha256']}"))
         rows.append(("bundle", f"SHA-256 {bench['bundle_sha256']}"))
+    if "hardware" in values:
+        rows.extend(hardware_rows(values["hardware"]))
     return "<h2>Machine</h2>" + _table(("", ""), rows, numbers=False)
 
 

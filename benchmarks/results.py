@@ -171,6 +171,10 @@ def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         one, other = ((values.get("bench") or {}).get(name) for values in (before, after))
         if one != other:
             told.append(f"{name}: {_short(one)} before, {_short(other)} after")
+    for name in ("facts", "unfit"):
+        one, other = (values.get("hardware", {}).get(name) for values in (before, after))
+        if one != other:
+            told.append(f"hardware, {name}: {_short(one)} before, {_short(other)} after")
     return told
 
 

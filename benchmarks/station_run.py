@@ -45,7 +45,7 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
     if done.parts < parts or done.exit_code or stalled:
         why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"
         values["partial"] = f"{done.parts} of {parts} parts: {why}"
-    return Measured(values, done.exit_code or (DeviceError.exit_code if stalled else 0))
+    return Measured(values, done.exit_code or (DeviceError.exit_code if stalled else 0), watch.span())
 
 
 def run_station(station: Path, parts: int, watch: Watch, patience_s: float) -> Report:

@@ -82,6 +82,25 @@ def idle_rows(bench: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
+def hardware_rows(hardware: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a result has under "hardware", in words; empty where the machine told nothing."""
+    rows = [(name.replace("_", " "), words) for name, words in hardware["facts"].items() if name != "kernel"]
+    for kind, unit in (("clocks_mhz", "MHz"), ("temperatures_c", "°C"), ("power_w", "W")):
+        for name, each in hardware.get(kind, {}).items():
+            rows.append((name, f"{each['least']:.4g} to {each['most']:.4g} {unit}, mean {each['mean']:.4g}"))
+    for rail, joules in hardware.get("joules_per_part", {}).items():
+        rows.append((f"energy of a part, {rail}", f"{1_000 * joules:.4g} mJ"))
+    return rows
+
+
+def hardware_table(rows: Sequence[tuple[str, str]]) -> Table:
+    """The rows of `hardware_rows`, at full work."""
+    table = Table(show_header=False, title="the machine, at full work")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def _beside(value: float | None, ratio: float | None) -> str:
     return "" if value is None or ratio is None else f"{value:.3f} ms, {ratio:.2f} x"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.course import Histogram, Moment
+from benchmarks.recorder import Span
 from edge.clock import MS, SECOND, Clock
 from edge.control import Figures
 from edge.errors import ControlError
@@ -94,12 +95,22 @@ class Watch:
                 moments.append(Moment(at_s, *ranks))
         return moments
 
-    def _per_part(self) -> dict[str, float]:
+    def span(self) -> Span | None:
+        """From the first to the last time that it was looked at in steady state; None where that was too short."""
+        ends = self._steady()
+        return None if ends is None else Span(ends[0].at_ns, ends[1].at_ns, ends[1].parts - ends[0].parts)
+
+    def _steady(self) -> tuple[_Snapshot, _Snapshot] | None:
         steady = [each for each in self._seen if each.parts >= WARM_PARTS]
-        if not steady or steady[-1].parts == steady[0].parts:
+        return (steady[0], steady[-1]) if steady and steady[-1].parts > steady[0].parts else None
+
+    def _per_part(self) -> dict[str, float]:
+        ends = self._steady()
+        if ends is None:
             return {}
-        parts = steady[-1].parts - steady[0].parts
-        minor, major = (steady[-1].faults[which] - steady[0].faults[which] for which in (0, 1))
+        first, last = ends
+        parts = last.parts - first.parts
+        minor, major = (last.faults[which] - first.faults[which] for which in (0, 1))
         return {"page_faults": round(minor / parts, 4), "disk_faults": round(major / parts, 4)}
 
 

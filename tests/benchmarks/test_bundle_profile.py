@@ -105,7 +105,7 @@ def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple
 
 def test_every_stage_is_shown_with_its_own_time():
     clock = WorkClock()
-    measured, looks = profile(a_student(clock), PICTURES, clock, Plan(8, 20))
+    measured, looks, _ = profile(a_student(clock), PICTURES, clock, Plan(8, 20))
     assert measured.engine == dict.fromkeys(("p50", "p90", "p99", "p999", "max"), ENGINE_MS)
     assert measured.pixels["p50"] == PIXELS_MS
     assert measured.paced["max"] == ENGINE_MS + PIXELS_MS
@@ -130,7 +130,7 @@ def test_what_the_judge_adds_is_the_overhead_in_parts_of_the_engine():
 def test_another_engine_is_timed_in_turns_with_the_students():
     clock = WorkClock()
     other = TimedEngine(clock, 3 * ENGINE_MS)
-    measured, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20), other)
+    measured, _, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20), other)
     assert measured.ratios["speed_up"] == 3
     assert measured.engine["max"] == ENGINE_MS
 
@@ -177,7 +177,7 @@ def test_pictures_that_cannot_be_judged_are_counted_with_their_reason():
     clock = WorkClock()
     student = a_student(clock)
     student.engine.wrong_score = float("nan")
-    _, looks = profile(student, PICTURES, clock, Plan(0.5, 20))
+    _, looks, _ = profile(student, PICTURES, clock, Plan(0.5, 20))
     assert looks.verdicts[Kind.UNKNOWN] == looks.count > 0
     assert looks.reasons[Reason.BAD_SCORE] == looks.count
 

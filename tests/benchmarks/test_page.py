@@ -16,7 +16,7 @@ from tests.benchmarks.test_bundle_profile import PICTURES, WorkClock, a_student
 
 def a_result(**changes: Any) -> dict[str, Any]:
     clock = WorkClock()
-    measured, looks = profile(a_student(clock), PICTURES, clock, Plan(2, 20, (0.1, 10)))
+    measured, looks, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20, (0.1, 10)))
     model = {"target": "ort", "precision": "fp32", "file": "models/a.onnx", "sha256": "0" * 64}
     identity = {"product": "cap<a>", "version": 3, "model": model, "bundle_sha256": "1" * 64, "threads": 1}
     bench = identity | {"load_average": 0.5} | measured.to_dict() | changes

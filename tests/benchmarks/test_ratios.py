@@ -66,7 +66,7 @@ def test_the_path_from_picture_to_verdict_costs_little_beside_its_network(tmp_pa
 
 def test_every_figure_of_the_budget_of_make_bench_is_one_of_a_result() -> None:
     clock = WorkClock()
-    measured, _ = profile(a_student(clock), PICTURES, clock, Plan(1, 20, (1.0,)))
+    measured, _, _ = profile(a_student(clock), PICTURES, clock, Plan(1, 20, (1.0,)))
     check_paths(read_budget(BUDGET), figures({"bench": measured.to_dict()}), BUDGET)
     assert "--idle 1 --budget benchmarks/budget.toml" in (ROOT / "Makefile").read_text()
 

@@ -37,11 +37,11 @@ class Start:
 
 
 @contextmanager
-def demo_station() -> Iterator[Path]:
-    """The station file of the demo with its bundle installed and its board connected."""
+def demo_station(rate: float = 10.0) -> Iterator[Path]:
+    """The station file of the demo with its bundle installed and its board connected; parts per second."""
     with tempfile.TemporaryDirectory(prefix="kenpin-start-") as folder, RelayBoard(SystemClock()) as board:
         file = Path(folder) / "station.toml"
-        file.write_text(station_text(board.port, 10.0), encoding="utf-8")
+        file.write_text(station_text(board.port, rate), encoding="utf-8")
         (file.parent / "keys").mkdir()
         shutil.copy(HERE / "demo.pub", file.parent / "keys")
         install(next(HERE.glob("*.bundle")), load(file))
