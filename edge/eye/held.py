@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from pathlib import Path
 
 from edge.durable import sync_folder, write_whole
@@ -26,8 +25,7 @@ class Held:
         self._path = None if state_dir is None else state_dir / _FILE
         self.cause = ""
         if self._path is not None:
-            with suppress(FileNotFoundError):
-                self.cause = self._path.read_bytes()[:_MOST].decode("utf-8", "replace") or UNNAMED
+            self.cause = _kept(self._path)
 
     def stopped(self, cause: str) -> None:
         """The line stopped."""
@@ -50,3 +48,14 @@ class Held:
                 sync_folder(self._path.parent)
         except OSError as error:
             log.error("cannot keep in %s whether the line is stopped: %s; check the disk", self._path, error)
+
+
+def _kept(path: Path) -> str:
+    """What an earlier run left; a file that cannot be read is a stop all the same."""
+    try:
+        return path.read_bytes()[:_MOST].decode("utf-8", "replace") or UNNAMED
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        log.error("cannot read %s: %s; the line is taken to be stopped, check the disk", path, error.strerror)
+        return UNNAMED

@@ -53,25 +53,32 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
 
     Raises BundleError when the bundle has none, EngineError when it does not load or gives no sound score.
     """
-    manifest = bundle.manifest
-    entry = manifest.entry(options.kind, options.precision)
+    entry = bundle.manifest.entry(options.kind, options.precision)
     engine: Engine = find(TABLE, options.kind, "engine")(options)
-    engine.load(bundle.model(entry))
+    try:
+        engine.load(bundle.model(entry))
+        student = _fitted(bundle, entry, engine)
+        prove(student, clock)
+    except BaseException:
+        engine.close()  # another version may be loaded next, and a GPU need not hold both
+        raise
+    return student
+
+
+def _fitted(bundle: Bundle, entry: ModelEntry, engine: Engine) -> Student:
+    manifest, pictures = bundle.manifest, bundle.acceptance()
     if engine.input.shape != manifest.input.shape():
         raise EngineError(
             f"the model of {manifest.product} takes {engine.input.shape}, its bundle says {manifest.input.shape()}: "
             "compile the bundle again"
         )
-    pictures = bundle.acceptance()
     if not pictures:
         raise EngineError(
             f"the bundle of {manifest.product} holds no acceptance picture: compile it again with some"
         )
     pixels = Pixels(manifest.input)
     learned = tuple(look_as_seen(pixels.to_input(picture.image)) for picture in pictures)
-    student = Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned)
-    prove(student, clock)
-    return student
+    return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned)
 
 
 def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:

@@ -325,6 +325,12 @@ def test_a_disk_that_does_not_keep_the_stop_is_told(tmp_path: Path, caplog: pyte
     assert "check the disk" in caplog.text and held.cause == "10 rejects in a row"
 
 
+def test_a_kept_stop_that_cannot_be_read_is_a_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "stopped").mkdir()
+    assert Held(tmp_path).cause == "a limit"
+    assert "Is a directory; the line is taken to be stopped" in caplog.text
+
+
 def test_a_bypass_is_shown_before_what_it_makes_no_matter_and_its_end_is_on_record(office: Office) -> None:
     office.health.report("camera top", Level.NOT_READY, "camera top is away")
     bypassed = replace(state(LineState.BYPASSED), bypass_until_ns=NOW_NS + 90_000 * MS)

@@ -157,6 +157,24 @@ def test_a_bundle_that_does_not_load_any_more_gives_way_at_the_start(
     assert returned(station, "cap-a") == ""
 
 
+def test_an_engine_that_gives_no_proof_is_closed_before_the_other_one_loads(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    prove = students.prove
+
+    def fails(tried: Any, clock: Any) -> None:
+        happened.append(f"version {tried.version}")
+        if tried.version == 2:
+            monkeypatch.setattr(tried.engine, "close", lambda: happened.append("closed"))
+            raise EngineError("no sound score")
+        prove(tried, clock)
+
+    monkeypatch.setattr(students, "prove", fails)
+    assert begin_run(station) == 1
+    assert happened == ["version 2", "closed", "version 1"]
+
+
 def test_what_is_not_watched_fails_as_ever(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     installing.keep(station, "cap-a", 2)
 
