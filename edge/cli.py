@@ -15,7 +15,7 @@ from edge.clock import SECOND, SystemClock
 from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
 from edge.doctor.command import doctor
 from edge.durations import parse_ns
-from edge.errors import ConfigError, KenpinError
+from edge.errors import CameraError, ConfigError, KenpinError
 from edge.journal.cli import app as journal_app
 from edge.kinds import find
 from edge.operate import COMMANDS, StationFile
@@ -232,7 +232,7 @@ def collect(
     print(f"{done.stored} pictures stored in {into}: {collected_words(done)}")
     if not done.stored + done.skipped and not done.full:
         words = "; ".join(done.away.values()) or "no camera delivered a picture: check the station's trigger"
-        raise ConfigError(f"nothing was recorded: {words}")
+        raise CameraError(f"nothing was recorded: {words}")
 
 
 @app.command()
@@ -245,7 +245,7 @@ def line(station_file: StationFile) -> None:
 
 @app.command()
 def outbox(station_file: StationFile) -> None:
-    """Send the journal to the broker of [mqtt], for a service of its own; a broker that is away is waited for."""
+    """Send the journal to the broker of \\[mqtt], for a service of its own; a broker that is away is waited for."""
     station = load(station_file)
     if station.mqtt is None:
         raise ConfigError(f"{station_file} has no [mqtt]: add it with the broker's host")
