@@ -1,5 +1,5 @@
-"""The rules of tests/conftest.py hold: in CI a skip fails with its reason, a test leaves nothing running, and one that is
-run again meets nothing that was left."""
+"""The rules of tests/conftest.py hold: in CI a skip fails with its reason, a test leaves nothing running, and one that
+is run again meets nothing that was left."""
 
 from __future__ import annotations
 
