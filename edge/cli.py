@@ -232,7 +232,8 @@ def collect(
     print(f"{done.stored} pictures stored in {into}: {collected_words(done)}")
     if not done.stored + done.skipped and not done.full:
         words = "; ".join(done.away.values()) or "no camera delivered a picture: check the station's trigger"
-        raise CameraError(f"nothing was recorded: {words}")
+        is_device = done.away and all(camera.kind != "folder" for camera in station.camera)
+        raise (CameraError if is_device else ConfigError)(f"nothing was recorded: {words}")
 
 
 @app.command()

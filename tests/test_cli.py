@@ -208,6 +208,14 @@ def test_collect_skips_a_broken_picture_and_refuses_unknown_columns(tmp_path: Pa
         assert code == 78 and "unknown columns ['verdict', 'lot']" in said
 
 
+def test_collect_without_its_camera_ends_as_for_a_device_that_is_away(tmp_path: Path) -> None:
+    camera = '[[camera]]\nname = "top"\nkind = "cv"\nsource = "nowhere.mp4"\n'
+    text = f'[station]\nname = "a"\nmode = "collect"\nrun_dir = "run"\n{camera}'
+    (tmp_path / "station.toml").write_text(text + '[trigger]\nkind = "camera"\ncamera = "top"\n')
+    code, said = edge("collect", tmp_path / "station.toml", "--into", tmp_path / "set", "--for", "500ms")
+    assert code == 69 and "nothing was recorded: camera 'top'" in said
+
+
 def test_run_refuses_a_station_that_only_collects(tmp_path: Path) -> None:
     with modbus_bench(tmp_path, mode="collect") as bench:
         code, said = edge("run", bench.file)
