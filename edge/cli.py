@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,6 +65,7 @@ def _options(
     if version:
         print(f"kenpin {__version__}")
         raise typer.Exit
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # what it warns of, the camera says in its own words
     handler = logging.StreamHandler()
     handler.setFormatter(words_for("%(message)s"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])

@@ -214,6 +214,7 @@ def test_collect_without_its_camera_ends_as_for_a_device_that_is_away(tmp_path: 
     (tmp_path / "station.toml").write_text(text + '[trigger]\nkind = "camera"\ncamera = "top"\n')
     code, said = edge("collect", tmp_path / "station.toml", "--into", tmp_path / "set", "--for", "500ms")
     assert code == 69 and "nothing was recorded: camera 'top'" in said
+    assert "WARN:" not in said, "OpenCV says it too, in words of its own"
 
 
 def test_run_refuses_a_station_that_only_collects(tmp_path: Path) -> None:
