@@ -25,7 +25,7 @@ from calibration.evidence import (
     shortfall,
 )
 from calibration.judging import judge_pictures
-from calibration.leaks import Seen, read_pretrained, refuse_leaks, seen_in
+from calibration.leaks import PRETRAINED, Seen, read_pretrained, refuse_leaks, seen_in
 from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.scores import Score, read_scores, write_scores
@@ -69,7 +69,7 @@ def threshold_command(
     goal = Goal(escape, confidence, overkill, aim)
     rows = read_scores(scores)
     chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
-    pretrained = Seen(read_pretrained(scores.parent), frozenset())
+    pretrained = _pretrained(scores, rows)
     trained = _trained(pictures, rows) if pictures else []
     seen = _seen(rows, trained, pretrained, console)
     chosen = replace(
@@ -92,6 +92,17 @@ def threshold_command(
     console.print(
         f"wrote {out}; next: edge-compile {_student(student, scores)} --threshold {out} ...", soft_wrap=True
     )
+
+
+def _pretrained(scores: Path, rows: Sequence[Score]) -> Seen:
+    """What the student's backbone saw. Scores of several folds are those of edge-train, which tells it beside them."""
+    known = read_pretrained(scores.parent)
+    if known is None and len({row.fold for row in rows}) > 1:
+        raise ConfigError(
+            f"{scores.parent / PRETRAINED} is missing, and with it what the student was pretrained on: give the "
+            "scores.csv in the folder that edge-train wrote, or copy both files"
+        )
+    return Seen(known or frozenset(), frozenset())
 
 
 def _seen(rows: Sequence[Score], trained: Sequence[Picture], pretrained: Seen, console: Console) -> Seen:

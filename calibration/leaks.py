@@ -82,13 +82,13 @@ def write_pretrained(folder: Path, fingerprints: Iterable[str]) -> None:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another folder with -o") from error
 
 
-def read_pretrained(folder: Path) -> frozenset[str]:
-    """The fingerprints that `write_pretrained` wrote into `folder`; empty without a file. Raises ConfigError."""
+def read_pretrained(folder: Path) -> frozenset[str] | None:
+    """The fingerprints that `write_pretrained` wrote into `folder`; None without a file. Raises ConfigError."""
     path = folder / PRETRAINED
     try:
         lines = path.read_text(encoding="ascii").split()
     except FileNotFoundError:
-        return frozenset()
+        return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}; run edge-train finetune again") from error
     if not all(re.fullmatch("[0-9a-f]{64}", line) for line in lines):

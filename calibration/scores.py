@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.evidence import Judged
@@ -19,12 +19,13 @@ COLUMNS = ("file", "label", "group", "fold", "score")
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One picture's score (0..1); `label` is "ok" or a defect class."""
+    """One picture's score (0..1); `label` is "ok" or a defect class, `fold` the one that it was held out of."""
 
     file: str
     label: str
     group: str
     score: float
+    fold: str = field(default="0", compare=False)
 
     @property
     def defect(self) -> bool:
@@ -43,7 +44,8 @@ def read_scores(path: Path) -> list[Score]:
                 )
             scores = [_score(row, f"{path} line {reader.line_num}") for row in reader if row.get("label")]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"cannot read {path}: {error}; run edge-train finetune again") from error
+        words = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read {path}: {words}; give the scores.csv of edge-train finetune") from error
     if not scores:
         raise ConfigError(f"{path} holds no labelled picture; label some and run edge-train finetune")
     return scores
@@ -77,4 +79,4 @@ def _score(row: dict[str, str | None], where: str) -> Score:
         raise ConfigError(
             f"{where}: score {row['score']!r} is no number from 0 to 1; run edge-train finetune again"
         )
-    return Score(row["file"] or "", row["label"] or "", row["group"] or "", score)
+    return Score(row["file"] or "", row["label"] or "", row["group"] or "", score, row["fold"] or "")

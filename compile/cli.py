@@ -124,7 +124,9 @@ def _tell(built: Built, out: Path, console: Console) -> None:
         console.print("[red]Not proven: the bound misses its target.[/red]")
     shipped = ", then ".join(f"{entry.precision.upper()} for {entry.target}" for entry in built.manifest.models)
     console.print(
-        f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB); next: edge install {out}", soft_wrap=True
+        f"wrote {out} with {shipped} ({out.stat().st_size / 1e6:.1f} MB), and report.html in it (python3 -m zipfile "
+        f"-e {out} FOLDER); next: edge install {out} --station STATION.TOML",
+        soft_wrap=True,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge.section import Milliseconds, Options
+from edge.section import Milliseconds, Options, PlainName
 
 # those of edge.capture.pixel_formats
 PIXEL_FORMAT = r"^((Mono|Bayer(RG|GR|GB|BG))(8|(10|12)(p|Packed)?|16)|RGB8|BGR8)$"
@@ -26,7 +26,7 @@ class CameraOptions(Options):
     `[x, y, width, height]` in pixels from the upper left corner; without it the whole frame.
     """
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")
+    name: PlainName
     triggered: bool = True
     trigger_to_frame_ms: float = Field(default=0.0, ge=0)
     window_ms: Milliseconds = 20.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from edge.clock import SECOND, SystemClock
 from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
 from edge.doctor.command import doctor
 from edge.durations import parse_ns
-from edge.errors import ConfigError, KenpinError
+from edge.errors import CameraError, ConfigError, KenpinError
 from edge.journal.cli import app as journal_app
 from edge.kinds import find
 from edge.operate import COMMANDS, StationFile
@@ -64,6 +65,7 @@ def _options(
     if version:
         print(f"kenpin {__version__}")
         raise typer.Exit
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # what it warns of, the camera says in its own words
     handler = logging.StreamHandler()
     handler.setFormatter(words_for("%(message)s"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
@@ -232,7 +234,8 @@ def collect(
     print(f"{done.stored} pictures stored in {into}: {collected_words(done)}")
     if not done.stored + done.skipped and not done.full:
         words = "; ".join(done.away.values()) or "no camera delivered a picture: check the station's trigger"
-        raise ConfigError(f"nothing was recorded: {words}")
+        is_device = done.away and all(camera.kind != "folder" for camera in station.camera)
+        raise (CameraError if is_device else ConfigError)(f"nothing was recorded: {words}")
 
 
 @app.command()
@@ -245,7 +248,7 @@ def line(station_file: StationFile) -> None:
 
 @app.command()
 def outbox(station_file: StationFile) -> None:
-    """Send the journal to the broker of [mqtt], for a service of its own; a broker that is away is waited for."""
+    """Send the journal to the broker of \\[mqtt], for a service of its own; a broker that is away is waited for."""
     station = load(station_file)
     if station.mqtt is None:
         raise ConfigError(f"{station_file} has no [mqtt]: add it with the broker's host")

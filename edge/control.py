@@ -26,7 +26,13 @@ def _printable(text: str) -> str:
     return text.strip()
 
 
-Why = Annotated[str, Field(max_length=200), AfterValidator(_printable), Field(min_length=1)]
+def _said(text: str) -> str:
+    if not text:
+        raise ValueError("must say why, in a few words")
+    return text
+
+
+Why = Annotated[str, Field(max_length=200), AfterValidator(_printable), AfterValidator(_said)]
 Name = Annotated[str, Field(max_length=60), AfterValidator(_printable)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 

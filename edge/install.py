@@ -76,6 +76,14 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
         _activate(folder, manifest.version)
         probation.forget_return(folder)
         _drop_old(folder, manifest.version)
+    inspected = sorted(set(station.products().values()))
+    if inspected and manifest.product not in inspected:
+        log.warning(
+            "%s inspects %s, not %s: correct station.product there, or give edge-compile another --product",
+            station.source,
+            ", ".join(inspected),
+            manifest.product,
+        )
     return manifest
 
 
@@ -274,7 +282,7 @@ def _active_version(folder: Path) -> int:
     for version in _versions(folder):
         if _file(folder, version).name == target:
             return version
-    raise BundleError(f"no bundle of {folder.name} is active; install one with `edge install`")
+    raise BundleError(f"no bundle of {folder.name} is active: edge install X.bundle --station STATION.TOML")
 
 
 def _open(folder: Path, product: str, version: int, keys: KeyRing) -> Bundle:
@@ -307,7 +315,9 @@ def _changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
     lock = -1
     try:
         if must_exist and not folder.is_dir():
-            raise BundleError(f"no bundle of {folder.name} is installed; install one with `edge install`")
+            raise BundleError(
+                f"no bundle of {folder.name} is installed: edge install X.bundle --station STATION.TOML"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

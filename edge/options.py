@@ -15,7 +15,7 @@ from edge.camera_options import GigeCamera as GigeCamera
 from edge.camera_options import GstCamera as GstCamera
 from edge.section import Milliseconds as Milliseconds
 from edge.section import Options as Options
-from edge.section import Port, Register
+from edge.section import Port, Register, of_letters
 
 # --- what inputs and outputs have in common ---------------------------------------------------------------------
 
@@ -408,7 +408,9 @@ class EnipPlc(PlcOptions):
     host: str
     port: int = Field(default=44_818, ge=1, le=65_534)
     slot: int = Field(default=0, ge=0, le=31)
-    prefix: str = Field(default="Kenpin", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,30}$")
+    prefix: Annotated[
+        str, of_letters("[A-Za-z_][A-Za-z0-9_]{0,30}", "a letter, then up to 30 letters, digits and _")
+    ] = "Kenpin"
 
 
 class OpcUaPlc(PlcOptions):

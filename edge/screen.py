@@ -62,7 +62,7 @@ def print_evidence(manifest: Manifest) -> None:
 
 def print_installed(found: Sequence[Installed]) -> None:
     """The retained bundles, the active ones marked."""
-    table = Table("product", "version", "active", "file", "")
+    table = Table("product", "version", "active", "file", "note")
     for one in found:
         table.add_row(one.product, str(one.version), "yes" if one.active else "", one.path.name, Text(one.words))
     if found:

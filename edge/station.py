@@ -6,14 +6,15 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from edge.credentials import FOLDER, with_credentials
 from edge.errors import ConfigError
+from edge.mistakes import of_toml, sentences
 from edge.options import (
     MAX_AT_PLC,
     Camera,
@@ -36,6 +37,7 @@ from edge.options import (
 )
 from edge.outbox.options import Mqtt
 from edge.panel.options import LOCAL, Panel
+from edge.section import PlainName, of_letters
 from edge.travel import Counts, EncoderTravel, TimeTravel, Travel
 
 if sys.version_info >= (3, 11):
@@ -49,7 +51,11 @@ _OF_OTHERS = ("metrics", "mqtt", "panel")  # sections that neither line nor eye 
 class Identity(Options):
     """[station]: who this station is, what it does, and where it keeps its files."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$")
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=40),
+        of_letters("[A-Za-z0-9_.-]*", "letters, digits, - _ and ., without spaces: it names files and services"),
+    ]
     mode: Literal["inspect", "shadow", "collect"] = "inspect"
     product: str | None = None
     state_dir: Path = Path("/var/lib/kenpin")
@@ -98,7 +104,7 @@ class Interlock(Options):
     as air pressure or the gate's home switch) or suspended (`suspend`: the plant's, as a full reject bin): the permit
     drops, nothing is released, and the zone is purged when it is well again."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9_-]+$")
+    name: PlainName
     well: Literal["high", "low"] = "high"
     effect: Literal["hold", "suspend"] = "hold"
     input: LineInput
@@ -235,7 +241,7 @@ def parse(data: bytes, path: Path) -> Station:
     try:
         table = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; fix that line") from error
+        raise ConfigError(f"{path} {of_toml(error, data)}") from error
     for key in ("source", "digest", "agreed"):
         if key in table:
             raise ConfigError(f"{path}: unknown key {key!r}; remove it")
@@ -249,7 +255,8 @@ def parse(data: bytes, path: Path) -> Station:
     try:
         station = Station.model_validate(table)
     except ValidationError as error:
-        mistakes += [_sentence(item) for item in _told_once([dict(item) for item in error.errors()])]
+        devices = {section: device for section, (_, device) in _PLACES.items()}
+        mistakes += sentences([dict(item) for item in error.errors()], Station, devices)
     if station is not None:
         mistakes += cross_checks(station)
     if station is None or mistakes:
@@ -262,17 +269,6 @@ def parse(data: bytes, path: Path) -> Station:
 def _agreed(table: dict[str, Any]) -> bytes:
     shared = {key: value for key, value in table.items() if key not in _OF_OTHERS}
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).digest()[:8]
-
-
-def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without "too short" for a list whose entries are wrong themselves."""
-    places = [error["loc"] for error in errors]
-
-    def has_wrong_entry(error: dict[str, Any]) -> bool:
-        here = error["loc"]
-        return any(len(place) > len(here) and place[: len(here)] == here for place in places)
-
-    return [error for error in errors if error["type"] != "too_short" or not has_wrong_entry(error)]
 
 
 def _nest_devices(table: dict[str, Any]) -> None:
@@ -289,45 +285,6 @@ def _nest_devices(table: dict[str, Any]) -> None:
 def _split(section: dict[str, Any], shared: frozenset[str], device: str) -> dict[str, Any]:
     own = {key: value for key, value in section.items() if key not in shared}
     return {key: value for key, value in section.items() if key in shared} | {device: own}
-
-
-def _tags(model: type[Options]) -> Iterator[str]:
-    """The kinds and modes of all sections that have some."""
-    for each in model.__subclasses__():
-        for name in ("kind", "mode"):
-            if name in each.model_fields:
-                yield from get_args(each.model_fields[name].annotation)
-        yield from _tags(each)
-
-
-def _path_of(loc: tuple[int | str, ...]) -> str:
-    """The key path as the file has it: pydantic's also names the chosen kind, and the level that a device has below
-    its place."""
-    tags = frozenset(_tags(Options))
-    steps = [str(step) for step in loc]
-    if steps[0] in _PLACES:
-        device = 2 if len(loc) > 1 and isinstance(loc[1], int) else 1
-        if steps[device : device + 1] == [_PLACES[steps[0]][1]]:
-            del steps[device]
-    return ".".join(step for index, step in enumerate(steps) if index == 0 or step not in tags)
-
-
-def _sentence(error: dict[str, Any]) -> str:
-    """One mistake as: key path: what is wrong (what it may be), got what."""
-    path = _path_of(error["loc"])
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return f"{path}: unknown key; remove it or correct its name"
-    if kind == "missing":
-        return f"{path}: missing; add it"
-    if kind == "union_tag_invalid":
-        context = error["ctx"]
-        tag = context["discriminator"].strip("'")
-        return f"{path}.{tag}: {context['tag']!r} is not one of {context['expected_tags']}"
-    if kind == "union_tag_not_found":
-        return f"{path}.kind: missing; add it"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{path}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
 
 
 def cross_checks(station: Station) -> list[str]:
@@ -366,9 +323,9 @@ def _needs_of_inspection(station: Station) -> list[str]:
     if not station.products():
         mistakes.append("station.product: missing; name the installed product, or add [recipes]")
     if station.travel is None:
-        mistakes.append("travel: missing; add it")
+        mistakes.append('travel: missing; add it (only mode = "collect" needs none)')
     if station.gate is None:
-        mistakes.append("gate: missing; add it")
+        mistakes.append('gate: missing; add it (only mode = "collect" needs none)')
     if station.travel and station.gate:
         mistakes += _geometry(station, station.travel, station.gate)
     if station.gate and station.gate.rest == "pass" and station.line_permit is None:

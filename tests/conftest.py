@@ -43,7 +43,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for run in range(_RUNS):
         before_s, began_s = _waited_s(), time.monotonic()
         if run:
-            item._initrequest()  # type: ignore[attr-defined]
+            _forget_fixtures(item)
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [report for report in reports if report.failed]
         busy_s = _waited_s() - before_s
@@ -56,6 +56,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _forget_fixtures(item: pytest.Item) -> None:
+    """All fixtures are made again: one that tests share may have failed, or hold what the failed run has left."""
+    with suppress(Exception, pytest.fail.Exception):  # the run that failed has told it
+        item.session._setupstate.teardown_exact(None)
+    item._initrequest()  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

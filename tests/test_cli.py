@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from rich.markup import escape
 
 from edge.bundle import MAGIC, key_id
 from tests.bundles import KEY, OTHER_KEY, a_bundle
@@ -142,7 +143,7 @@ def test_check_shows_what_the_outputs_do_before_a_bundle_is_there(tmp_path: Path
     code, said = edge("check", example, cwd=tmp_path)
     assert code == 65
     assert "time budget" in said and "rests by itself" in said.replace("\n", " ")
-    assert said.rstrip().endswith("no bundle of cap-a is active; install one with `edge install`")
+    assert said.rstrip().endswith("no bundle of cap-a is active: edge install X.bundle --station STATION.TOML")
 
 
 def test_check_with_devices_fires_nothing(bench: Bench) -> None:
@@ -207,6 +208,15 @@ def test_collect_skips_a_broken_picture_and_refuses_unknown_columns(tmp_path: Pa
         assert code == 78 and "unknown columns ['verdict', 'lot']" in said
 
 
+def test_collect_without_its_camera_ends_as_for_a_device_that_is_away(tmp_path: Path) -> None:
+    camera = '[[camera]]\nname = "top"\nkind = "cv"\nsource = "nowhere.mp4"\n'
+    text = f'[station]\nname = "a"\nmode = "collect"\nrun_dir = "run"\n{camera}'
+    (tmp_path / "station.toml").write_text(text + '[trigger]\nkind = "camera"\ncamera = "top"\n')
+    code, said = edge("collect", tmp_path / "station.toml", "--into", tmp_path / "set", "--for", "500ms")
+    assert code == 69 and "nothing was recorded: camera 'top'" in said
+    assert "WARN:" not in said, "OpenCV says it too, in words of its own"
+
+
 def test_run_refuses_a_station_that_only_collects(tmp_path: Path) -> None:
     with modbus_bench(tmp_path, mode="collect") as bench:
         code, said = edge("run", bench.file)
@@ -217,6 +227,13 @@ def test_an_unwritable_report_is_told(bench: Bench) -> None:
     code, said = edge("run", bench.file, "--report", bench.folder / "no" / "report.json")
     assert code == 78 and "report" in said
     assert not (bench.folder / "journal").exists(), "told before the run, not after it"
+
+
+def test_no_word_is_lost_from_the_help() -> None:
+    from edge.cli import outbox
+
+    assert f"the broker of {escape('[mqtt]')}," in (outbox.__doc__ or ""), "the help's markup takes it for a colour"
+    assert "the broker of [mqtt]," in " ".join(edge("outbox", "--help")[1].split())
 
 
 def test_the_demo_needs_nothing_and_reports(tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_products_live_beside_each_other(tmp_path, station):
     assert open_active(station, "cap-b").manifest.version == 1
 
 
+def test_a_bundle_for_a_product_that_the_station_does_not_name_is_told(tmp_path, station, caplog):
+    put(tmp_path, station, 1)
+    assert not caplog.records, "a station that only collects names no product"
+    for product, told in (("cap-b", True), ("cap-a", False)):
+        caplog.clear()
+        identity = station.station.model_copy(update={"product": product})
+        put(tmp_path, station.model_copy(update={"station": identity}), 2)
+        assert ("inspects cap-b, not cap-a: correct station.product" in caplog.text) is told
+
+
 def test_a_newer_version_becomes_active_and_the_older_is_retained(tmp_path, station):
     put(tmp_path, station, 3)
     put(tmp_path, station, 4)
@@ -291,7 +301,7 @@ def test_what_root_installs_belongs_to_the_owner_of_the_state_folder(tmp_path, s
 def test_a_product_that_is_not_installed_is_said_so(station):
     assert installed(station) == []
     for act in (lambda: open_active(station, "cap-a"), lambda: rollback("cap-a", station)):
-        with pytest.raises(BundleError, match="install one with `edge install`"):
+        with pytest.raises(BundleError, match=r"edge install X\.bundle --station STATION\.TOML$"):
             act()
     assert not station.station.state_dir.exists()
 

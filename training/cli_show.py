@@ -42,7 +42,11 @@ def show(console: Console, report: dict[str, Any], out: Path) -> None:
         console.print(_searched(report["recipe"], tried))
     for name, values in report.get("seeds", {}).items():
         console.print(f"{name.replace('_', ' ')} of {len(values)} seeds: {min(values):.4f} to {max(values):.4f}")
-    console.print(f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'}")
+    console.print(
+        f"student: {out / 'student.onnx'}; next: edge-calibrate threshold {out / 'scores.csv'} --escape 0.05 "
+        "-o threshold.json",
+        soft_wrap=True,
+    )
 
 
 def _searched(chosen: dict[str, Any], tried: Sequence[dict[str, Any]]) -> Table:

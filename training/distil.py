@@ -73,6 +73,6 @@ def distil(
             torch.from_numpy(images), torch.from_numpy(folds), said, settings.recipe.batch, identity, facts, goods
         )
 
-    before = settings.pretrained.union(free, *(read_pretrained(teacher.folder) for teacher in teachers))
+    before = settings.pretrained.union(free, *(read_pretrained(teacher.folder) or () for teacher in teachers))
     settings = replace(settings, folds=teachers[0].folds, pretrained=before)
     return train(known, folds[: len(known)], settings, out, tick, teach)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.clock import SystemClock
-from edge.errors import ConfigError
+from edge.errors import ConfigError, StationStop
 from edge.eye.run import Until
 from edge.eye.run import run as run_eye
 from edge.install import install
@@ -114,6 +114,11 @@ def run_demo(
         with live_view(f"kenpin demo, {rate:g} parts/s") as watch:
             done = run_eye([station], Until(duration_ns, parts, stop_ends=True), clock, asked, watch)
         print_report(done)
+        if done.exit_code == StationStop.exit_code:
+            print(
+                "The demo ended as a real line would: this machine did not answer in time. Where other programs keep "
+                "it busy, end them, or try fewer parts: edge demo --rate 3"
+            )
         print(f"{_what_the_board_saw(board)}; journal, pictures and station file were in {home} and are gone now")
     return done.exit_code, done.to_dict()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from edge.section import Options, Port
+from edge.section import Options, Port, of_letters
 
 
 class Mqtt(Options):
@@ -25,7 +26,7 @@ class Mqtt(Options):
     private_key: Path | None = None
     username: str = ""
     password_file: Path | None = None
-    topic: str = Field(default="kenpin", pattern=r"^[A-Za-z0-9_./-]{1,100}$")
+    topic: Annotated[str, of_letters("[A-Za-z0-9_./-]{1,100}", "up to 100 letters, digits, and _ . / -")] = "kenpin"
     status_every_s: float = Field(default=10.0, ge=1, le=3_600)
     timeout_s: float = Field(default=10.0, ge=1, le=120)
 

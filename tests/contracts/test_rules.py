@@ -1,4 +1,5 @@
-"""The rules of tests/conftest.py hold: in CI a skipped test fails with its reason, a test leaves nothing running."""
+"""The rules of tests/conftest.py hold: in CI a skip fails with its reason, a test leaves nothing running, and one that
+is run again meets nothing that was left."""
 
 from __future__ import annotations
 
@@ -91,3 +92,42 @@ def test_a_test_that_leaves_something_running_fails(project):
     result = project.runpytest_subprocess("-p", "no:cacheprovider", "-W", "ignore")
     result.assert_outcomes(passed=3, errors=2)
     result.stdout.fnmatch_lines(["*left running: thread *", "*left running: process *"])
+
+
+SHARING = """
+    import pytest
+    import conftest
+
+    conftest._BUSY_S = -1.0  # every failure is one of a busy machine
+    made = []
+
+
+    @pytest.fixture(scope="module")
+    def shared():
+        made.append("")
+        assert len(made) > 1, "the first time it cannot be made"
+        held = ["in use"]
+        yield held
+        held.clear()
+
+
+    def test_one(shared):
+        assert shared
+
+
+    def test_another(shared):
+        shared.append("left by the failed run")
+        made.append("")
+        assert len(made) > 3 and shared == ["in use", "left by the failed run"]
+
+
+    def test_a_third(shared):
+        assert shared
+"""
+
+
+def test_a_test_that_is_run_again_meets_no_fixture_of_the_run_that_failed(project):
+    project.makepyfile(SHARING)
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3)
+    assert result.stdout.str().count("where processes waited") == 2
