@@ -61,7 +61,7 @@ board = "lcus"
 channel = {gate}
 pulse_ms = {pulse:.3f}
 rest = "pass"
-late_tolerance_ms = 5
+late_tolerance_ms = {late:.3f}
 heartbeat_ms = 200
 external_watchdog = true
 
@@ -79,6 +79,7 @@ pictures_max_mb = 50
 
 [limits]
 consecutive_rejects = 0
+warn = ["unknown_in_a_row"]
 """
 
 
@@ -91,6 +92,7 @@ def station_text(port: str, rate: float) -> str:
         jitter=0.08 * pitch,
         window=0.2 * pitch,
         pulse=min(60.0, 0.7 * pitch),
+        late=min(15.0, 0.2 * pitch),
         port=port,
         gate=GATE,
         permit=PERMIT,
