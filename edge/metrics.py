@@ -176,6 +176,10 @@ class _Server(ThreadingWSGIServer):
             timer.cancel()
 
 
+class _ServerOf6(_Server):
+    address_family = socket.AF_INET6
+
+
 def _end(connection: socket.socket) -> None:
     """Its thread reads the end of the connection, or cannot write on."""
     with suppress(OSError):  # it has ended by itself
@@ -188,7 +192,7 @@ def serve(registry: CollectorRegistry, address: str, stop: threading.Event) -> N
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise ConfigError(f"--listen {address!r}: write an address and a port, such as 127.0.0.1:9317")
     host = host.strip("[]")
-    kind = type("Server", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
+    kind = _ServerOf6 if ":" in host else _Server
     try:
         server = make_server(host, int(port), make_wsgi_app(registry), kind, _Handler)
     except OSError as error:
