@@ -201,7 +201,7 @@ def served(station: Station, clock: Clock | None = None, **panel: Any) -> Iterat
     options, clock, users = Panel(**panel), clock or SystemClock(), Users(station.station.state_dir)
     access, stop = AccessNotes(Control(station), clock), threading.Event()
     app = make_app(Desk(station, options, clock), Acts(Control(station)), users, options, clock, access)
-    with listening("127.0.0.1", 0) as door:
+    with listening("127.0.0.1", 0, options.peers) as door:
         server = uvicorn.Server(configured(app, options, door))
         thread = threading.Thread(target=server.run, args=([door],))
         thread.start()

@@ -93,7 +93,9 @@ def test_the_answers_are_as_the_schema_says_and_a_role_does_what_it_may(site: Si
         case.validate_response(reply, checks=CHECKS)
 
     site.play(each, path="/api/logout")  # after which the others would be asked by nobody
-    visitor.post("/api/change_bundle", {"product": "cap-a", "version": 2, "why": "as printable as few made-up ones"})
+    visitor.post(
+        "/api/change_bundle", {"product": "cap-a", "version": 2, "why": "as printable as few made-up ones"}
+    )
     assert {request.ask for request in site.eye.asked} == MAY[name]
     assert visitor.get("/api/live").status == 200, "still signed in: the answers were to somebody with this role"
     assert {200, 422} < seen
