@@ -330,21 +330,23 @@ def test_after_a_reboot_it_purges_and_is_ready(plant: Plant) -> None:
 def test_an_eye_goes_back_to_a_bundle_and_forward_again_and_is_started_again(plant: Plant) -> None:
     """As an engineer at the panel asks for it, under all that the eye's unit forbids."""
     line, restarts = plant.ask(LINE, "MainPID"), int(plant.ask(EYE, "NRestarts"))
-    bundle(plant.machine.root / "etc" / "kenpin" / "cap-a-2.bundle", version=2)
-    plant.machine.run(f"/opt/kenpin/bin/edge install /etc/kenpin/cap-a-2.bundle --station {FILE}")
-    for version in (1, 2):
+    before = plant.status()["versions"]["cap-a"]
+    newer = before + 1
+    bundle(plant.machine.root / "etc" / "kenpin" / "newer.bundle", version=newer)
+    plant.machine.run(f"/opt/kenpin/bin/edge install /etc/kenpin/newer.bundle --station {FILE}")
+    for version in (before, newer):
         plant.control(f"change_bundle('cap-a', {version}, 'tried on the line', 'erna')")
         words = f"version {version} is active when the eye starts again"
         eventually(lambda words=words: words in plant.status()["bundle"], words, 60, 0.5)  # type: ignore[misc]
-    assert plant.status()["versions"] == {"cap-a": 1}
+    assert plant.status()["versions"] == {"cap-a": before}
     assert "takes time from the inspection" not in plant.says(EYE)
     eventually(lambda: plant.status()["can_start_again"], "a minute has passed", 90, 1.0)
     began_ns = time.monotonic_ns()
-    plant.control("start_again('version 2 is to judge', 'erna')")
+    plant.control("start_again('the newer one is to judge', 'erna')")
     eventually(lambda: int(plant.ask(EYE, "NRestarts")) == restarts + 1, "systemd starts it", 60)
     plant.parts_pass()
     took = (time.monotonic_ns() - began_ns) / SECOND
-    assert plant.status()["versions"] == {"cap-a": 2} and plant.ask(LINE, "MainPID") == line
+    assert plant.status()["versions"] == {"cap-a": newer} and plant.ask(LINE, "MainPID") == line
     assert "Failed with result" not in plant.says(EYE).rpartition("start again: by")[2]
     RESULTS.add(
         "back to the bundle before, forward again, eye started again",
