@@ -147,26 +147,21 @@ def build(
         station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words,
         client.students, changes, shown,
     )  # fmt: skip
-    note_control = functools.partial(desk.note, "control")
-    door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
-    stack.callback(door.close)
-    acts.door = door
+    door = _open_door(acts, station, desk, clock, progress, stack)
     return Lane(
-        station,
-        counts,
-        timing,
-        health,
-        progress,
-        link,
-        desk,
-        archive,
-        sights,
-        client,
-        door,
-        plc,
-        new_bundles,
+        station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc, new_bundles,
         changes,
-    )
+    )  # fmt: skip
+
+
+def _open_door(
+    acts: Acts, station: Station, desk: Desk, clock: Clock, progress: Progress, stack: ExitStack
+) -> Reception:
+    """Where people reach the acts; closed by the stack. Raises DeviceError."""
+    note_control = functools.partial(desk.note, "control")
+    acts.door = door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
+    stack.callback(door.close)
+    return door
 
 
 def _bounds(station: Station) -> dict[str, int]:
