@@ -24,7 +24,7 @@ STARTS_AGAIN = 3  # exit code: the unit's RestartForceExitStatus
 STEADY_NS = 60 * SECOND  # an eye that systemd starts more than 5 times in 2 min stays down
 LONGEST_NS = 1_800 * SECOND  # TensorRT builds an engine for minutes
 _IDLE_S, _LOOK_S = 0.5, 0.2
-_BEHIND = 10  # niceness: the inspection goes first
+_BEHIND = 10  # niceness, where it may be set: the inspection goes first
 _MOST_WORDS = 400
 _OF_THIS_PROCESS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
@@ -108,10 +108,8 @@ class BundleChanges:
             child = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment
             )
-            try:
+            with suppress(OSError):  # the eye's unit forbids it: there both have the same rank
                 os.setpriority(os.PRIO_PROCESS, child.pid, _BEHIND)
-            except OSError as error:
-                log.warning("edge %s takes time from the inspection: %s", command[0], error.strerror)
             until_ns = self._clock.now_ns() + LONGEST_NS
             while child.poll() is None and not stop.wait(_LOOK_S) and self._clock.now_ns() < until_ns:
                 pass
