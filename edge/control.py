@@ -16,6 +16,7 @@ from edge.errors import ConfigError, ControlError, RefusedError
 from edge.station import Station
 
 SOCKET = "control.sock"
+SHOWN = "shown_"  # begins the name of a picture that was asked for
 MAX_BYTES = 4_096  # of a request; an answer fits as well
 _PATIENCE_S = 6.0  # longer than the station waits for its journal
 
@@ -108,8 +109,52 @@ class SetLot(_Packet):
     who: Name = ""
 
 
+class AskPicture(_Packet):
+    """Which judged picture of this camera lies in `run_dir`? The next one is put there for having been asked for."""
+
+    ask: Literal["picture"] = "picture"
+    camera: Annotated[Name, Field(min_length=1)]
+
+
+class NoteAccess(_Packet):
+    """Who signed in at the panel, failed to, or may from now on: for the journal."""
+
+    ask: Literal["note_access"] = "note_access"
+    words: Annotated[str, Field(max_length=1_000), AfterValidator(_printable), Field(min_length=1)]
+    who: Name = ""
+
+
+class ChangeBundle(_Packet):
+    """Make another installed version the active one: a newer one as `edge install`, an older one as `edge rollback`."""
+
+    ask: Literal["change_bundle"] = "change_bundle"
+    product: Annotated[Name, Field(min_length=1)]
+    version: int = Field(ge=1, lt=10**10)
+    why: Why
+    who: Name = ""
+
+
+class StartAgain(_Packet):
+    """End in order and be started again by the service manager, with the bundles that are active then."""
+
+    ask: Literal["start_again"] = "start_again"
+    why: Why
+    who: Name = ""
+
+
 Request: TypeAlias = (
-    AskStatus | AskFigures | Acknowledge | AskBypass | EndBypass | BeginChallenge | SealChallenge | SetLot
+    AskStatus
+    | AskFigures
+    | Acknowledge
+    | AskBypass
+    | EndBypass
+    | BeginChallenge
+    | SealChallenge
+    | SetLot
+    | AskPicture
+    | NoteAccess
+    | ChangeBundle
+    | StartAgain
 )
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
 
@@ -124,8 +169,8 @@ class Status(_Packet):
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
     edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
-    did when the student learned; empty while they do. `bundle` says which new one is watched, and which the station has
-    left by itself.
+    did when the student learned; empty while they do. `bundle` says which new one is watched, which the station has
+    left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by product.
     """
 
     answer: Literal["status"] = "status"
@@ -149,6 +194,8 @@ class Status(_Packet):
     lot: str = ""
     likeness: str = ""
     bundle: str = ""
+    versions: dict[str, int] = {}
+    can_start_again: bool = False
 
 
 class Histogram(_Packet):
@@ -208,6 +255,21 @@ class Sealed(_Packet):
     signature: str
 
 
+class Shown(_Packet):
+    """The part whose picture lies in `run_dir` under `picture_name`, what its view was judged to be and when; `part_id`
+    is 0 before the first."""
+
+    answer: Literal["shown"] = "shown"
+    part_id: int
+    kind: str
+    wall_ns: int
+
+
+def picture_name(part_id: int, camera: str) -> str:
+    """The file of a picture that was asked for."""
+    return f"{SHOWN}{part_id:016x}_{camera}.jpg"
+
+
 class Refused(_Packet):
     """Nothing was done, for this reason."""
 
@@ -215,7 +277,7 @@ class Refused(_Packet):
     words: str
 
 
-Answer: TypeAlias = Status | Figures | Done | Sealed | Refused
+Answer: TypeAlias = Status | Figures | Done | Sealed | Shown | Refused
 _ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 
@@ -233,7 +295,7 @@ def packed(packet: Request | Answer | Statement) -> bytes:
 
 # --- the client -------------------------------------------------------------------------------------------------
 
-_Wanted = TypeVar("_Wanted", Status, Figures, Done, Sealed)
+_Wanted = TypeVar("_Wanted", Status, Figures, Done, Sealed, Shown)
 
 
 class Control:
@@ -277,6 +339,22 @@ class Control:
     def set_lot(self, lot: str, who: str = "") -> Done:
         """Name the lot that edge collect records from now on."""
         return self._ask(_checked(SetLot, lot=lot, who=who), Done)
+
+    def picture(self, camera: str) -> Shown:
+        """Which judged picture of this camera lies in `run_dir`; the next one will."""
+        return self._ask(_checked(AskPicture, camera=camera), Shown)
+
+    def note_access(self, words: str) -> Done:
+        """Record who signed in, failed to, or may from now on."""
+        return self._ask(_checked(NoteAccess, words=words), Done)
+
+    def change_bundle(self, product: str, version: int, why: str, who: str = "") -> Done:
+        """Begin to make another installed version active; the status tells what came of it."""
+        return self._ask(_checked(ChangeBundle, product=product, version=version, why=why, who=who), Done)
+
+    def start_again(self, why: str, who: str = "") -> Done:
+        """End in order and be started again."""
+        return self._ask(_checked(StartAgain, why=why, who=who), Done)
 
     def _ask(self, request: Request, wanted: type[_Wanted]) -> _Wanted:
         answer = self._answer(request)

@@ -172,9 +172,12 @@ def _words(folder: Path, active: int) -> str:
 
 def open_active(station: Station, product: str) -> Bundle:
     """The product's active bundle, verified now; needs no clock. Raises BundleError."""
-    folder = _folder(station, product)
-    version = _active_version(folder)
-    return _open(folder, product, version, load_keys(station.station.keys_dir))
+    return open_version(station, product, _active_version(_folder(station, product)))
+
+
+def open_version(station: Station, product: str, version: int) -> Bundle:
+    """A retained version of the product, verified now; needs no clock. Raises BundleError."""
+    return _open(_folder(station, product), product, version, load_keys(station.station.keys_dir))
 
 
 # --- watched on the line ----------------------------------------------------------------------------------------

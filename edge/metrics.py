@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, make_wsgi_app, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from edge.clock import SECOND
@@ -19,6 +24,8 @@ from edge.station import Station
 Ask = Callable[[], Figures]
 LABEL = ["station"]
 LEAST_S = 1.0
+WITHIN_S = 10.0  # a connection: the request, and the answer taken
+AT_ONCE = 20  # connections; the oldest gives way to another one
 
 
 class StationMetrics(Collector):
@@ -128,15 +135,70 @@ def registry_of(stations: Sequence[Station]) -> CollectorRegistry:
     return registry
 
 
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_words: object) -> None:
+        """Whoever scrapes is no news."""
+
+
+class _Server(ThreadingWSGIServer):
+    """A thread for each connection, which ends after WITHIN_S whatever it does; the oldest gives way to new ones."""
+
+    request_queue_size = 100
+
+    def __init__(self, *given: Any) -> None:
+        self._open: dict[socket.socket, threading.Timer] = {}  # the oldest first
+        self._lock = threading.Lock()
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        timer = threading.Timer(WITHIN_S, _end, (request,))
+        timer.daemon = True
+        with self._lock:
+            self._open[request] = timer
+            oldest = next(iter(self._open)) if len(self._open) > AT_ONCE else None
+        timer.start()
+        if oldest is not None:
+            self._forget(oldest)
+            _end(oldest)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._forget(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """Somebody left early, or was sent away."""
+
+    def _forget(self, request: socket.socket) -> None:
+        with self._lock:
+            timer = self._open.pop(request, None)
+        if timer is not None:
+            timer.cancel()
+
+
+class _ServerOf6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _end(connection: socket.socket) -> None:
+    """Its thread reads the end of the connection, or cannot write on."""
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def serve(registry: CollectorRegistry, address: str, stop: threading.Event) -> None:
     """Answer scrapes at "127.0.0.1:9317" until `stop`. Raises ConfigError, DeviceError."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise ConfigError(f"--listen {address!r}: write an address and a port, such as 127.0.0.1:9317")
+    host = host.strip("[]")
+    kind = _ServerOf6 if ":" in host else _Server
     try:
-        server, thread = start_http_server(int(port), host.strip("[]"), registry)
+        server = make_server(host, int(port), make_wsgi_app(registry), kind, _Handler)
     except OSError as error:
         raise DeviceError(f"cannot listen at {address}: {error}; choose another --listen") from error
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     print(f"http://{address}/metrics", flush=True)
     stop.wait()
     server.shutdown()

@@ -86,7 +86,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class Report:
-    """A run in numbers; `to_dict` gives the public keys. `exit_code`: 0, 69 (the line), 74 (journal) or 75 (limits).
+    """A run in numbers; `to_dict` gives the public keys. `exit_code`: 0, 3 (to be started
+    again), 69 (the line), 74 (journal) or 75 (limits).
 
     Of several stations it is the sum, and `lanes` has each one's own by its name.
     """

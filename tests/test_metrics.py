@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge import metrics as served_by
 from edge.control import Figures, Histogram, Status
 from edge.errors import ConfigError, ControlError
 from edge.metrics import StationMetrics, keep, registry_of, serve
@@ -131,6 +134,59 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Where a station's figures are served to whoever takes at most half a second."""
+    monkeypatch.setattr(served_by, "WITHIN_S", 0.5)
+    registry, stop, port = CollectorRegistry(), threading.Event(), free_port()
+    registry.register(StationMetrics({"left": figures}))
+    server = threading.Thread(target=serve, args=(registry, f"127.0.0.1:{port}", stop))
+    server.start()
+    eventually(lambda: is_scraped(port), "it is served")
+    yield port
+    stop.set()
+    server.join()
+
+
+def is_scraped(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return b"kenpin_up" in answer.read()
+    return False
+
+
+def has_ended(connection: socket.socket, drip: bytes = b"") -> bool:
+    """Whether the other end has closed, while this one sends some more."""
+    connection.settimeout(0.05)
+    try:
+        connection.sendall(drip)
+        return connection.recv(65_536) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /metrics HTTP/1.1\r\nX-"], ids=["new", "in its head"])
+@pytest.mark.parametrize("drip", [b"", b"x"], ids=["silent", "slow"])
+def test_a_connection_that_does_not_ask_in_time_ends(port: int, first: bytes, drip: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(first)
+        began = time.monotonic()
+        eventually(lambda: has_ended(one, drip), "it is sent away")
+        assert 0.3 < time.monotonic() - began < 5
+
+
+def test_connections_that_are_held_open_keep_no_scrape_out(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_by, "WITHIN_S", 60)
+    before = threading.active_count()
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * served_by.AT_ONCE)]
+    assert is_scraped(port)
+    assert has_ended(held[0]) and not has_ended(held[-1]), "the oldest gave way"
+    eventually(lambda: threading.active_count() - before <= 2 * served_by.AT_ONCE, "so did their threads")
+    for each in held:
+        each.close()
 
 
 def test_a_running_station_is_scraped_over_http_and_told_as_down_when_it_has_ended(tmp_path: Path) -> None:

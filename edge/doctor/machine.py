@@ -28,6 +28,7 @@ def examine(here: Here) -> Iterator[Finding]:
     yield from _real_time(here)
     yield _memory(here)
     yield from _survival(here)
+    yield _address_filter(here)
     for path, (name, remedy) in _GRABBERS.items():
         if here.has(path):
             yield Finding(
@@ -148,4 +149,17 @@ def _survival(here: Here) -> Iterator[Finding]:
         "active" in states,
         f"hardware watchdog: {', '.join(states) or 'none'}",
         "set RuntimeWatchdogSec=20s in /etc/systemd/system.conf.d/watchdog.conf: else a kernel that hangs stays so",
+    )
+
+
+def _address_filter(here: Here) -> Finding:
+    """systemd filters addresses by programs that it hangs on the groups of cgroup v2."""
+    works = any(here.has(f"sys/fs/cgroup/{name}cgroup.controllers") for name in ("", "unified/"))
+    return graded(
+        "network",
+        works,
+        "cgroup v2: services reach, and are reached from, the addresses of their station file only"
+        if works
+        else "no cgroup v2: the address filters of the services do nothing, though systemd takes them",
+        "start the kernel with systemd.unified_cgroup_hierarchy=1; until then filter with nftables",
     )

@@ -16,24 +16,31 @@ from edge.control import (
     Answer,
     AskBypass,
     AskFigures,
+    AskPicture,
     AskStatus,
     BeginChallenge,
+    ChangeBundle,
     Done,
     EndBypass,
     Figures,
     Histogram,
+    NoteAccess,
     Refused,
     Request,
     SealChallenge,
     Sealed,
     SetLot,
+    StartAgain,
     Statement,
     Status,
 )
+from edge.eye.bundle_changes import BundleChanges
 from edge.eye.desk import Desk
 from edge.eye.held import Held
 from edge.eye.likeness import Likeness
 from edge.eye.reception import Peer
+from edge.eye.shown import Shown
+from edge.eye.student import Student
 from edge.line.messages import LineState
 from edge.line_link import LineLink
 from edge.records import GateOutcome, Kind, Reason
@@ -42,8 +49,10 @@ from edge.station import Station
 from edge.timing import BOUNDS_NS, STAGES, Series, Timing
 
 ACTS_A_MINUTE = 30
+ACCESS_A_MINUTE = 12  # a note of 1,000 letters each at most
 _MINUTE_NS = 60 * SECOND
 _MOST_WORDS = 500
+_MOST_PRODUCTS = 30  # in a status: it is one packet
 ACKNOWLEDGED = (LineState.STOPPED, LineState.FAULT)
 _CAN_BYPASS = (LineState.READY, LineState.PURGING, LineState.BYPASSED)
 
@@ -83,7 +92,7 @@ class Door(Protocol):
 class Acts:
     """Answers the requests of the control socket; its thread calls `ask`, which never blocks.
 
-    At most 30 acts a minute are taken, so that nobody fills the journal.
+    At most 30 acts a minute are taken, so that nobody fills the journal; who signs in is noted beside them.
     """
 
     def __init__(
@@ -98,8 +107,14 @@ class Acts:
         likeness: Mapping[tuple[int, int], Likeness],
         timing: Timing,
         new_bundles: Callable[[], str],
+        students: Mapping[int, Student],
+        changes: BundleChanges,
+        shown: Shown,
     ) -> None:
         self._new_bundles = new_bundles
+        self._students = students
+        self._changes = changes
+        self._shown = shown
         self._timing = timing
         self._likeness = likeness
         self._station = station
@@ -110,6 +125,7 @@ class Acts:
         self._held = held
         self._key = key
         self._acted_ns: deque[int] = deque(maxlen=ACTS_A_MINUTE)
+        self._noted_ns: deque[int] = deque(maxlen=ACCESS_A_MINUTE)
         self.door: Door | None = None
 
     def ask(self, request: Request, peer: Peer) -> Answer | RecordedAct:
@@ -118,12 +134,14 @@ class Acts:
             return self._status()
         if isinstance(request, AskFigures):
             return self._figures()
+        if isinstance(request, AskPicture):
+            return self._shown.ask(request.camera)
         if isinstance(request, SetLot):
             return Refused(words="this station inspects: lots are for edge collect")
-        now_ns = self._clock.now_ns()
-        if len(self._acted_ns) == ACTS_A_MINUTE and now_ns - self._acted_ns[0] < _MINUTE_NS:
-            return Refused(words=f"more than {ACTS_A_MINUTE} acts in a minute: wait, then ask again")
-        self._acted_ns.append(now_ns)
+        now_ns, before = self._clock.now_ns(), self._noted_ns if isinstance(request, NoteAccess) else self._acted_ns
+        if len(before) == before.maxlen and now_ns - before[0] < _MINUTE_NS:
+            return Refused(words=f"more than {before.maxlen} acts in a minute: wait, then ask again")
+        before.append(now_ns)
         return self._HANDLERS[type(request)](self, request, _by(peer, request.who))
 
     # --- status ---
@@ -131,7 +149,8 @@ class Acts:
     def _status(self) -> Status:
         line, standing, counts = self._desk.line, self._desk.standing(), self._counts
         products = self._station.products()
-        recipe = min(products)
+        chosen = self._desk.recipe
+        recipe = chosen if chosen in products else min(products)
         left_ns = 0 if line is None or not line.bypass_until_ns else line.bypass_until_ns - self._clock.now_ns()
         return Status(
             station=self._station.station.name,
@@ -152,7 +171,9 @@ class Acts:
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
             likeness=_plain("; ".join(each.words for each in list(self._likeness.values()) if each.words)),
-            bundle=_plain(self._new_bundles()),
+            bundle=_plain("; ".join(words for words in (self._new_bundles(), self._changes.words) if words)),
+            versions={each.product: each.version for each in list(self._students.values())[:_MOST_PRODUCTS]},
+            can_start_again=not self._changes.why_not_again(),
         )
 
     def _figures(self) -> Figures:
@@ -248,6 +269,24 @@ class Acts:
         words = f"{request.result} by {by}, report sha256 {request.sha256}"
         return self._recorded("challenge", words, _nothing, sealed)
 
+    def _note_access(self, request: NoteAccess, by: str) -> Answer | RecordedAct:
+        return self._recorded("access", f"{request.words}; told by {by}", _nothing, Done(words="noted", by=by))
+
+    def _change_bundle(self, request: ChangeBundle, by: str) -> Answer | RecordedAct:
+        if self._changes.is_busy:
+            return Refused(words="another bundle is being made active just now: wait until that has ended")
+        what = f"{request.product} version {request.version}"
+        done = Done(words=f"{what} is being tried on this device; what comes of it is noted", by=by)
+        words = f"{what} is to be active, asked by {by}: {request.why}"
+        return self._recorded("bundle", words, lambda: self._changes.begin(request), done)
+
+    def _start_again(self, request: StartAgain, by: str) -> Answer | RecordedAct:
+        refusal = self._changes.why_not_again()
+        if refusal:
+            return Refused(words=refusal)
+        done = Done(words="the eye ends and starts again; parts are rejected meanwhile", by=by)
+        return self._recorded("start again", f"by {by}: {request.why}", self._changes.start_again, done)
+
     def _recorded(self, kind: str, words: str, do: Callable[[], bool], done: Answer) -> RecordedAct:
         def act() -> Answer:
             if do():
@@ -265,6 +304,9 @@ class Acts:
         EndBypass: _end_bypass,
         BeginChallenge: _begin_challenge,
         SealChallenge: _seal_challenge,
+        NoteAccess: _note_access,
+        ChangeBundle: _change_bundle,
+        StartAgain: _start_again,
     }
 
 

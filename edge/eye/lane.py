@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.capture.presence import PresenceLine
 from edge.clock import MS, SECOND, Clock
 from edge.device_key import load_or_create
-from edge.eye import plc_watch, reception, recorder
+from edge.eye import bundle_changes, plc_watch, reception, recorder
 from edge.eye.acts import Acts
 from edge.eye.archive import Archive
+from edge.eye.bundle_changes import BundleChanges
 from edge.eye.crew import Crew
 from edge.eye.desk import SOURCE as LINE
 from edge.eye.desk import Desk
@@ -28,6 +29,7 @@ from edge.eye.likeness import Likeness
 from edge.eye.new_bundles import NewBundles
 from edge.eye.plc_watch import PlcWatch, plc_of
 from edge.eye.reception import Reception
+from edge.eye.shown import Shown
 from edge.eye.sight import Births, Sight
 from edge.eye.slots import Slots
 from edge.eye.student import Student
@@ -74,6 +76,7 @@ class Lane:
     reception: Reception
     plc: PlcWatch | None
     new_bundles: NewBundles
+    changes: BundleChanges
 
     @property
     def name(self) -> str:
@@ -128,7 +131,8 @@ def build(
         left_open(station.journal.dir),
     )
     plc = plc_of(station, desk, link, clock, counts, health, progress)
-    archive = Archive(station, slots)
+    shown = Shown(station.station.run_dir, [camera.name for camera in station.camera], clock)
+    archive = Archive(station, slots, shown)
     numbers = itertools.count(1)
     sights = tuple(
         _sight(station, index, desk, slots[index], numbers, clock, counts, health, link, plc)
@@ -138,14 +142,26 @@ def build(
     client = Client(students, desk.parts, slots, timing, health, archive.offer, {})
     new_bundles = NewBundles(station, health, INFERENCE, clock)
     desk.tell(new_bundles.ended)
-    acts = Acts(station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words)
-    note_control = functools.partial(desk.note, "control")
-    door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
-    stack.callback(door.close)
-    acts.door = door
+    changes = BundleChanges(station, clock, desk.note)
+    acts = Acts(
+        station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words,
+        client.students, changes, shown,
+    )  # fmt: skip
+    door = _open_door(acts, station, desk, clock, progress, stack)
     return Lane(
-        station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc, new_bundles
-    )
+        station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc, new_bundles,
+        changes,
+    )  # fmt: skip
+
+
+def _open_door(
+    acts: Acts, station: Station, desk: Desk, clock: Clock, progress: Progress, stack: ExitStack
+) -> Reception:
+    """Where people reach the acts; closed by the stack. Raises DeviceError."""
+    note_control = functools.partial(desk.note, "control")
+    acts.door = door = Reception(station.station.run_dir, clock, progress, acts.ask, note_control)
+    stack.callback(door.close)
+    return door
 
 
 def _bounds(station: Station) -> dict[str, int]:
@@ -211,6 +227,7 @@ def start(lane: Lane, crew: Crew, prefix: str = "") -> None:
     crew.start(prefix + recorder.SOURCE, lane.desk.recorder.run)
     crew.start(prefix + "pictures", lane.archive.run)
     crew.start(prefix + reception.SOURCE, lane.reception.run)
+    crew.start(prefix + bundle_changes.SOURCE, lane.changes.run)
     if lane.plc is not None:
         crew.start(prefix + plc_watch.SOURCE, lane.plc.run)
     lane.desk.note("start", f"station {lane.name}, mode {lane.station.station.mode}")

@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, SECOND, Clock, process_started_ns
 from edge.errors import DeviceError, EngineError, JournalError, StationStop
 from edge.eye import camera_watch, inference, lane
+from edge.eye.bundle_changes import STARTS_AGAIN
 from edge.eye.camera_watch import CameraWatch
 from edge.eye.crew import Crew
 from edge.eye.inference import Inference
@@ -118,7 +119,8 @@ def run(
             raise crew.failure
         for each in eye.lanes:
             each.new_bundles.run_ended()
-        return _report(eye, standings, stops, ended)
+        done = _report(eye, standings, stops, ended)
+        return replace(done, exit_code=STARTS_AGAIN) if _starts_again(eye) else done
 
 
 def _build(stations: Sequence[Station], clock: Clock, keeps_stop: bool, starts_line: bool, stack: ExitStack) -> Eye:
@@ -217,7 +219,12 @@ def _is_over(eye: Eye, until: Until, elapsed_ns: int) -> bool:
         return True
     if until.parts is not None and sum(each.counts.parts for each in eye.lanes) >= until.parts:
         return True
-    return all(watch.has_ended for watch in eye.watches)
+    return _starts_again(eye) or all(watch.has_ended for watch in eye.watches)
+
+
+def _starts_again(eye: Eye) -> bool:
+    """Whether a person has asked for that, at one of the stations."""
+    return any(each.changes.starts_again for each in eye.lanes)
 
 
 def _feed_watchdog(eye: Eye, notifier: Notifier) -> None:

@@ -42,3 +42,13 @@ class Acts:
         """Name the lot that edge collect records from now on."""
         require(user, Role.OPERATOR, "set the lot")
         return self._control.set_lot(lot, user.name)
+
+    def change_bundle(self, user: User, product: str, version: int, why: str) -> Done:
+        """Begin to make another installed version active; the eye takes it up when it starts again."""
+        require(user, Role.ENGINEER, "change the bundle")
+        return self._control.change_bundle(product, version, why, user.name)
+
+    def start_again(self, user: User, why: str) -> Done:
+        """Let the eye end in order and start again; parts are rejected meanwhile."""
+        require(user, Role.ENGINEER, "start the eye again")
+        return self._control.start_again(why, user.name)

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge import __version__
 from edge.clock import Clock
 from edge.errors import ConfigError, ControlError, KenpinError, RefusedError
+from edge.manifest import PRODUCT_NAME
+from edge.panel.access import AccessNotes
 from edge.panel.acts import Acts, NotAllowedError
 from edge.panel.desk import Desk
 from edge.panel.guard import LOGIN, Guard
@@ -32,7 +34,10 @@ _SIGNING_IN = 4  # at once: passwords that wait to be hashed must not take all t
 FILES = Path(__file__).with_name("page")
 SERVED = {
     "ask.js": "text/javascript",
+    "ask_first.js": "text/javascript",
+    "bundles.js": "text/javascript",
     "charts.js": "text/javascript",
+    "evidence.js": "text/javascript",
     "live.js": "text/javascript",
     "login.js": "text/javascript",
     "part.js": "text/javascript",
@@ -63,6 +68,13 @@ class BeginBypass(Because):
     """A bypass from now on."""
 
     minutes: float = Field(gt=0, le=1_440, allow_inf_nan=False)
+
+
+class Change(Because):
+    """Another installed version is to be active."""
+
+    product: str = Field(pattern=PRODUCT_NAME)
+    version: int = Field(ge=1, lt=10**10)
 
 
 class Lot(_Body):
@@ -101,14 +113,14 @@ _PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}
 _FILE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/*": {}, "image/*": {}}}, **_NO}
 
 
-def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock) -> Guard:
-    """The panel of one station, behind its guard."""
+def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock, access: AccessNotes) -> Guard:
+    """The panel of one station, behind its guard; `access` hears who signs in."""
     sessions = Sessions(clock, users.find, panel.idle_min * 60, panel.session_h * 3_600)
     is_secure = panel.certificate is not None
     name = f"kenpin-{desk.station.station.name}"
     cookie = f"__Host-{name}" if is_secure else name  # browsers share cookies between ports
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    _Door(users, sessions, Throttle(clock), cookie, is_secure).add_to(app)
+    _Door(users, sessions, Throttle(clock), cookie, is_secure, access).add_to(app)
     _Pages(desk, users).add_to(app)
     _Changes(desk, acts).add_to(app)
     app.add_exception_handler(KenpinError, _refused)
@@ -131,7 +143,16 @@ def _who(request: Request) -> User:
 class _Door:
     """Signing in and out."""
 
-    def __init__(self, users: Users, sessions: Sessions, throttle: Throttle, cookie: str, is_secure: bool) -> None:
+    def __init__(
+        self,
+        users: Users,
+        sessions: Sessions,
+        throttle: Throttle,
+        cookie: str,
+        is_secure: bool,
+        access: AccessNotes,
+    ) -> None:
+        self._access = access
         self._users = users
         self._sessions = sessions
         self._throttle = throttle
@@ -160,21 +181,27 @@ class _Door:
         user = self._users.check(asked.name, asked.password)
         if user is None:
             known = self._users.find(asked.name)  # another name may be a password that went into the wrong field
-            log.warning("a login as %s from %s failed", known.name if known else "nobody known", address)
+            self._tell(
+                f"a login as {known.name if known else 'nobody known'} from {address} failed", logging.WARNING
+            )
             return JSONResponse({"error": "name or password is wrong"}, 403)
         self._throttle.succeeded(asked.name, address)
         self._sessions.end(request.state.token)
-        log.info("%s (%s) signed in from %s", user.name, user.role.name.lower(), address)
+        self._tell(f"{user.name} ({user.role.name.lower()}) signed in from {address}")
         answer = JSONResponse({})
         answer.set_cookie(value=self._sessions.begin(user), **self._cookie)
         return answer
 
     def logout(self, request: Request, _asked: Nothing) -> Response:
         self._sessions.end(request.state.token)
-        log.info("%s signed out", _who(request).name)
+        self._tell(f"{_who(request).name} signed out")
         answer = JSONResponse({})
         answer.delete_cookie(**self._cookie)
         return answer
+
+    def _tell(self, words: str, level: int = logging.INFO) -> None:
+        log.log(level, "%s", words)
+        self._access.tell(words)
 
 
 class _Pages:
@@ -188,12 +215,17 @@ class _Pages:
     def add_to(self, app: FastAPI) -> None:
         app.get("/files/{name}", response_class=Response, responses=_FILE)(self.file)
         app.get("/picture/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.picture)
+        app.get("/latest/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.latest)
         pages: dict[str, Callable[..., Any]] = {
             LOGIN: self.login, "/": self.home, "/part/{part_id}": self.part, "/threshold": self.threshold,
+            "/bundles": self.bundles,
         }  # fmt: skip
         for path, page in pages.items():
             app.get(path, response_class=HTMLResponse, responses=_NO_PAGE)(page)
-        told = {"/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds}
+        told = {
+            "/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds,
+            "/api/bundles": self.told_bundles,
+        }  # fmt: skip
         _add(app, "GET", told)
 
     def file(self, name: str) -> Response:
@@ -209,7 +241,7 @@ class _Pages:
         return self._page(
             "live.html", request, mode=station.station.mode, has_shifts=self._desk.has_shifts,
             bypass_max_min=station.limits.bypass_max_min,
-            first_camera=self._desk.pictures.cameras[0],
+            cameras=self._desk.pictures.cameras,
         )  # fmt: skip
 
     def part(self, request: Request, part_id: str) -> Response:
@@ -220,6 +252,9 @@ class _Pages:
     def threshold(self, request: Request) -> Response:
         return self._page("threshold.html", request, days=DAYS)
 
+    def bundles(self, request: Request) -> Response:
+        return self._page("bundles.html", request, chooses=bool(self._desk.station.recipes))
+
     def picture(self, part_id: str, camera: str, small: bool = False, heat: bool = False) -> Response:
         pictures = self._desk.pictures
         try:
@@ -228,8 +263,17 @@ class _Pages:
         except ConfigError as error:
             return JSONResponse({"error": str(error)}, 404)
 
-    def live(self, over: str = "start", show: str = "all", revision: str = "") -> dict[str, Any]:
-        return self._desk.live(over, show == "rejects", revision)
+    def latest(self, part_id: str, camera: str) -> Response:
+        try:
+            return Response(self._desk.latest.picture(camera, _number(part_id)), media_type="image/jpeg")
+        except ConfigError as error:
+            return JSONResponse({"error": str(error)}, 404)
+
+    def live(self, over: str = "start", show: str = "all", revision: str = "", camera: str = "") -> dict[str, Any]:
+        return self._desk.live(over, show == "rejects", revision, camera)
+
+    def told_bundles(self) -> dict[str, Any]:
+        return self._desk.bundles()
 
     def timing(self) -> dict[str, Any]:
         return self._desk.timing()
@@ -245,7 +289,7 @@ class _Pages:
             "user": session.user if session else None,
             "csrf": session.csrf if session else "",
             "may_operate": session is not None and session.user.role >= Role.OPERATOR,
-            "may_bypass": session is not None and session.user.role >= Role.ENGINEER,
+            "may_engineer": session is not None and session.user.role >= Role.ENGINEER,
         }
         return HTMLResponse(self._pages.get_template(name).render(**shown, **values))
 
@@ -261,6 +305,7 @@ class _Changes:
         routes: dict[str, Callable[..., Any]] = {
             "/api/acknowledge": self.acknowledge, "/api/bypass": self.bypass, "/api/end_bypass": self.end_bypass,
             "/api/lot": self.lot, "/api/label": self.label, "/api/undo": self.undo,
+            "/api/change_bundle": self.change_bundle, "/api/start_again": self.start_again,
         }  # fmt: skip
         _add(app, "POST", routes)
 
@@ -275,6 +320,12 @@ class _Changes:
 
     def lot(self, request: Request, asked: Lot) -> dict[str, str]:
         return {"words": self._acts.set_lot(_who(request), asked.lot).words}
+
+    def change_bundle(self, request: Request, asked: Change) -> dict[str, str]:
+        return {"words": self._acts.change_bundle(_who(request), asked.product, asked.version, asked.why).words}
+
+    def start_again(self, request: Request, asked: Because) -> dict[str, str]:
+        return {"words": self._acts.start_again(_who(request), asked.why).words}
 
     def label(self, request: Request, asked: Label) -> dict[str, str]:
         if self._labels is None:
@@ -304,7 +355,7 @@ def _refused(request: Request, error: Exception) -> Response:
         status = 409
     elif isinstance(error, ControlError):
         status = 503
-    if request.method == "GET" and not request.url.path.startswith(("/api/", "/picture/")):
+    if request.method == "GET" and not request.url.path.startswith(("/api/", "/picture/", "/latest/")):
         return HTMLResponse(_ERROR.render(words=str(error)), status)
     return JSONResponse({"error": str(error)}, status)
 

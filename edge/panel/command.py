@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ControlError
 from edge.kinds import find
 from edge.panel import TABLE
 from edge.panel.options import Panel
@@ -81,28 +81,31 @@ def add(
     station_file: StationFile,
     name: Name,
     role: Annotated[
-        RoleName, typer.Option(help="viewer looks; operator acknowledges and labels; engineer may begin a bypass")
+        RoleName,
+        typer.Option(
+            help="viewer looks; operator acknowledges and labels; engineer changes bundles, may begin a bypass"
+        ),
     ] = RoleName.viewer,
 ) -> None:
     """Add somebody; the password is asked for, or read from standard input where that is no terminal."""
     from edge.panel.users import Role
 
     _users_of(station_file).add(name, Role[role.name.upper()], _password())
-    print(f"{name} may sign in as {role.value}")
+    _say(station_file, f"{name} may sign in as {role.value}")
 
 
 @users.command()
 def password(station_file: StationFile, name: Name) -> None:
     """Give somebody another password; where they are signed in, they are signed out."""
     _users_of(station_file).set_password(name, _password())
-    print(f"{name} has another password")
+    _say(station_file, f"{name} has another password")
 
 
 @users.command()
 def remove(station_file: StationFile, name: Name) -> None:
     """Take somebody away; where they are signed in, they are signed out."""
     _users_of(station_file).remove(name)
-    print(f"{name} may not sign in any more")
+    _say(station_file, f"{name} may not sign in any more")
 
 
 @users.command("list")
@@ -116,6 +119,17 @@ def _users_of(station_file: Path) -> Users:
     from edge.panel.users import Users  # its patterns take 20 ms to build, and edge run would wait for them
 
     return Users(load(station_file).station.state_dir)
+
+
+def _say(station_file: Path, words: str) -> None:
+    """To who asked, and to the journal where its eye is up."""
+    from edge.control import Control
+
+    print(words)
+    try:
+        Control(load(station_file)).note_access(f"panel: {words}")
+    except ControlError as error:
+        print(f"the journal does not know of it: {error}", file=sys.stderr)
 
 
 def _password() -> str:

@@ -14,10 +14,12 @@ from edge.journal.reading import parts_of
 from edge.journal.rows import DECIDED, OUTCOMES
 from edge.panel import facts, words
 from edge.panel.labels import Labels
+from edge.panel.latest import Latest
 from edge.panel.ledger import Ledger
 from edge.panel.options import Panel
 from edge.panel.pictures import Pictures
 from edge.panel.scores import Thresholds
+from edge.panel.shelf import Shelf
 from edge.panel.watch import Watch
 from edge.station import Station
 
@@ -32,7 +34,10 @@ class Desk:
         self.station = station
         self._clock = clock
         self._shifts = panel.shifts
-        self._watch = Watch(Control(station).figures, clock)
+        control = Control(station)
+        self._watch = Watch(control.figures, clock)
+        self.latest = Latest(station, control, clock)
+        self._shelf = Shelf(station)
         self._ledger = Ledger(station.journal.dir, clock)
         self.pictures = Pictures(station)
         self.labels = (
@@ -42,8 +47,9 @@ class Desk:
 
     # --- now ---
 
-    def live(self, over: str, only_rejects: bool, revision: str) -> dict[str, Any]:
-        """State and counts now; the gallery only where it is not that of `revision` any more."""
+    def live(self, over: str, only_rejects: bool, revision: str, camera: str = "") -> dict[str, Any]:
+        """State and counts now; the gallery only where it is not that of `revision` any more, and the newest picture of
+        a camera that somebody looks at. Raises ConfigError for one that there is not."""
         seen = self._watch.now()
         self._ledger.look()
         now = f"{self._ledger.revision}{'r' if only_rejects else 'a'}"
@@ -61,6 +67,8 @@ class Desk:
             told["status"] = status.model_dump(exclude={"answer", "verdicts", "outcomes", "pid"})
             told["warnings"] = _warnings(seen.figures.records, seen.figures.deadlines, status.likeness)
         told["age_ms"] = (self._clock.now_ns() - seen.at_ns) // MS
+        if camera:
+            told["latest"] = self.latest.now(camera, seen.figures is not None)
         if revision != now:
             turned = self._ledger.turned(GALLERY, only_rejects)
             told["turned"] = [facts.turned_part(part) for part in turned]
@@ -80,6 +88,17 @@ class Desk:
         """Stages and gate edges; empty where the eye does not answer."""
         seen = self._watch.now()
         return {} if seen.figures is None else facts.timing(seen.figures)
+
+    def bundles(self) -> dict[str, Any]:
+        """The bundles of each product, which of them runs, and what the eye says of a change. Raises ConfigError."""
+        figures = self._watch.now().figures
+        status = None if figures is None else figures.status
+        return {
+            "products": self._shelf.told({} if status is None else status.versions),
+            "eye": "" if status is None else status.level,
+            "words": "" if status is None else status.bundle,
+            "can_start_again": status is not None and status.can_start_again,
+        }
 
     @property
     def has_shifts(self) -> bool:

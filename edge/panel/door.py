@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,11 +21,13 @@ _IN_A_ROW = 8  # connections that are taken up before the others are served on
 class Door(socket.socket):
     """A listening socket of an event loop that knows every connection it has accepted, from before a handshake of TLS.
 
-    A connection waits until it `asks`, and again when it `has_its_answer`; the file descriptor names it.
+    A connection waits until it `asks`, and again when it `has_its_answer`; the file descriptor names it. With `peers`
+    nobody from another network is taken up.
     """
 
-    def __init__(self, family: socket.AddressFamily) -> None:
+    def __init__(self, family: socket.AddressFamily, peers: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         super().__init__(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._peers = peers
         self._waiting: dict[int, _Guest] = {}
         self._asking: dict[int, _Guest] = {}
         self._in_a_row = 0
@@ -34,6 +37,9 @@ class Door(socket.socket):
         if self._in_a_row >= _IN_A_ROW:
             raise BlockingIOError
         connection, address = super().accept()
+        if self._peers and not is_among(address[0], self._peers):
+            connection.close()
+            raise ConnectionAbortedError
         if not self._in_a_row:
             asyncio.get_running_loop().call_soon(self._others_were_served)
         self._in_a_row += 1
@@ -76,6 +82,14 @@ class Door(socket.socket):
 
     def _others_were_served(self) -> None:
         self._in_a_row = 0
+
+
+def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether the address is of one of the networks, also where IPv6 carries it."""
+    known = ip_address(address)
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is not None:
+        known = known.ipv4_mapped
+    return any(known in network for network in networks)
 
 
 class _Guest:

@@ -18,7 +18,7 @@ CSRF, ACTIVE = "x-csrf", "x-active"
 LOGIN = "/login"
 _OPEN = (LOGIN, "/api/login")  # without a session; so are the files of the page
 _FILES = "/files/"
-_JSON = ("/api/", "/picture/")  # what scripts ask for: 401 instead of the page to sign in
+_JSON = ("/api/", "/picture/", "/latest/")  # what scripts ask for: 401 instead of the page to sign in
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 class Panel(Options):
     """[panel]: the operator panel of this station (`edge panel`). Another address than this machine's own needs
     `certificate` and `private_key`. `hosts` are the names under which browsers may open it, beside the address itself;
-    `peers` are the networks that a service lets in, all where none is named.
+    `peers` are the networks that it is reached from, all where none is named.
 
     Who may act is signed out after `idle_min` minutes without an act, everybody after `session_h` hours. `shifts` are
     the times at which shifts begin. Labels that people give go into the picture set `labels_dir`.
@@ -73,6 +73,11 @@ class Panel(Options):
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
         return self.address[0] in LOCAL
+
+    @property
+    def reached_from(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks that are let in; none: all that can reach the address."""
+        return () if self.is_local else self.peers
 
     @property
     def names(self) -> frozenset[str]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from edge.heat_map import heat_map_in, painted
+from edge.heat_map import heat_map_in
+from edge.heat_map import painted as paint
 from edge.journal.export import PICTURES
 from edge.journal.pictures import QUALITY
 from edge.pixels import Image
@@ -70,9 +71,7 @@ class Pictures:
 
     def painted(self, part_id: int, camera: str) -> bytes:
         """The picture with its heat map over it; as it was stored where there is none. Raises ConfigError."""
-        data = self.whole(part_id, camera)
-        heat = heat_map_in(data)
-        return data if heat is None else _jpeg(painted(_decoded(data), heat))
+        return painted(self.whole(part_id, camera))
 
     def small(self, part_id: int, camera: str) -> bytes:
         """The painted one, shrunk for a gallery. Raises ConfigError."""
@@ -84,6 +83,12 @@ class Pictures:
                 while len(self._small) > _SMALL_KEPT:
                     self._small.popitem(last=False)
         return known
+
+
+def painted(data: bytes) -> bytes:
+    """A JPEG with the heat map that is in it painted over it; as it was where there is none. Raises ConfigError."""
+    heat = heat_map_in(data)
+    return data if heat is None else _jpeg(paint(_decoded(data), heat))
 
 
 def _shrunk(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 from edge.errors import BundleError, ConfigError
 from edge.install import open_active
 from edge.journal import files
+from edge.panel.shelf import told_of
 from edge.station import Station
 
 # Networks are nearly sure of most pictures: bins are equally wide in log(score / (1 - score)).
@@ -18,10 +19,6 @@ BINS, _STEP = 200, 0.1
 EDGES = tuple(1 / (1 + exp(-_STEP * (number - BINS / 2))) for number in range(BINS + 1))
 _FINE = 100_000
 DAYS = 7  # newest files that are counted
-_EVIDENCE = (
-    *("defects", "missed", "goods", "overkill", "groups"),
-    *("confidence", "escape_upper", "overkill_upper", "target_escape"),
-)
 _COUNTS = """
 SELECT CAST(score * {fine} AS INTEGER) AS fine, score >= threshold AS rejected, COUNT(*) AS count
 FROM decided WHERE model = '{model}' AND score IS NOT NULL GROUP BY 1, 2
@@ -33,6 +30,7 @@ class Thresholds:
 
     def __init__(self, station: Station) -> None:
         self._station = station
+        self._engine = station.engine.kind, station.engine.precision
         self._lock = threading.Lock()
         self._sealed: dict[tuple[Path, str], Counter[tuple[int, bool]]] = {}
 
@@ -47,22 +45,11 @@ class Thresholds:
     def _product(self, recipe: int, product: str) -> dict[str, Any]:
         try:
             manifest = open_active(self._station, product).manifest
-            entry = manifest.entry(self._station.engine.kind, self._station.engine.precision)
+            entry, told = manifest.entry(*self._engine), told_of(manifest, self._station)
         except (BundleError, ConfigError) as error:
             return {"recipe": recipe, "product": product, "words": str(error)}
         below, above = self._recorded(entry.sha256)
-        return {
-            "recipe": recipe,
-            "product": product,
-            "words": "",
-            "version": manifest.version,
-            "model": f"{entry.target} {entry.precision}",
-            "threshold": entry.threshold,
-            "proven": entry.proven,
-            "evidence": {name: getattr(entry.evidence, name) for name in _EVIDENCE},
-            "below": below,
-            "above": above,
-        }
+        return {"recipe": recipe, "words": "", "below": below, "above": above, **told}
 
     def _recorded(self, model: str) -> tuple[list[int], list[int]]:
         """Parts by their score: those under their threshold and those at it or over it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import uvicorn
@@ -12,6 +14,7 @@ import uvicorn
 from edge.clock import SystemClock
 from edge.control import Control
 from edge.errors import ConfigError, DeviceError
+from edge.panel.access import AccessNotes
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
@@ -37,17 +40,20 @@ class Server:
         self._panel = panel
         self.users = Users(station.station.state_dir)
         self.users.all()
-        self._app = make_app(Desk(station, panel, clock), Acts(Control(station)), self.users, panel, clock)
+        control = Control(station)
+        self._access = AccessNotes(control, clock)
+        self._app = make_app(Desk(station, panel, clock), Acts(control), self.users, panel, clock, self._access)
 
     def run(self, say: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT, whose handlers of before are called then; `say` is told the address. Raises
         ConfigError for a certificate that cannot be used, DeviceError where the address cannot be listened at."""
-        with listening(*self._panel.address) as door:
+        with listening(*self._panel.address, self._panel.reached_from) as door:
             config = configured(self._app, self._panel, door)
             _load(config, self._panel.certificate, self._panel.private_key)
             host, port = door.getsockname()[:2]
             scheme = "https" if self._panel.certificate else "http"
             say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
+            threading.Thread(target=self._access.run, args=(threading.Event(),), daemon=True).start()
             uvicorn.Server(config).run([door])
 
 
@@ -86,9 +92,9 @@ def _load(config: uvicorn.Config, certificate: Path | None, key: Path | None) ->
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
-def listening(host: str, port: int) -> Door:
-    """A socket at this address; port 0 is any free one. Raises DeviceError."""
-    door = Door(socket.AF_INET6 if ":" in host else socket.AF_INET)
+def listening(host: str, port: int, peers: Sequence[IPv4Network | IPv6Network] = ()) -> Door:
+    """A socket at this address for these networks, or for all; port 0 is any free one. Raises DeviceError."""
+    door = Door(socket.AF_INET6 if ":" in host else socket.AF_INET, peers)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))

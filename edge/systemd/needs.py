@@ -91,7 +91,7 @@ def panel_needs(station: Station) -> Needs:
     set that gets people's labels. Users and sockets it only reads."""
     panel = station.panel
     assert panel is not None
-    hosts = ("localhost",) if panel.is_local else tuple(map(str, panel.peers)) or (ANY,)
+    hosts = ("localhost",) if panel.is_local else tuple(map(str, panel.reached_from)) or (ANY,)
     return Needs(
         hosts=hosts,
         low_ports=panel.address[1] < _PRIVILEGED_PORTS,

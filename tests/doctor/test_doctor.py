@@ -24,6 +24,7 @@ WELL = {
     "sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance",
     "sys/class/watchdog/watchdog0/state": "active",
+    "sys/fs/cgroup/cgroup.controllers": "cpu memory",
     "run/systemd/timesync/synchronized": "",
     "var/log/journal/x": "",
 }
@@ -63,6 +64,16 @@ def test_what_is_planted_is_found_with_its_remedy(
 ) -> None:
     (found,) = unwell(a_machine(tmp_path, **{path: text}))
     assert found.topic == topic and words in found.remedy
+
+
+def test_a_machine_whose_address_filters_do_nothing_is_told(tmp_path: Path) -> None:
+    here = a_machine(tmp_path)
+    (tmp_path / "sys/fs/cgroup/cgroup.controllers").unlink()
+    (found,) = unwell(here)
+    assert found.topic == "network" and "nftables" in found.remedy
+    (tmp_path / "sys/fs/cgroup/unified").mkdir()
+    (tmp_path / "sys/fs/cgroup/unified/cgroup.controllers").touch()
+    assert unwell(here) == [], "a hybrid hierarchy filters too"
 
 
 def a_station(folder: Path, old: str = "", new: str = "") -> Station:

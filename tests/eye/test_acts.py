@@ -16,8 +16,10 @@ from edge.control import (
     AskBypass,
     AskStatus,
     BeginChallenge,
+    ChangeBundle,
     Done,
     EndBypass,
+    NoteAccess,
     Refused,
     Request,
     SealChallenge,
@@ -26,8 +28,10 @@ from edge.control import (
     Status,
     packed,
 )
-from edge.eye.acts import ACTS_A_MINUTE, Acts, RecordedAct
+from edge.eye.acts import ACCESS_A_MINUTE, ACTS_A_MINUTE, Acts, RecordedAct
+from edge.eye.bundle_changes import BundleChanges
 from edge.eye.reception import Peer
+from edge.eye.shown import Shown
 from edge.health import Level
 from edge.journal.reading import read_notes
 from edge.line.messages import LineState, State
@@ -66,13 +70,15 @@ class Counter:
         self.key = Ed25519PrivateKey.generate()
         station = station_file(folder, gate='kind = "memory"', permit='kind = "memory"')
         self.station: Station = station.model_copy(update={"limits": Limits(bypass_max_min=bypass_max_min)})
+        self.changes = BundleChanges(self.station, self.office.clock, self.office.desk.note, {})
         self.acts = self.acts_of(self.station)
 
     def acts_of(self, station: Station) -> Acts:
         office = self.office
         return Acts(
-            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing(), str
-        )  # type: ignore[arg-type]
+            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing(), str,
+            {}, self.changes, Shown(station.station.run_dir, ["top"], office.clock),
+        )  # type: ignore[arg-type]  # fmt: skip
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:
         self.office.desk.line_state(State(state, True, 1, bytes(8), 1, 1, cause, bypass_until_ns))
@@ -249,3 +255,29 @@ def test_a_cause_that_is_no_text_is_told_all_the_same(counter: Counter) -> None:
     status = counter.ask(AskStatus())
     assert isinstance(status, Status) and len(packed(status)) < MAX_BYTES
     assert status.cause.startswith("cannot open ?: xxx")
+
+
+def test_who_signs_in_is_noted_and_takes_no_act_from_anybody(counter: Counter) -> None:
+    for number in range(ACCESS_A_MINUTE):
+        assert isinstance(counter.ask(NoteAccess(words=f"anna signed in, {number}")), Done)
+    refused = counter.ask(NoteAccess(words="once more"))
+    assert isinstance(refused, Refused) and "in a minute" in refused.words
+    assert counter.notes("access")[0] == f"anna signed in, 0; told by {KERNEL}"
+    counter.office.clock.sleep_until(counter.office.clock.now_ns() + 59 * SECOND)
+    counter.line_is(LineState.STOPPED, b"10 rejects in a row")
+    assert isinstance(counter.ask(Acknowledge(why="looked")), Done), "a flood of logins keeps nobody from acting"
+    counter.line.said.clear()
+    counter.office.clock.sleep_until(counter.office.clock.now_ns() + SECOND)
+    assert isinstance(counter.ask(NoteAccess(words="once more")), Done)
+
+
+def test_a_bundle_is_changed_once_it_is_on_record_and_one_at_a_time(counter: Counter) -> None:
+    request = ChangeBundle(product="cap-a", version=2, why="less overkill", who="Erna")
+    act = counter.acts.ask(request, ANNA)
+    assert isinstance(act, RecordedAct) and not counter.changes.is_busy
+    counter.office.commit()
+    assert isinstance(act.answer, Done) and counter.changes.is_busy
+    words = f"cap-a version 2 is to be active, asked by {KERNEL} as 'Erna': less overkill"
+    assert counter.notes("bundle") == [words]
+    second = counter.ask(request)
+    assert isinstance(second, Refused) and "another bundle" in second.words

@@ -18,10 +18,22 @@ import uvicorn
 
 from edge.clock import SECOND, Clock, SystemClock
 from edge.control import Answer as EyeAnswer
-from edge.control import AskFigures, Control, Done, Figures, Refused, Request
+from edge.control import (
+    AskFigures,
+    AskPicture,
+    Control,
+    Done,
+    Figures,
+    NoteAccess,
+    Refused,
+    Request,
+    Shown,
+    picture_name,
+)
 from edge.eye.reception import SOURCE, Reception
 from edge.health import Progress
 from edge.heat_map import heat_map, with_heat_map
+from edge.panel.access import AccessNotes
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
@@ -55,11 +67,22 @@ def keep_picture(
     """A picture of this part as the eye would have kept it; its bytes. `is_hot`: its heat map shows something."""
     path = station.journal.dir / "pictures" / day / f"{part_id:016x}_top_{kind}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(a_picture(is_hot))
+    return path.read_bytes()
+
+
+def show_picture(station: Station, eye: Eye, part_id: int, kind: str = "REJECT", camera: str = "top") -> None:
+    """The eye shows this part to who asks."""
+    station.station.run_dir.mkdir(parents=True, exist_ok=True)
+    (station.station.run_dir / picture_name(part_id, camera)).write_bytes(a_picture(is_hot=True))
+    eye.shows = Shown(part_id=part_id, kind=kind, wall_ns=SystemClock().wall_ns())
+
+
+def a_picture(is_hot: bool) -> bytes:
     shades = (np.add.outer(np.arange(96), np.arange(640)) % 256).astype(np.uint8)
     data = cv2.imencode(".jpg", np.dstack([shades] * 3))[1].tobytes()
     hot = heat_map(np.eye(4, dtype=np.float32), InputSpec(32, 32))
-    path.write_bytes(with_heat_map(data, hot) if is_hot else data)
-    return path.read_bytes()
+    return with_heat_map(data, hot) if is_hot else data
 
 
 @dataclass
@@ -69,6 +92,9 @@ class Eye:
     told: Figures = field(default_factory=figures)
     asked: list[Request] = field(default_factory=list)
     refuses: str = ""
+    shows: Shown = field(default_factory=lambda: Shown(part_id=0, kind="", wall_ns=0))
+    looks: int = 0  # how often it was asked for a picture
+    access: list[str] = field(default_factory=list)  # who signed in
 
     def says(self, **status: Any) -> None:
         self.told = self.told.model_copy(update={"status": self.told.status.model_copy(update=status)})
@@ -76,6 +102,12 @@ class Eye:
     def answer(self, request: Request, _peer: object) -> EyeAnswer:
         if isinstance(request, AskFigures):
             return self.told
+        if isinstance(request, AskPicture):
+            self.looks += 1
+            return self.shows
+        if isinstance(request, NoteAccess):
+            self.access.append(request.words)
+            return Done(words="noted", by="kenpin")
         self.asked.append(request)
         if self.refuses:
             return Refused(words=self.refuses)
@@ -167,16 +199,19 @@ class Served:
 def served(station: Station, clock: Clock | None = None, **panel: Any) -> Iterator[Served]:
     """The panel of this station in a thread; `panel` are options of [panel]."""
     options, clock, users = Panel(**panel), clock or SystemClock(), Users(station.station.state_dir)
-    app = make_app(Desk(station, options, clock), Acts(Control(station)), users, options, clock)
-    with listening("127.0.0.1", 0) as door:
+    access, stop = AccessNotes(Control(station), clock), threading.Event()
+    app = make_app(Desk(station, options, clock), Acts(Control(station)), users, options, clock, access)
+    with listening("127.0.0.1", 0, options.peers) as door:
         server = uvicorn.Server(configured(app, options, door))
         thread = threading.Thread(target=server.run, args=([door],))
         thread.start()
+        threading.Thread(target=access.run, args=(stop,), daemon=True).start()
         try:
             eventually(lambda: server.started, "the panel is served")
             yield Served(station, door.getsockname()[1], users)
         finally:
             server.should_exit = True
+            stop.set()
             thread.join()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.control import Acknowledge, AskBypass, Control, EndBypass, Request, SetLot
+from edge.control import Acknowledge, AskBypass, ChangeBundle, Control, EndBypass, Request, SetLot, StartAgain
 from edge.durable import hold_folder
 from edge.panel.acts import Acts, NotAllowedError
 from edge.panel.options import Panel
@@ -23,6 +23,12 @@ ACTS: dict[str, tuple[dict[str, object], Role, Request | None]] = {
     "acknowledge": ({"why": WHY}, Role.OPERATOR, Acknowledge(why=WHY, who="{}")),
     "bypass": ({"why": WHY, "minutes": 5}, Role.ENGINEER, AskBypass(for_s=300, why=WHY, who="{}")),
     "end_bypass": ({"why": WHY}, Role.OPERATOR, EndBypass(why=WHY, who="{}")),
+    "change_bundle": (
+        {"product": "cap-a", "version": 2, "why": WHY},
+        Role.ENGINEER,
+        ChangeBundle(product="cap-a", version=2, why=WHY, who="{}"),
+    ),
+    "start_again": ({"why": WHY}, Role.ENGINEER, StartAgain(why=WHY, who="{}")),
     "lot": ({"lot": "L-7"}, Role.OPERATOR, SetLot(lot="L-7", who="{}")),
     "label": ({"part": f"{PART:x}", "camera": "top", "label": "ok"}, Role.OPERATOR, None),
     "undo": ({}, Role.OPERATOR, None),
@@ -69,6 +75,8 @@ def test_the_role_is_asked_for_by_what_speaks_with_the_eye(station: Station) -> 
             lambda: acts.end_bypass(viewer, WHY),
             lambda: acts.set_lot(viewer, "L"),
             lambda: acts.bypass(User("otto", Role.OPERATOR, ""), 60, WHY),
+            lambda: acts.change_bundle(User("otto", Role.OPERATOR, ""), "cap-a", 1, WHY),
+            lambda: acts.start_again(User("otto", Role.OPERATOR, ""), WHY),
         ):
             with pytest.raises(NotAllowedError, match="ask somebody with the role"):
                 act()

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from edge.clock import SystemClock
 from edge.control import Control
+from edge.panel.access import AccessNotes
 from edge.panel.acts import Acts
 from edge.panel.app import make_app
 from edge.panel.desk import Desk
@@ -38,7 +39,7 @@ FEW = settings(
 MAY = {
     "vera": set(),
     "otto": {"acknowledge", "end_bypass", "set_lot"},
-    "erna": {"acknowledge", "end_bypass", "set_lot", "bypass"},
+    "erna": {"acknowledge", "end_bypass", "set_lot", "bypass", "change_bundle", "start_again"},
 }
 
 
@@ -74,9 +75,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     journal.close()
     settings = {"labels_dir": tmp_path / "labels", "classes": ("scratch",), "shifts": ("06:00",)}
     panel, clock = Panel(**settings), SystemClock()
-    app = make_app(
-        Desk(station, panel, clock), Acts(Control(station)), Users(station.station.state_dir), panel, clock
-    )
+    control, users = Control(station), Users(station.station.state_dir)
+    app = make_app(Desk(station, panel, clock), Acts(control), users, panel, clock, AccessNotes(control, clock))
     schema = schemathesis.openapi.from_dict(app._app.openapi())  # type: ignore[attr-defined]
     with an_eye(station) as eye, served(station, **settings) as at_work:
         yield Site(eye, schema, at_work.visitor)
@@ -93,6 +93,9 @@ def test_the_answers_are_as_the_schema_says_and_a_role_does_what_it_may(site: Si
         case.validate_response(reply, checks=CHECKS)
 
     site.play(each, path="/api/logout")  # after which the others would be asked by nobody
+    visitor.post(
+        "/api/change_bundle", {"product": "cap-a", "version": 2, "why": "as printable as few made-up ones"}
+    )
     assert {request.ask for request in site.eye.asked} == MAY[name]
     assert visitor.get("/api/live").status == 200, "still signed in: the answers were to somebody with this role"
     assert {200, 422} < seen

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,27 @@ def ends_within_s(connection: socket.socket, drip: bytes) -> float:
                 connection_is_open = False
     assert not connection_is_open, "it stays"
     return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("address", "is_let_in"),
+    [("192.0.2.9", True), ("192.0.3.9", False), ("::ffff:192.0.2.9", True), ("::ffff:127.0.0.1", False),
+     ("2001:db8::7", True), ("fe80::1%lo", False)],
+)  # fmt: skip
+def test_an_address_is_among_the_peers_also_where_ipv6_carries_it(address: str, is_let_in: bool) -> None:
+    assert door.is_among(address, (ip_network("192.0.2.0/24"), ip_network("2001:db8::/64"))) is is_let_in
+
+
+@pytest.mark.parametrize(("peers", "answers"), [(["127.0.0.2/32"], False), (["127.0.0.0/30"], True)])
+def test_nobody_but_the_peers_is_answered(station: Station, peers: list[str], answers: bool) -> None:
+    """By the panel itself, whatever the kernel filters."""
+    with served(station, peers=peers) as panel, knock(panel) as stranger:
+        with suppress(ConnectionError):
+            stranger.sendall(ask(panel, more="Connection: close\r\n"))
+            assert (stranger.recv(65_536) != b"") is answers
+        with socket.create_connection(("127.0.0.1", panel.port), 20, ("127.0.0.2", 0)) as peer:
+            peer.sendall(ask(panel))
+            assert peer.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("drip", [b"", b"x"], ids=["silent", "slow"])

@@ -21,10 +21,13 @@ from tests.panel.panels import PASSWORDS, Served, Visitor, a_station, an_eye, ke
 
 OPEN = ("/login", "/files/panel.css", "/files/login.js")
 SIGNED = (
-    *("/", "/part/1", "/threshold", "/nothing", "/api/live", "/api/timing", "/api/thresholds"),
-    *("/picture/1/top", "/docs", "/openapi.json"),
+    *("/", "/part/1", "/threshold", "/bundles", "/nothing", "/api/live", "/api/timing", "/api/thresholds"),
+    *("/api/bundles", "/picture/1/top", "/latest/1/top", "/docs", "/openapi.json"),
 )
-CHANGES = ("acknowledge", "bypass", "end_bypass", "lot", "label", "undo", "logout")
+CHANGES = (
+    *("acknowledge", "bypass", "end_bypass", "lot", "label", "undo", "logout"),
+    *("change_bundle", "start_again"),
+)
 BECAUSE = {"why": "the belt was jammed"}
 
 
@@ -42,7 +45,7 @@ def panel(station: Station) -> Iterator[Served]:
 @pytest.mark.parametrize("path", SIGNED)
 def test_nothing_is_shown_to_who_is_not_signed_in(panel: Served, path: str) -> None:
     answer = panel.visitor().get(path)
-    if path.startswith(("/api/", "/picture/")):
+    if path.startswith(("/api/", "/picture/", "/latest/")):
         assert answer.status == 401
     else:
         assert (answer.status, answer.headers["location"]) == (303, "/login")

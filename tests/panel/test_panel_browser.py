@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.control import Acknowledge, SetLot
+from edge.clock import SECOND, ManualClock
+from edge.control import Acknowledge, ChangeBundle, SetLot, StartAgain, picture_name
+from edge.install import install
 from edge.picture_set import read_set
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station
+from tests.eye.stations import bundle
 from tests.journal.records import decided, ended, opened
-from tests.panel.panels import PASSWORDS, Served, a_station, an_eye, keep_picture, served
+from tests.panel.panels import PASSWORDS, Served, a_picture, a_station, an_eye, keep_picture, served, show_picture
 from tests.peers.browser import Browser, browser
 from tests.peers.waiting import eventually
 
@@ -88,10 +90,90 @@ def test_an_operator_sees_a_reject_acknowledges_a_stop_and_labels(
         eventually(lambda: read_set(labels)[0].label == "", "the label is taken back", 20.0)
         tab.open(f"http://127.0.0.1:{panel.port}/threshold")
         tab.wait_for("#products", "share of defects that pass")
+        tab.open(f"http://127.0.0.1:{panel.port}/")
+        tab.wait_for("#parts", "4")
+        click(tab, "#times summary")
+        tab.wait_for("#charts", "p99 ≤")
         assert tab.complaints == []
         assert all(address.startswith(f"http://127.0.0.1:{panel.port}/") for address in tab.requests)
         click(tab, "#out")
         tab.wait_for("h1", "Sign in")
+
+
+def test_the_newest_part_is_seen_with_its_verdict_and_age_and_when_none_comes(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    shown = "document.querySelector('#seen img')"
+    with served(station) as panel, browser(tmp_path) as tab:
+        with an_eye(station) as eye:
+            sign_in(tab, panel, "vera")
+            tab.wait_for("#seen_none", "the next one is shown")
+            record(decided(1, Kind.REJECT, 0.75, Reason.DEFECT))
+            show_picture(station, eye, PART)
+            tab.wait_for("#seen b", "✕ REJECT 0.750")
+            tab.wait_for("#seen .why", "the score reached the threshold · rejected from")
+            tab.wait_for("#seen small", "part 7-1")
+            eventually(
+                lambda: f"/latest/{PART:x}/top" in tab.ask(f"{shown}.src"), "its picture is shown", 20.0, 0.05
+            )
+            tab.ask("window.untouched = true")
+            record(decided(2, Kind.PASS, 0.125, Reason.NONE))
+            show_picture(station, eye, PART + 1, "PASS")
+            tab.wait_for("#seen b", "✓ PASS 0.125")
+            eventually(lambda: f"/latest/{PART + 1:x}/top" in tab.ask(f"{shown}.src"), "so is the next", 20.0, 0.05)
+            assert tab.ask(f"{shown}.naturalWidth") > 0 and tab.ask("window.untouched"), "without loading the page"
+            eye.shows = eye.shows.model_copy(update={"part_id": PART + 2, "wall_ns": eye.shows.wall_ns - 10**11})
+            (station.station.run_dir / picture_name(PART + 2, "top")).write_bytes(a_picture(is_hot=False))
+            tab.wait_for("#seen small", "No new part for 2 min")
+        tab.wait_for("#seen small", "The eye does not answer: this is 2 min old", 20.0)
+        assert "down" in tab.ask("document.querySelector('#seen').className")
+        assert tab.complaints == []
+        assert all(address.startswith(f"http://127.0.0.1:{panel.port}/") for address in tab.requests)
+
+
+def test_an_engineer_goes_back_to_a_bundle_and_starts_the_eye_again(station: Station, tmp_path: Path) -> None:
+    install(bundle(tmp_path / "cap-a-2.bundle", version=2), station)
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path) as tab:
+        eye.says(versions={"cap-a": 2}, can_start_again=True)
+        sign_in(tab, panel, "erna")
+        tab.open(f"http://127.0.0.1:{panel.port}/bundles")
+        tab.wait_for(".version.runs", "version 2")
+        tab.wait_for(".version.runs", "✓ runs now")
+        assert not tab.ask("document.querySelector('[data-version=\"2\"]')"), "what is active has no button"
+        click(tab, '[data-version="1"]')
+        tab.ask("document.querySelector('#ask_why').value = 'too many rejects'")
+        click(tab, "#ask_do")
+        asked = ChangeBundle(product="cap-a", version=1, why="too many rejects", who="erna")
+        eventually(lambda: eye.asked == [asked], "the eye is asked", 20.0)
+        eye.says(bundle="cap-a version 1 is active when the eye starts again")
+        tab.wait_for("#eye", "version 1 is active when the eye starts again")
+        click(tab, "#start_again")
+        eye.refuses = "this eye began less than 60 s ago"
+        tab.ask("document.querySelector('#ask_why').value = 'the shift begins'")
+        click(tab, "#ask_do")
+        tab.wait_for("#ask_words", "less than 60 s ago")
+        assert eye.asked[1:] == [StartAgain(why="the shift begins", who="erna")]
+        assert tab.complaints == []
+
+
+def test_an_operator_sees_the_bundles_and_has_no_button_for_them(station: Station, tmp_path: Path) -> None:
+    install(bundle(tmp_path / "cap-a-2.bundle", version=2), station)
+    with an_eye(station), served(station) as panel, browser(tmp_path, 390, 844) as tab:
+        sign_in(tab, panel, "otto")
+        tab.open(f"http://127.0.0.1:{panel.port}/bundles")
+        tab.wait_for("#products", "version 1")
+        assert tab.ask("document.querySelectorAll('main button').length") == 0
+        assert tab.ask("document.documentElement.scrollWidth") <= 390
+        assert tab.complaints == []
+
+
+def test_a_session_that_expires_brings_the_page_back_to_sign_in(station: Station, tmp_path: Path) -> None:
+    clock = ManualClock()
+    with an_eye(station), served(station, clock, idle_min=1) as panel, browser(tmp_path) as tab:
+        sign_in(tab, panel, "otto")
+        clock.sleep_until(clock.now_ns() + 61 * SECOND)
+        tab.wait_for("h1", "Sign in", 20.0)
+        assert tab.complaints == []
 
 
 def test_a_page_asks_no_more_often_for_being_clicked(station: Station, tmp_path: Path) -> None:

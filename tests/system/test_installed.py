@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from edge.clock import MS, SECOND
 from edge.line.zone import Zone
 from edge.station import load
+from tests.eye.stations import bundle
 from tests.peers import eventually
 from tests.system.belts import GATE, PERMIT, Pace, lay_out, relays, zone_of
 from tests.system.board import Board
@@ -100,6 +102,20 @@ class Plant:
         """Every address of the machine that takes connections or packets from a network, and whose it is."""
         lines = self.machine.run("ss --listening --tcp --udp --raw --numeric --processes --no-header").splitlines()
         return {line.split()[4]: line.split()[-1] for line in lines}
+
+    def status(self) -> dict[str, Any]:
+        """What the eye says of itself."""
+        told: dict[str, Any] = json.loads(self.machine.run(f"/opt/kenpin/bin/edge status --json {FILE}"))
+        return told
+
+    def control(self, call: str) -> None:
+        """Ask the eye as the panel does, as the user whom it runs as."""
+        code = (
+            "from pathlib import Path; from edge.control import Control; from edge.station import load; "
+            f"Control(load(Path('{FILE}'))).{call}"
+        )
+        user = "setpriv --reuid=kenpin --regid=kenpin --clear-groups"
+        self.machine.run(f"{user} /opt/kenpin/bin/python -c {shlex.quote(code)}")
 
     def visit(self, address: str, *options: str) -> dict[str, Any]:
         """What a browser gets of the panel there: `tests/system/guest/panel_visit.py`, on the machine itself."""
@@ -309,6 +325,32 @@ def test_after_a_reboot_it_purges_and_is_ready(plant: Plant) -> None:
     assert len(plant.machine.run("journalctl --list-boots --no-pager").splitlines()) >= 2, "the log was kept"
     plant.machine.run(f"/opt/kenpin/bin/edge journal verify {FILE}")
     assert [plant.ask(unit, "ActiveState") for unit in LIMITS] == ["active"] * len(LIMITS)
+
+
+def test_an_eye_goes_back_to_a_bundle_and_forward_again_and_is_started_again(plant: Plant) -> None:
+    """As an engineer at the panel asks for it, under all that the eye's unit forbids."""
+    line, restarts = plant.ask(LINE, "MainPID"), int(plant.ask(EYE, "NRestarts"))
+    before = plant.status()["versions"]["cap-a"]
+    newer = before + 1
+    bundle(plant.machine.root / "etc" / "kenpin" / "newer.bundle", version=newer)
+    plant.machine.run(f"/opt/kenpin/bin/edge install /etc/kenpin/newer.bundle --station {FILE}")
+    for version in (before, newer):
+        plant.control(f"change_bundle('cap-a', {version}, 'tried on the line', 'erna')")
+        words = f"version {version} is active when the eye starts again"
+        eventually(lambda words=words: words in plant.status()["bundle"], words, 60, 0.5)  # type: ignore[misc]
+    assert plant.status()["versions"] == {"cap-a": before}
+    eventually(lambda: plant.status()["can_start_again"], "a minute has passed", 90, 1.0)
+    began_ns = time.monotonic_ns()
+    plant.control("start_again('the newer one is to judge', 'erna')")
+    eventually(lambda: int(plant.ask(EYE, "NRestarts")) == restarts + 1, "systemd starts it", 60)
+    plant.parts_pass()
+    took = (time.monotonic_ns() - began_ns) / SECOND
+    assert plant.status()["versions"] == {"cap-a": newer} and plant.ask(LINE, "MainPID") == line
+    assert "Failed with result" not in plant.says(EYE).rpartition("start again: by")[2]
+    RESULTS.add(
+        "back to the bundle before, forward again, eye started again",
+        f"by one command each; parts pass after {took:.1f} s",
+    )
 
 
 def test_removed_it_leaves_the_records_and_nothing_else(plant: Plant) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.clock import SECOND
+from edge.eye.bundle_changes import STARTS_AGAIN, STEADY_NS
 from edge.station import Station, parse
 from edge.systemd.needs import eye_needs, line_needs, outbox_needs
 from edge.systemd.units import plan
@@ -102,6 +104,19 @@ def test_secrets_reach_only_the_process_that_needs_them() -> None:
     assert "LoadCredential=line-3.mqtt.password_file:/etc/kenpin/mqtt.password" in drop_in(
         [station], "kenpin-outbox@line-3"
     )
+
+
+def test_an_eye_that_somebody_lets_start_again_is_started_and_has_not_failed() -> None:
+    (unit,) = [
+        file.text
+        for file in plan([RELAYS], Path(sys.prefix) / "bin").files
+        if file.path.name == "kenpin-eye@.service"
+    ]
+    assert {f"SuccessExitStatus={STARTS_AGAIN}", f"RestartForceExitStatus={STARTS_AGAIN}"} <= set(unit.splitlines())
+    burst, within_s = (
+        int(re.search(rf"{name}=(\d+)", unit)[1]) for name in ("StartLimitBurst", "StartLimitIntervalSec")
+    )  # type: ignore[index]
+    assert within_s * SECOND / STEADY_NS < burst - 1, "asking again and again never makes systemd give it up"
 
 
 def test_one_eye_runs_all_lanes_and_each_lane_has_a_line() -> None:

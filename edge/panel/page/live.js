@@ -1,8 +1,9 @@
 // The first page: state, counts and gallery, again and again; acts ask for their reason first.
 import { at, get, make, post } from "./ask.js";
+import { askFirst } from "./ask_first.js";
 import { bars } from "./charts.js";
 
-const EVERY_MS = 750;
+const EVERY_MS = 750, OLD_MS = 60_000;
 const SIGNS = { PASS: "✓", REJECT: "✕", UNKNOWN: "?" };
 const OUTCOMES = { fired: "rejected", released: "let pass", late: "LATE" };
 let over = "start", show = "all", revision = "", soon = null, turn = 0, answered = 0;
@@ -106,7 +107,41 @@ function showGallery(parts) {
   at("none").hidden = cards.length > 0;
 }
 
+function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+// The picture stays until the next one is there.
+function showPicture(link, part) {
+  const source = `/latest/${part.id}/${encodeURIComponent(part.camera)}`;
+  if (link.dataset.shown === source) return;
+  link.dataset.shown = source;
+  const next = make("img");
+  next.alt = "picture of the newest part, with what the network found";
+  next.addEventListener("load", () => link.dataset.shown === source && link.querySelector("img").replaceWith(next));
+  next.src = source;
+}
+
+function showLatest(part, told) {
+  const link = at("seen"), isUp = Boolean(told.status);
+  link.hidden = !part.id;
+  at("seen_none").hidden = Boolean(part.id);
+  if (!part.id) return say(at("seen_none"), part.words || (isUp ? "No part was judged since somebody looks; the next one is shown." : "The eye does not answer: there is no picture."));
+  showPicture(link, part);
+  const age = ago(told.now_ms - part.at_ms), isOld = told.now_ms - part.at_ms > OLD_MS;
+  link.className = `seen ${part.verdict.toLowerCase()}${isUp ? "" : " down"}`;
+  link.href = `/part/${part.id}`;
+  link.dataset.id = part.id;
+  say(link.querySelector("b"), `${SIGNS[part.verdict] ?? ""} ${part.verdict}${part.score === null ? "" : ` ${part.score.toFixed(3)}`}`);
+  const limit = part.threshold === null || part.score === null ? "" : `rejected from ${part.threshold.toFixed(3)}`;
+  say(link.querySelector(".why"), [part.words, limit].filter(Boolean).join(" · "));
+  const since = !isUp ? `The eye does not answer: this is ${age} old` : isOld ? `No new part for ${age}` : `${age} ago`;
+  say(link.querySelector("small"), `part ${part.name} · ${since}`);
+}
+
 function showParts(told) {
+  showLatest(told.latest, told);
   showCounts(told.counts);
   at("journal").hidden = !told.journal;
   at("journal").textContent = told.journal;
@@ -123,13 +158,15 @@ async function showTimes() {
 
 // --- again and again ---
 
+const camera = () => (at("latest") ? `&camera=${encodeURIComponent(at("latest").dataset.camera)}` : "");
+
 // Whoever looks last goes on; one that still waits for its answer then stops.
 async function look() {
   clearTimeout(soon);
   const mine = ++turn;
   if (document.hidden) return;
   try {
-    const told = await get(`/api/live?over=${over}&show=${show}&revision=${revision}`);
+    const told = await get(`/api/live?over=${over}&show=${show}&revision=${revision}${camera()}`);
     if (mine !== turn) return;
     answered = Date.now();
     at("alarm").hidden = true;
@@ -166,39 +203,19 @@ const ACTS = {
   lot: ["Set the lot", "Pictures from now on are of this lot.", "Lot"],
 };
 
-function ask(act) {
-  const [title, about, label] = ACTS[act];
-  at("ask_title").textContent = title;
-  at("ask_about").textContent = `${about} Your name and the reason are recorded.`;
-  at("ask_label").textContent = label;
-  at("ask_minutes_label").hidden = act !== "bypass";
-  at("ask_why").value = at("ask_words").textContent = "";
-  at("ask").dataset.act = act;
-  at("ask").showModal();
-  at("ask_why").focus();
-}
-
-async function act(event) {
-  event.preventDefault();
-  const name = at("ask").dataset.act, why = at("ask_why").value.trim();
-  if (!why) return (at("ask_words").textContent = "Say why: a few words are enough.");
-  const body = name === "lot" ? { lot: why } : name === "bypass" ? { why, minutes: Number(at("ask_minutes").value) } : { why };
-  at("ask_do").disabled = true;
-  try {
-    await post(`/api/${name}`, body);
-    at("ask").close();
+function ask(name) {
+  const [title, about, label] = ACTS[name];
+  askFirst({ title, about, label, minutes: name === "bypass" }, async (why) => {
+    await post(`/api/${name}`, name === "lot" ? { lot: why } : name === "bypass" ? { why, minutes: Number(at("ask_minutes").value) } : { why });
     look();
-  } catch (error) {
-    at("ask_words").textContent = error.message;
-  }
-  at("ask_do").disabled = false;
+  });
 }
 
 for (const name of Object.keys(ACTS)) at(name)?.addEventListener("click", () => ask(name));
-at("ask_do").addEventListener("click", act);
 if (at("gallery")) {
   choose("over", "over", (value) => (over = value));
   choose("show", "show", (value) => (show = value));
+  if (at("camera")) choose("camera", "camera", (value) => (at("latest").dataset.camera = value));
   at("times").addEventListener("toggle", () => showTimes().catch(() => {}));
   setInterval(() => showTimes().catch(() => {}), 5000);
 }

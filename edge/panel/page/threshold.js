@@ -1,27 +1,11 @@
 // Thresholds: the evidence, the recorded scores, and what another threshold would have turned.
 import { at, get, make } from "./ask.js";
 import { draw } from "./charts.js";
+import { evidence } from "./evidence.js";
 
 const WIDTH = 640, HEIGHT = 180, FLOOR = 156;
 
-const percent = (share) => `${(100 * share).toFixed(2)} %`;
 const sum = (counts) => counts.reduce((total, count) => total + count, 0);
-
-function evidence(product) {
-  const e = product.evidence;
-  const rows = [
-    ["threshold", product.threshold.toFixed(4)],
-    ["proven", product.proven ? "✓ yes: the evidence meets its target" : "✕ no: the evidence does not meet its target"],
-    ["defects tested", `${e.defects}, of which ${e.missed} passed`],
-    ["share of defects that pass", `at most ${percent(e.escape_upper)} (target ${percent(e.target_escape)}, ${percent(e.confidence)} sure)`],
-    ["good parts tested", `${e.goods}, of which ${e.overkill} were rejected`],
-    ["share of good parts rejected", `at most ${percent(e.overkill_upper)}`],
-    ["bundle", `${product.product} version ${product.version}, ${product.model}, ${e.groups} groups`],
-  ];
-  const table = make("table", "lines", null, make("tbody"));
-  for (const [name, words] of rows) table.tBodies[0].append(make("tr", "", null, make("th", "", name), make("td", "", words)));
-  return table;
-}
 
 // Where a score stands on the axis, which is even in log(score / (1 - score)): 0 to 1 between the outer edges.
 function place(score, edges) {
