@@ -331,7 +331,6 @@ def test_a_new_bundle_is_accepted_here_watched_on_the_line_and_kept(plant: Plant
 
 
 def test_a_bundle_that_fails_on_the_line_is_left_by_the_station_itself(plant: Plant) -> None:
-    restarts = int(plant.ask(EYE, "NRestarts"))
     code, said = plant.install(5, blind_to_bright(student(SPEC), MIDDLE), stated=GREY / 255)
     assert code == 0 and "accepted on this device" in said, said
     plant.machine.run(f"systemctl restart {EYE}")
@@ -339,9 +338,8 @@ def test_a_bundle_that_fails_on_the_line_is_left_by_the_station_itself(plant: Pl
     eventually(lambda: "version 5 left" in plant.active(), "it goes back", 90, every_s=0.5)
     assert re.search(r"cap-a\W+4\b", plant.active())
     plant.parts_pass()
-    assert int(plant.ask(EYE, "NRestarts")) == restarts + 1
+    assert plant.ask(EYE, "NRestarts") == "1", "systemd started it again"
     assert "cap-a is back at version 4: version 5 left 3 of its first" in plant.says(EYE)
-    plant.check_purged(began_ns)
     RESULTS.add(
         "a bundle that gives no score on the line",
         f"left by itself; third part passed {(time.monotonic_ns() - began_ns) / SECOND:.1f} s after its start",
