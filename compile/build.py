@@ -22,11 +22,12 @@ from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
 from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.threshold import WorkingThreshold
+from compile.agreement import agreement
 from compile.drawn import LABEL as DRAWN
 from compile.drawn import draw, has_defects
 from compile.gallery import acceptance_pictures, stored
 from compile.half import halve
-from compile.layers import layers
+from compile.layers import Layer, layers
 from compile.lint import lint, refuse
 from compile.quantize import TENSORRT, quantize
 from compile.report import Page, page
@@ -138,8 +139,9 @@ def _build(job: Job, chosen: Sequence[Picture], held_out: Sequence[Picture], con
         if table is not None:
             console.print(table)
     shipped, notes = _chosen(job, trials, no_int8)
-    notes = [*notes, *_agreement(trials), *_of_drawn(chosen, trials)]
-    return _built(job, chosen, held_out, tried, trials, shipped, notes)
+    layered = [layers(one.model, one.target) for one in trials]
+    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials)]
+    return _built(job, chosen, held_out, tried, trials, layered, shipped, notes)
 
 
 def _calibrating(job: Job, folder: Path) -> list[Picture]:
@@ -185,20 +187,6 @@ def _chosen(job: Job, trials: Sequence[Trial], no_int8: str) -> tuple[list[Trial
         shipped += chosen
         notes += words if len(job.targets) == 1 else [f"{target}: {word}" for word in words]
     return shipped, notes
-
-
-def _agreement(trials: Sequence[Trial]) -> list[str]:
-    """By how much the engines differ on one model; different sums of the same network differ in the last digits."""
-    notes = []
-    for one in trials:
-        first = next(each for each in trials if each.precision == one.precision)
-        if one is not first:
-            pairs = zip(first.judged, one.judged, strict=True)
-            worst = max(abs(before.score - after.score) for before, after in pairs)
-            notes.append(
-                f"{one.precision.upper()} scores differ by at most {worst:.4f} between {first.target} and {one.target}"
-            )
-    return notes
 
 
 def check(job: Job, console: Console) -> None:
@@ -317,6 +305,7 @@ def _built(
     held_out: Sequence[Picture],
     tried: Sequence[tuple[Attempt, float]],
     trials: Sequence[Trial],
+    layered: Sequence[Sequence[Layer]],
     shipped: Sequence[Trial],
     notes: Sequence[str],
 ) -> Built:
@@ -344,7 +333,7 @@ def _built(
             job.acceptance,
             len(chosen),
             job.student.findings,
-            [layers(one.model, one.target) for one in trials],
+            layered,
             tried,
         )
     )
