@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process  # type: 
 from edge.infer.contract import INPUT_NAME
 
 FEWEST_CHANNELS = 16  # a convolution with fewer outputs is a head, or not worth it
-FLOAT_WORK = 0.1  # of the multiplications: what the first convolutions in float may take together
 EXTREMES = "extremes"
 # for histograms: at 256 x 256 that is 1.3 GB of an EfficientNet-Lite0's tensors
 FEWEST_READ, MOST_READ, PIXELS_READ = 8, 64, 1_000_000
@@ -54,9 +52,8 @@ class Recipe:
     """One way to quantize; `words` tell it in the report.
 
     So many of the first and of the last wide convolutions stay in float, and those of the names `float_also`. The first
-    see the weakest contrasts and the fewest channels: on EfficientNet-Lite0 three of them in float halve the error for
-    a twentieth of the work. Of a ResNet they are a fifth of it, so beyond the first one only as many stay as a tenth of
-    the work allows. `ranges`: a key of RANGES.
+    see the weakest contrasts, the fewest channels and little of the work: on EfficientNet-Lite0 three of them in float
+    halve the error for nothing. `ranges`: a key of RANGES.
     """
 
     words: str
@@ -100,10 +97,10 @@ RANGES = {
 
 # tried in turn until the calibration pictures keep their verdicts
 RECIPES = (
-    Recipe("first convolutions and heads in float, the others in INT8", 3),
-    Recipe("first and last two convolutions and heads in float, the others in INT8", 3, 2),
-    Recipe("first convolutions and heads in float, ranges by entropy", 3, ranges="entropy"),
-    Recipe(f"first convolutions and heads in float, ranges at {PERCENTILE} %", 3, ranges="percentile"),
+    Recipe("first three convolutions and heads in float, the others in INT8", 3),
+    Recipe("first three, last two convolutions and heads in float, the others in INT8", 3, 2),
+    Recipe("first three convolutions and heads in float, ranges by entropy", 3, ranges="entropy"),
+    Recipe(f"first three convolutions and heads in float, ranges at {PERCENTILE} %", 3, ranges="percentile"),
 )
 
 
@@ -211,31 +208,13 @@ def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:
     wide = [
         node.name for node in nodes if node.op_type == "Conv" and widths.get(node.input[1], 0) >= FEWEST_CHANNELS
     ]
-    first = wide[: _affordable(model, wide[: recipe.float_first])]
-    spared = {*first, *wide[len(wide) - recipe.float_last :], *recipe.float_also}
+    spared = {*wide[: recipe.float_first], *wide[len(wide) - recipe.float_last :], *recipe.float_also}
     body = set(wide) - spared
     inner = _downstream(nodes, body) & _upstream(nodes, body)
     closing = {node.name for node in nodes if node.op_type in ACTIVATIONS and _feeds(nodes, body, node)}
     convolutions = {node.name for node in nodes if node.op_type == "Conv"}
     quantized = (inner | closing) - (convolutions - body)
     return [node.name for node in nodes if node.name not in quantized]
-
-
-def _affordable(model: onnx.ModelProto, names: Sequence[str]) -> int:
-    """How many of these first convolutions may stay in float: one, and more up to a tenth of the multiplications."""
-    if len(names) < 2:
-        return len(names)
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    made = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
-    weights = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
-    work = {
-        node.name: weights.get(node.input[1], 0) * prod(side.dim_value for side in made[node.output[0]][2:])
-        for node in graph.node
-        if node.op_type == "Conv" and node.output[0] in made
-    }
-    spent = [sum(work.get(name, 0) for name in names[: count + 1]) for count in range(len(names))]
-    most = FLOAT_WORK * sum(work.values())
-    return max(1, len([one for one in spent if one <= most]))
 
 
 def int8_convolutions(model: bytes) -> list[str]:
