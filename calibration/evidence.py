@@ -96,6 +96,11 @@ def _count(group: str, judged: Sequence[Judged]) -> GroupCounts:
 def sentence(evidence: Evidence, what: str = "held-out") -> str:
     """The evidence in plain words; `what` says which defects were counted."""
     rate = f"{evidence.overkill / evidence.goods:.1%}" if evidence.goods else "not measured"
+    if not evidence.defects:
+        return (
+            f"No {what} defect: too few to say, escape rate <= 100%; overkill {rate} of {evidence.goods} good pictures "
+            f"(<= {evidence.overkill_upper:.1%} with {evidence.confidence:.0%} confidence)."
+        )
     counted = (
         f"{evidence.defects} {what} {_plural(evidence.defects, 'defect')} "
         f"from {evidence.groups} {_plural(evidence.groups, 'group')}"
@@ -109,6 +114,8 @@ def sentence(evidence: Evidence, what: str = "held-out") -> str:
 def group_sentence(counts: Sequence[GroupCounts], confidence: float) -> str:
     """What the groups alone prove, were the pictures of each one and the same trial."""
     with_defects = [group for group in counts if group.defects]
+    if not with_defects:
+        return "Counted by groups: none holds a defect."
     hit = sum(group.missed > 0 for group in with_defects)
     bound = upper_bound(hit, len(with_defects), confidence)
     return (

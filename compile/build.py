@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 
 from rich.console import Console
 
@@ -18,11 +20,14 @@ from calibration.evidence import Judged
 from calibration.judging import STAND_INS, TARGET, judge_pictures
 from calibration.leaks import Seen, refuse_leaks, seen_in, set_hash
 from calibration.progress import watched
-from calibration.sample import sample
+from calibration.sample import MOST, sample
 from calibration.threshold import WorkingThreshold
+from compile.agreement import agreement
+from compile.drawn import LABEL as DRAWN
+from compile.drawn import draw, has_defects
 from compile.gallery import acceptance_pictures, stored
 from compile.half import halve
-from compile.layers import layers
+from compile.layers import Layer, layers
 from compile.lint import lint, refuse
 from compile.quantize import TENSORRT, quantize
 from compile.report import Page, page
@@ -30,7 +35,7 @@ from compile.search import Attempt, Search, best
 from compile.speed import median_ms
 from compile.student import Student
 from compile.tables import missed_table, trial_table
-from compile.verify import Rule, Trial, choose, choose_untimed, trial
+from compile.verify import MOST_OVERKILL, Rule, Trial, choose, choose_untimed, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
 from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
@@ -48,7 +53,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "opencv-python-headless")
 class Job:
     """What is to be compiled. `created_ns` is wall time; `acceptance_pictures` travel with the bundle at most; each of
     the `targets` (engine kinds) is judged on the acceptance set, and the first must be able to ship. A device accepts
-    the bundle where its own scores are within `tolerance` of those found here.
+    the bundle where its own scores are within `tolerance` of those found here. No model ships whose bound on the
+    overkill rate is above `most_overkill` (None: 0.1 where no defect is held out, else no limit).
 
     Raises ConfigError for a product's name or an expiry that no bundle can carry.
     """
@@ -68,6 +74,20 @@ class Job:
     seed: int = 1
     targets: tuple[str, ...] = (TARGET,)
     tolerance: float = TOLERANCE
+    most_overkill: float | None = None
+
+    @property
+    def rule(self) -> Rule:
+        """What each model must meet."""
+        usual = None if has_defects(self.acceptance) else MOST_OVERKILL
+        return Rule(
+            self.threshold.threshold,
+            self.threshold.target_escape,
+            self.threshold.confidence,
+            self.allow_unproven,
+            self.int8_only,
+            usual if self.most_overkill is None else self.most_overkill,
+        )
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PRODUCT_NAME, self.product):
@@ -106,25 +126,50 @@ def build(job: Job, console: Console) -> Built:
     wrong input and BundleError where no model may ship.
     """
     check(job, console)
-    chosen = sample(job.calibration, seed=job.seed)
+    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder:
+        return _build(job, _calibrating(job, Path(folder)), _held_out(job, Path(folder)), console)
+
+
+def _build(job: Job, chosen: Sequence[Picture], held_out: Sequence[Picture], console: Console) -> Built:
+    """With what calibrates and what is judged, drawn defects among them where there are no real ones."""
     int8, attempts, no_int8 = _quantized(job, chosen, console)
-    rule = Rule(
-        job.threshold.threshold,
-        job.threshold.target_escape,
-        job.threshold.confidence,
-        job.allow_unproven,
-        job.int8_only,
-    )
-    trials = _trials(job, int8, rule, chosen, console)
+    trials = _trials(job, int8, chosen, held_out, console)
     tried = _timed(attempts, chosen[0])
     for table in (trial_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
-    shipped, notes = _chosen(job, trials, no_int8, rule)
-    return _built(job, chosen, tried, trials, shipped, [*notes, *_agreement(trials)])
+    shipped, notes = _chosen(job, trials, no_int8)
+    layered = [layers(one.model, one.target) for one in trials]
+    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials)]
+    return _built(job, chosen, held_out, tried, trials, layered, shipped, notes)
 
 
-def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:
+def _calibrating(job: Job, folder: Path) -> list[Picture]:
+    """The calibration pictures; where they show no defect, up to half as many as may be are drawn beside them."""
+    if has_defects(job.calibration):
+        return sample(job.calibration, seed=job.seed)
+    chosen = sample(job.calibration, MOST // 2, job.seed)
+    return chosen + draw(chosen, job.student.spec, folder / "calibration", job.seed)
+
+
+def _held_out(job: Job, folder: Path) -> list[Picture]:
+    """The acceptance set; where it holds no defect, a drawn one for each of its pictures."""
+    if has_defects(job.acceptance):
+        return list(job.acceptance)
+    return [*job.acceptance, *draw(job.acceptance, job.student.spec, folder / "acceptance", job.seed)]
+
+
+def _of_drawn(chosen: Sequence[Picture], trials: Sequence[Trial]) -> list[str]:
+    """What is to be said of drawn defects."""
+    drawn = sum(picture.label == DRAWN for picture in chosen)
+    words = [f"{drawn} of the {len(chosen)} calibration pictures are drawn defects: the set holds no real one"]
+    others = [one for one in trials[1:] if one.stand_ins]
+    return words * (drawn > 0) + [
+        one.stand_ins.sentence(f"{one.precision.upper()} on {one.target}") for one in others if one.stand_ins
+    ]
+
+
+def _chosen(job: Job, trials: Sequence[Trial], no_int8: str) -> tuple[list[Trial], list[str]]:
     """What ships for each target; a further target that cannot ship is left out with its reason."""
     shipped: list[Trial] = []
     notes: list[str] = []
@@ -132,9 +177,9 @@ def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tupl
         tried = {one.precision: one for one in trials if one.target == target}
         try:
             if target in STAND_INS:
-                chosen, words = choose_untimed(tried, no_int8, rule)
+                chosen, words = choose_untimed(tried, no_int8, job.rule)
             else:
-                chosen, words = choose(tried["fp32"], tried.get("int8"), no_int8, rule)
+                chosen, words = choose(tried["fp32"], tried.get("int8"), no_int8, job.rule)
         except BundleError as error:
             if target == job.targets[0]:
                 raise
@@ -144,30 +189,22 @@ def _chosen(job: Job, trials: Sequence[Trial], no_int8: str, rule: Rule) -> tupl
     return shipped, notes
 
 
-def _agreement(trials: Sequence[Trial]) -> list[str]:
-    """By how much the engines differ on one model; different sums of the same network differ in the last digits."""
-    notes = []
-    for one in trials:
-        first = next(each for each in trials if each.precision == one.precision)
-        if one is not first:
-            pairs = zip(first.judged, one.judged, strict=True)
-            worst = max(abs(before.score - after.score) for before, after in pairs)
-            notes.append(
-                f"{one.precision.upper()} scores differ by at most {worst:.4f} between {first.target} and {one.target}"
-            )
-    return notes
-
-
 def check(job: Job, console: Console) -> None:
-    """Raise ConfigError for a threshold of another student, an acceptance set that was seen, or one with no defect."""
+    """Raise ConfigError for a threshold of another student, an acceptance set that was seen, or one without good
+    pictures, and without defects unless the bundle may be unproven."""
     expected = job.threshold.student_sha256
     if expected is not None and expected != job.student.sha256:
         raise ConfigError(
             "the threshold was chosen for another student: run edge-calibrate threshold on the scores.csv of this one"
         )
     defects = sum(picture.label != GOOD for picture in job.acceptance)
-    if not defects or defects == len(job.acceptance):
-        raise ConfigError("the acceptance set needs labelled defects and good pictures; hold out both")
+    if defects == len(job.acceptance):
+        raise ConfigError("the acceptance set needs labelled good pictures; hold out some")
+    if not defects and not job.allow_unproven:
+        raise ConfigError(
+            "too few defects to say: the acceptance set holds none, so nothing is known of the escape rate (<= 100%); "
+            "hold out labelled defects, or ship it marked as unproven with --allow-unproven"
+        )
     if not job.calibration:
         raise ConfigError("the calibration set is empty; give the pictures that training has seen")
     trained = Seen(frozenset(job.threshold.seen_pictures), frozenset(job.threshold.seen_groups))
@@ -211,15 +248,18 @@ def _timed(attempts: Sequence[Attempt], picture: Picture) -> list[tuple[Attempt,
     return list(zip(attempts, times, strict=True))
 
 
-def _trials(job: Job, int8: Attempt | None, rule: Rule, chosen: Sequence[Picture], console: Console) -> list[Trial]:
-    """Every precision on every target, judged on the whole acceptance set; timed in turns where this machine has the
+def _trials(
+    job: Job, int8: Attempt | None, chosen: Sequence[Picture], held_out: Sequence[Picture], console: Console
+) -> list[Trial]:
+    """Every precision on every target, judged on all that is held out; timed in turns where this machine has the
     engine."""
     inputs = [to_input(read_image(one.path), job.student.spec) for one in chosen]
     picture = read_image(chosen[0].path)
     models = {target: _models(job, int8, inputs, target) for target in job.targets}
     each = [(target, precision) for target in job.targets for precision in models[target]]
     judged = [
-        _accepted(models[target][precision][1], precision, target, job, console) for target, precision in each
+        _accepted(models[target][precision][1], precision, target, job, held_out, console)
+        for target, precision in each
     ]
     here = [one for one in each if one[0] not in STAND_INS]
     with console.status("timing"):
@@ -227,7 +267,13 @@ def _trials(job: Job, int8: Attempt | None, rule: Rule, chosen: Sequence[Picture
         times = dict(zip(here, median_ms(timed, picture), strict=True))
     return [
         trial(
-            precision, *models[target][precision], verdicts, judged[0], rule, times.get((target, precision)), target
+            precision,
+            *models[target][precision],
+            verdicts,
+            judged[0],
+            job.rule,
+            times.get((target, precision)),
+            target,
         )
         for (target, precision), verdicts in zip(each, judged, strict=True)
     ]
@@ -246,21 +292,25 @@ def _models(job: Job, int8: Attempt | None, inputs: Sequence[Image], target: str
     return models | {"int8": (TRT_INT8_FILE, shaped, int8.recipe.words)}
 
 
-def _accepted(model: bytes, precision: str, target: str, job: Job, console: Console) -> list[Judged]:
-    shown = watched(job.acceptance, f"acceptance, {precision.upper()} on {target}", console)
+def _accepted(
+    model: bytes, precision: str, target: str, job: Job, held_out: Sequence[Picture], console: Console
+) -> list[Judged]:
+    shown = watched(held_out, f"acceptance, {precision.upper()} on {target}", console)
     return judge_pictures(model, shown, job.threshold.threshold, target)
 
 
 def _built(
     job: Job,
     chosen: Sequence[Picture],
+    held_out: Sequence[Picture],
     tried: Sequence[tuple[Attempt, float]],
     trials: Sequence[Trial],
+    layered: Sequence[Sequence[Layer]],
     shipped: Sequence[Trial],
     notes: Sequence[str],
 ) -> Built:
-    told = [one.judged for one in shipped]
-    kept = acceptance_pictures(job.acceptance, told, job.threshold.threshold, job.acceptance_pictures)
+    told = [[*one.judged, *one.drawn] for one in shipped]
+    kept = acceptance_pictures(held_out, told, job.threshold.threshold, job.acceptance_pictures)
     pictures = stored(kept, job.student.spec)
     manifest = Manifest(
         product=job.product,
@@ -283,7 +333,7 @@ def _built(
             job.acceptance,
             len(chosen),
             job.student.findings,
-            [layers(one.model, one.target) for one in trials],
+            layered,
             tried,
         )
     )
@@ -292,7 +342,7 @@ def _built(
 
 def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) -> ModelEntry:
     """`kept` are the pictures that travel along, under these `names`."""
-    scores = {judged.name: judged.score for judged in one.judged}
+    scores = {judged.name: judged.score for judged in (*one.judged, *one.drawn)}
     return ModelEntry(
         file=one.file,
         sha256=sha256(one.model).hexdigest(),

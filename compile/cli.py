@@ -65,6 +65,12 @@ def bundle(
     expires: Annotated[str | None, typer.Option(help="ISO time with zone: 2027-01-31T00:00:00Z")] = None,
     int8_only: Annotated[bool, typer.Option("--int8-only", help="no FP32 model in the bundle")] = False,
     allow_unproven: Annotated[bool, typer.Option(help="ship what misses the target, marked unproven")] = False,
+    most_overkill: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="no model ships whose bound on the overkill rate is above; 0.1 without defects"
+        ),
+    ] = None,
     outputs: Annotated[
         Path | None,
         typer.Option(metavar="MAP.TOML", help="the student is a network from elsewhere: which output is what"),
@@ -106,6 +112,7 @@ def bundle(
         seed=seed,
         targets=targets,
         tolerance=tolerance,
+        most_overkill=most_overkill,
     )
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)

@@ -6,23 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from calibration.evidence import Judged, evidence_of, is_proven, shortfall
+from compile.drawn import LABEL as DRAWN
 from edge.errors import BundleError
 from edge.judge import has_clear_margin
 from edge.manifest import Evidence
 from edge.records import Kind
 
+FEWEST_SHOWN = 10  # drawn defects that FP32 rejects with a clear margin: fewer say nothing of INT8
+MOST_PASSED = 0.1  # of the drawn defects that FP32 rejects, which INT8 may pass
+MOST_OVERKILL = 0.1  # the bound where no defect is held out, and so overkill is all that is measured
 WORTH = 1.1  # INT8 that is not this much faster than FP32 is not worth its differences
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a model must meet: see `WorkingThreshold`; `int8_only`: the bundle may hold no FP32 model."""
+    """What a model must meet: see `WorkingThreshold`; `int8_only`: the bundle may hold no FP32 model; `most_overkill`:
+    the most that the bound on the overkill rate may be (None: it is told only)."""
 
     threshold: float
     target_escape: float
     confidence: float
     allow_unproven: bool = False
     int8_only: bool = False
+    most_overkill: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,46 @@ class Change:
     lost: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """What a model made of drawn defects, where no real one was held out: of so many `drawn` the FP32 student rejects
+    `shown`, `clear` of them with a clear margin; this model passes `passed` of the first and `lost` of the second."""
+
+    drawn: int
+    shown: int
+    clear: int
+    passed: int
+    lost: int
+
+    def refusal(self, precision: str) -> str:
+        """Why a model of this precision must not ship; "" where it may. Only INT8 must be shown to be harmless."""
+        if precision == "int8" and self.clear < FEWEST_SHOWN:
+            return (
+                f"no defect was held out, and of {self.drawn} drawn ones FP32 rejects only {self.clear} with a clear "
+                f"margin, fewer than {FEWEST_SHOWN}: nothing shows what this model would do to defects"
+            )
+        if self.lost or self.passed > MOST_PASSED * self.shown:
+            return (
+                f"of {self.shown} drawn defects that FP32 rejects it passes {self.passed}, {self.lost} of them with a "
+                "clear margin"
+            )
+        return ""
+
+    def sentence(self, name: str) -> str:
+        """For people; `name` says which model it is."""
+        return (
+            f"no defect was held out: of {self.drawn} drawn defects FP32 rejects {self.shown}, and {name} passes "
+            f"{self.passed} of those; that holds {name} to FP32 and is no evidence"
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
     """One model after acceptance on the engine of its target: its bytes, what it judged, and `refusal`, why it must
     not ship ("" = it may).
 
     `ms` is the median time of an inference on one thread of this machine, None where its engine is the device's alone.
+    `drawn` is what it judged of drawn defects and `stand_ins` what that says, where no real defect was held out.
     """
 
     precision: str
@@ -52,6 +92,8 @@ class Trial:
     changes: Sequence[Change] = field(default_factory=tuple)
     refusal: str = ""
     target: str = "ort"
+    drawn: Sequence[Judged] = ()
+    stand_ins: StandIns | None = None
 
     @property
     def proven(self) -> bool:
@@ -74,13 +116,29 @@ def _is_lost(before: Judged, after: Judged, threshold: float) -> bool:
     return before.defect and before.kind is Kind.REJECT and clear and after.kind is Kind.PASS
 
 
-def refusal(evidence: Evidence, found: Sequence[Change], allow_unproven: bool) -> str:
+def stand_ins(reference: Sequence[Judged], judged: Sequence[Judged], threshold: float) -> StandIns:
+    """What drawn defects say of a model; `reference` is what FP32 says of the same."""
+    found = [one for one in changes(reference, judged, threshold) if one.after.missed]
+    shown = [one for one in reference if one.kind is Kind.REJECT]
+    clear = sum(has_clear_margin(one.score, threshold) for one in shown)
+    return StandIns(len(judged), len(shown), clear, len(found), sum(one.lost for one in found))
+
+
+def refusal(
+    evidence: Evidence, found: Sequence[Change], allow_unproven: bool, most_overkill: float | None = None
+) -> str:
     """Why a model with this evidence and these changed verdicts must not ship; "" where it may."""
     lost = [change.before.name for change in found if change.lost]
     if lost:
         return (
             f"{len(lost)} defects with a clear margin turned PASS ({', '.join(lost[:5])}): give more calibration "
             "pictures with such defects, or ship FP32"
+        )
+    if most_overkill is not None and evidence.overkill_upper > most_overkill:
+        return (
+            f"{evidence.overkill} of {evidence.goods} good pictures rejected prove an overkill <= "
+            f"{evidence.overkill_upper:.1%}, not <= {most_overkill:.1%}: hold out more good pictures, train with more "
+            "of them, or accept more with --most-overkill"
         )
     return "" if is_proven(evidence) or allow_unproven else shortfall(evidence)
 
@@ -96,11 +154,21 @@ def trial(
     ms: float | None,
     target: str = "ort",
 ) -> Trial:
-    """The trial of a model that judged the acceptance set; `reference` is what FP32 judged on ONNX Runtime."""
-    evidence = evidence_of(judged, rule.confidence, rule.target_escape)
-    found = changes(reference, judged, rule.threshold)
-    refused = refusal(evidence, found, rule.allow_unproven)
-    return Trial(precision, file, model, words, judged, evidence, ms, found, refused, target)
+    """The trial of a model that judged the acceptance set and drawn defects, if there are any; `reference` is what FP32
+    judged on ONNX Runtime. Drawn defects are no part of the evidence."""
+    (told, drawn), (known, drawn_known) = _apart(judged), _apart(reference)
+    evidence = evidence_of(told, rule.confidence, rule.target_escape)
+    found = changes(known, told, rule.threshold)
+    refused = refusal(evidence, found, rule.allow_unproven, rule.most_overkill)
+    shown = stand_ins(drawn_known, drawn, rule.threshold) if drawn else None
+    if shown and judged is not reference:
+        refused = refused or shown.refusal(precision)
+    return Trial(precision, file, model, words, told, evidence, ms, found, refused, target, drawn, shown)
+
+
+def _apart(judged: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
+    """The pictures of the acceptance set, and the drawn defects."""
+    return [one for one in judged if one.label != DRAWN], [one for one in judged if one.label == DRAWN]
 
 
 def choose(fp32: Trial, int8: Trial | None, why_no_int8: str, rule: Rule) -> tuple[list[Trial], list[str]]:

@@ -38,6 +38,11 @@ _REDRAW_NS = SECOND // 5
 
 def sentence(evidence: Evidence) -> str:
     """The evidence behind a threshold, as one sentence."""
+    if not evidence.defects:
+        return (
+            f"no defect was held out, so nothing is known of the escape rate (<= 100%); overkill "
+            f"{evidence.overkill}/{evidence.goods} (<= {evidence.overkill_upper:.1%})"
+        )
     return (
         f"on {evidence.defects} held-out defects from {evidence.groups} groups, {evidence.missed} missed: "
         f"escape rate <= {evidence.escape_upper:.1%} with {evidence.confidence:.0%} confidence; overkill "

@@ -1,5 +1,7 @@
 """`edge-compile` turns a student into a bundle that the device opens, or says why not."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,15 @@ def test_each_target_is_proven_on_its_own_engine(monkeypatch, capsys, bench, set
     ]
     assert len({entry.file for entry in manifest.models}) == 2, "both engines run the same files"
     assert all(entry.evidence.defects == 62 and entry.proven for entry in manifest.models)
-    assert "scores differ by at most" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    for precision in ("INT8", "FP32"):
+        found = re.search(
+            rf"{precision} scores differ by at most ([\d.]+) between ort and ov, within the tol", told
+        )
+        assert found and float(found[1]) < 0.02
+    words = ("--target", "ort", "--target", "ov", "--tolerance", 0)
+    assert compile_it(monkeypatch, bench, sets, *words, out=bench / "strict.bundle") == 0
+    assert "by more than the tolerance of 0 (" in opened(bench, sets, "strict.bundle").report()
     assert compile_it(monkeypatch, bench, sets, "--target", "tpu", out=bench / "x.bundle") == 78
 
 
@@ -187,6 +197,7 @@ def test_layers_go_back_to_float_one_by_one_and_the_report_tells_what_each_costs
 
 def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, capsys, bench, sets, tmp_path):
     good = draw(tmp_path / "good", 24, 0, 4, lot="good")
+    monkeypatch.setattr(build, "draw", lambda *_: [])
     assert compile_it(monkeypatch, bench, sets, calibration=good) == 0
     assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
     assert "62 defects with a clear margin turned PASS" in capsys.readouterr().out

@@ -47,13 +47,13 @@ from tests.infer.students import student
 CLOCK = SystemClock()
 
 
-def blind_to_bright(model: bytes) -> bytes:
-    """The student, whose score is not a number where the picture's mean is above 150 of 255."""
+def blind_to_bright(model: bytes, most: float = 150 / 255) -> bytes:
+    """The student, whose score is not a number where the picture's mean (0..1) is above `most`."""
     changed = onnx.load_model_from_string(model)
     graph = changed.graph
     place = next(number for number, node in enumerate(graph.node) if node.output[0] == "mean")
     graph.node[place].output[0] = "sound"
-    for name, value in (("most", 150 / 255), ("none", 0)):
+    for name, value in (("most", most), ("none", 0)):
         graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
     made = [
         helper.make_node("Sub", ["most", "sound"], ["left"]),

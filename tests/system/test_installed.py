@@ -14,17 +14,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.bundle import ModelEntry, write_bundle
 from edge.clock import MS, SECOND
 from edge.line.zone import Zone
 from edge.station import load
-from tests.eye.stations import bundle
+from tests.bundles import EVIDENCE, KEY, MODEL, a_manifest, png
+from tests.eye.stations import SPEC, bundle
+from tests.eye.test_new_bundles import blind_to_bright
+from tests.infer.students import student
 from tests.peers import eventually
-from tests.system.belts import GATE, PERMIT, Pace, lay_out, relays, zone_of
+from tests.system.belts import GATE, MIDDLE, PERMIT, Pace, lay_out, relays, zone_of
 from tests.system.board import Board
 from tests.system.claims import Gate
 from tests.system.device.app import wheel
@@ -35,6 +40,7 @@ from tests.system.results import ROOT, Table
 PACE = Pace(
     pitch=500, travel=600, decide=250, pulse=150, tolerance=60, heartbeat=200, silence=900, timeout=300, window=60
 )
+GREY = 60  # of the picture in its bundles, darker than half of the belt's parts
 PORT = "/dev/ttyBOARD"
 FILE = "/etc/kenpin/line-3.toml"
 EYE, LINE = "kenpin-eye@line-3", "kenpin-line@line-3"
@@ -48,6 +54,9 @@ MORE = """
 [mqtt]
 host = "127.0.0.1"
 tls = false
+[new_bundle]
+watch_parts = 12
+unknown_max = 2
 """
 OUTSIDE = "192.0.2.5"  # an address of the machine that is none of loopback's
 BY_TLS = f"""
@@ -97,6 +106,21 @@ class Plant:
     def says(self, unit: str) -> str:
         """What the unit has said, in all boots."""
         return self.machine.run(f"journalctl --no-pager --output=cat --unit={unit}")
+
+    def install(self, version: int, model: bytes, stated: float) -> tuple[int, str]:
+        """Give the machine a bundle that states this score of its one picture, and install it."""
+        name = f"cap-a-{version}.bundle"
+        sha = sha256(model).hexdigest()
+        scores = {"ok.png": stated}
+        entry = ModelEntry(MODEL, sha, "ort", "fp32", MIDDLE, EVIDENCE, proven=True, scores=scores)
+        manifest = a_manifest(model, version=version, input=SPEC, models=(entry,), classes=())
+        write_bundle(self.shelf / name, manifest, {MODEL: model}, {"ok.png": ("ok", png(GREY))}, "", KEY)
+        return self.machine.attempt(f"/opt/kenpin/bin/edge install /opt/shelf/{name} --station {FILE}")
+
+    def active(self) -> str:
+        """What `edge bundles` says of the version that is active."""
+        told = self.machine.run(f"COLUMNS=300 /opt/kenpin/bin/edge bundles --station {FILE}")
+        return next(line for line in told.splitlines() if "cap-a" in line and " yes " in line)
 
     def listeners(self) -> dict[str, str]:
         """Every address of the machine that takes connections or packets from a network, and whose it is."""
@@ -297,6 +321,43 @@ def test_a_crash_loop_ends_with_a_station_that_rejects_and_says_why(plant: Plant
     plant.parts_pass()
     RESULTS.add(
         "eye killed again and again", "given up after 5 starts in 2 min; rejects; started again by edge setup"
+    )
+
+
+def test_a_bundle_that_the_machine_scores_otherwise_is_refused(plant: Plant) -> None:
+    before = plant.active()
+    code, said = plant.install(4, student(SPEC), stated=0.9)
+    assert code == 65 and "is not accepted on this device: ok.png scores" in said, said
+    assert plant.active() == before
+    RESULTS.add("edge install of a bundle with other scores", "65, refused; the active one stays")
+
+
+def test_a_new_bundle_is_accepted_here_watched_on_the_line_and_kept(plant: Plant) -> None:
+    line = plant.ask(LINE, "MainPID")
+    code, said = plant.install(4, student(SPEC), stated=GREY / 255)
+    assert code == 0 and "accepted on this device: FP32, 1 pictures" in said, said
+    assert "watched, else back to 3" in plant.active()
+    plant.machine.run(f"systemctl restart {EYE}")
+    took = seconds(lambda: eventually(lambda: "watched" not in plant.active(), "it is kept", 90, every_s=0.5))
+    assert re.search(r"cap-a\W+4\b", plant.active())
+    plant.parts_pass()
+    assert plant.ask(LINE, "MainPID") == line
+    RESULTS.add("a new bundle", f"accepted, taken up by a restart of the eye, kept {took} later; the line went on")
+
+
+def test_a_bundle_that_fails_on_the_line_is_left_by_the_station_itself(plant: Plant) -> None:
+    code, said = plant.install(5, blind_to_bright(student(SPEC), MIDDLE), stated=GREY / 255)
+    assert code == 0 and "accepted on this device" in said, said
+    plant.machine.run(f"systemctl restart {EYE}")
+    began_ns = time.monotonic_ns()
+    eventually(lambda: "version 5 left" in plant.active(), "it goes back", 90, every_s=0.5)
+    assert re.search(r"cap-a\W+4\b", plant.active())
+    plant.parts_pass()
+    assert plant.ask(EYE, "NRestarts") == "1", "systemd started it again"
+    assert "cap-a is back at version 4: version 5 left 3 of its first" in plant.says(EYE)
+    RESULTS.add(
+        "a bundle that gives no score on the line",
+        f"left by itself; third part passed {(time.monotonic_ns() - began_ns) / SECOND:.1f} s after its start",
     )
 
 
