@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from calibration.leaks import read_pretrained
 from edge.errors import ConfigError
 from edge.pixels import InputSpec
+from tests.system.test_engines import STUDENTS
 from tests.training.small import finetune
 from tests.training.test_fit import spotted
 from training.backbones import BACKBONES, Stages, Start, start
@@ -167,3 +168,7 @@ def test_a_backbone_that_is_not_the_encoders_or_not_known_is_refused(encoder):
         begin_with("resnet50", None, SPEC.channels)
     with pytest.raises(ConfigError, match="has no public weights"):
         Start("resnet18")
+
+
+def test_engines_are_built_of_each() -> None:
+    assert set(STUDENTS) == set(BACKBONES)
