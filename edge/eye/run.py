@@ -258,10 +258,16 @@ def _finish(eye: Eye, crew: Crew) -> list[bool]:
     began_ns = eye.clock.now_ns()
     until_ns = {each.name: began_ns + _patience_ns(each.station) for each in eye.lanes}
     waited_for = [each for each in eye.lanes if each.link.stop()]
-    while not crew.stop.is_set() and any(
-        eye.clock.now_ns() < until_ns[each.name] and not lane.is_done(each) for each in waited_for
-    ):
-        crew.stop.wait(0.01)
+    try:
+        while not crew.stop.is_set() and any(
+            eye.clock.now_ns() < until_ns[each.name] and not lane.is_done(each) for each in waited_for
+        ):
+            crew.stop.wait(0.01)
+    except (
+        KeyboardInterrupt
+    ):  # who asks twice does not wait for the parts, but the threads end before what they hold
+        crew.join(_THREADS_END_NS)
+        raise
     ended = []
     for each in eye.lanes:
         ended.append(each.link.end_line(max(0, until_ns[each.name] - eye.clock.now_ns())))

@@ -104,6 +104,20 @@ def test_sigterm_finishes_the_parts_in_the_zone(tmp_path: Path) -> None:
         assert not bench.permit()[-1][1]
 
 
+def test_who_asks_twice_does_not_wait_for_the_parts_and_no_failure_is_made_up(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as bench:
+        with EdgeProcess("run", bench.file) as edge:
+            parts_reach(bench, 5)
+            edge.signal(signal.SIGINT)
+            eventually(lambda: "STOPPING" in edge.output, f"the line stops: {edge.output}")
+            edge.signal(signal.SIGINT)
+            edge.ends()
+        assert (
+            "failed" not in edge.output and "descriptor" not in edge.output and "check the disk" not in edge.output
+        )
+        assert not bench.permit()[-1][1]
+
+
 def test_shadow_mode_judges_and_never_fires(tmp_path: Path) -> None:
     with modbus_bench(tmp_path, mode="shadow", transit=1_200) as bench:
         draw(tmp_path, levels(15))
