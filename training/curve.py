@@ -134,7 +134,7 @@ def lay_out(pictures: Sequence[Picture], settings: CurveSettings) -> Curve:
         for name, _ in settings.encoders
     }
     if settings.transfer:
-        _refuse_old(encoders, known)
+        _check_transfer(encoders, known)
     starts = _starts(settings, encoders)
     draws = {seed: draw(known, seed, settings.test) for seed in settings.seeds}
     labels = counts(settings.labels, list(draws.values()))
@@ -146,7 +146,7 @@ def lay_out(pictures: Sequence[Picture], settings: CurveSettings) -> Curve:
     return curve
 
 
-def _refuse_old(encoders: Mapping[str, tuple[Encoder, ...]], pictures: Sequence[Picture]) -> None:
+def _check_transfer(encoders: Mapping[str, tuple[Encoder, ...]], pictures: Sequence[Picture]) -> None:
     if not encoders:
         raise ConfigError(
             "--transfer needs --encoder of another product's pretraining, or --pool with its pictures"

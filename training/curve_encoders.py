@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from edge.errors import ConfigError
 from edge.picture_set import Picture
 from training import pretrain as room
 from training.curve import Curve, alone, refuse_known
@@ -68,25 +69,30 @@ def encoders(
 
     Killed and started again, it goes on from the last checkpoint. Raises ConfigError as `edge-train pretrain` does.
     """
-    folder, fabric = out / FOLDER, launch(precision_of("auto"))
+    folder, precision = out / FOLDER, precision_of("auto")
+    fabric = launch(precision)
+    if fabric.world_size > 1:
+        raise ConfigError("one process pretrains for a curve: use edge-train pretrain by torchrun, then --encoder")
     make_folder(folder)
-    files: list[tuple[str, Path]] = []
+    jobs: list[tuple[str, Cached, room.Settings, Path]] = []
     for seed, pool in zip(curve.draws, each, strict=True):
         with alone(folder / ".pool.lock", wait=True):
             cached = cache(fabric, pool, curve.settings.spec, folder, False, lambda: tick("read", 1))
         if curve.settings.transfer:
             refuse_known(frozenset(cached.fingerprints), curve.known)
         for name, terms in made.arms:
-            mine = folder / f"{name}-seed{seed}"
+            begin, recipe = curve.starts[name][0], _recipe(terms, made.passes)
+            settings = room.Settings(curve.settings.spec, recipe, begin, seed, precision=precision)
+            jobs.append((name, cached, settings, folder / f"{name}-seed{seed}"))
+    done: set[Path] = set()
+    for wait in (False, True):  # what another run has in its hands comes last
+        for name, cached, settings, mine in jobs:
             make_folder(mine)
-            settings = room.Settings(
-                curve.settings.spec, _recipe(terms, made.passes), curve.starts[name][0], seed,
-                precision=precision_of("auto"),
-            )  # fmt: skip
-            with alone(mine / ".lock", wait=True):
-                _pretrain(cached, settings, mine, fabric, curve.settings.threads, partial(tick, name))
-            files.append((name, mine / "encoder.safetensors"))
-    return tuple(files)
+            with alone(mine / ".lock", wait) as free:
+                if free and mine not in done:
+                    _pretrain(cached, settings, mine, fabric, curve.settings.threads, partial(tick, name))
+                    done.add(mine)
+    return tuple((name, mine / "encoder.safetensors") for name, _, _, mine in jobs)
 
 
 def _recipe(terms: Terms, passes: int) -> room.Recipe:

@@ -165,8 +165,8 @@ def _needs(values: Points, arm: str, than: str, xs: Mapping[int, float], measure
     for labels, count in xs.items():
         takes, span = needed(values, arm, measure, xs, values[than, labels][measure])
         ends = f" ({_labels(span[0], most)} to {_labels(span[1], most)} over groups)" if span else ""
-        parts.append(f"{_labels(takes, most)}{ends} for what {name_of(than)} reach with {count:.0f}")
-    return f"Labels that it takes with {name_of(arm)}: {_listed(parts)}."
+        parts.append(f"{_labels(takes, most)}{ends} for {count:.0f}")
+    return f"Labels that it takes with {name_of(arm)}, by those of {name_of(than)}: {_listed(parts)}."
 
 
 def _labels(count: float, most: float) -> str:
@@ -178,7 +178,7 @@ def _labels(count: float, most: float) -> str:
 def summary(values: Points, xs: Mapping[int, float], measure: str, transfer: bool = False) -> dict[str, Any]:
     """Everything above, as curve.json has it. xs: how many defects each number of labels stands for.
 
-    With `transfer` it is told how many labels each encoder takes to reach what another start does.
+    With `transfer` it tells how many labels each encoder takes (`takes`) to be as good as its start is with others.
     """
     arms = list(dict.fromkeys(arm for arm, _ in values))
     compared = _pairs(arms)
@@ -196,6 +196,7 @@ def summary(values: Points, xs: Mapping[int, float], measure: str, transfer: boo
             {"arm": arm, "than": than, "labels": told(labels), "defects": xs[labels]}
             | {name: (values[arm, labels][name] - values[than, labels][name]).to_dict() for name in MEASURES}
             | {"as_good_with": _as_good(values, arm, than, xs, labels, measure)}
+            | ({"takes": _as_good(values, than, arm, xs, labels, measure)} if (arm, than) in moved else {})
             for arm, than in compared
             for labels in xs
         ],

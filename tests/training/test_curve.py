@@ -182,12 +182,16 @@ def test_a_transfer_is_refused_where_the_encoder_knows_a_picture(belt, encoder, 
 
 
 def test_a_transfer_tells_how_many_labels_each_number_of_another_start_takes():
-    told = summary(results(0.5), XS, "auroc", transfer=True)["verdict"]
-    assert len(told) == 3 and told[2].startswith("Labels that it takes with SSL: ")
-    assert re.search(
-        r"fewer than were measured .*for what public weights reach with 5, 5 .*with 20 and 20 ", told[2]
-    )
-    assert len(summary(results(0.5), XS, "auroc")["verdict"]) == 2
+    told = summary(results(0.5), XS, "auroc", transfer=True)
+    gain, worth, takes = told["verdict"]
+    assert takes.startswith("Labels that it takes with SSL, by those of public weights: fewer than were measured (")
+    assert re.search(r" for 5, 5 \(.* over groups\) for 20 and 20 \(.* over groups\) for 80\.$", takes)
+    assert [one["takes"]["labels"] for one in told["differences"]] == [
+        0,
+        pytest.approx(5, 0.1),
+        pytest.approx(20, 0.1),
+    ]
+    assert summary(results(0.5), XS, "auroc")["verdict"] == [gain, worth]
 
 
 def test_what_the_cells_depend_on_is_in_the_plan(belt, monkeypatch):

@@ -115,7 +115,7 @@ def test_a_transfer_pretrains_on_another_product_and_never_on_this_one(belt, tmp
     words = ("--transfer", "--seeds", "1", "--arms", "public,ssl")
     done = curve(belt, tmp_path / "a", "--pool", str(other), *words)
     assert done.exit_code == 0, done.output
-    assert "Labels that it takes with SSL: " in done.output
+    assert "Labels that it takes with SSL, by those of public weights: " in done.output
     done = curve(belt, tmp_path / "b", "--pool", str(belt), *words)
     assert done.exit_code == 78 and "42 of the 42 pictures are among those of the pretraining" in str(done.error)
     assert not list((tmp_path / "b").glob("encoders/*/encoder.safetensors"))
