@@ -113,14 +113,20 @@ class Curve:
         return found[cell.seed % len(found)]
 
     def teachers(self, cell: Cell) -> list[NDArray[np.int64]]:
-        """What each teacher of the arm distil learns from: all of the cell's pictures, then all but a fold."""
+        """What each teacher of the arm distil learns from: all of the cell's pictures, then all but a fold.
+
+        Raises ConfigError where too few groups are labelled for that.
+        """
         members = self.members(cell)
         if cell.arm != DISTIL:
             return []
         learnt = [self.known[index] for index in members]
         held = ({one.group for one in learnt if (one.label == GOOD) == good} for good in (True, False))
         folds = min(FOLDS, *map(len, held))
-        fold_of = split(learnt, max(folds, 2), cell.seed)
+        try:
+            fold_of = split(learnt, max(folds, 2), cell.seed)
+        except ConfigError as error:
+            raise ConfigError(f"{cell.name}: {error}; or ask for more --labels, or leave out that arm") from error
         return [members, *(members[fold_of != fold] for fold in np.unique(fold_of))]
 
 
@@ -203,8 +209,8 @@ def steps(curve: Curve, out: Path) -> int:
 
 
 def _steps(curve: Curve, cell: Cell) -> int:
-    counts = [len(curve.members(cell)), *map(len, curve.teachers(cell))]
-    return sum(curve.settings.recipe(count).steps(count) for count in counts)
+    each = [len(curve.members(cell)), *map(len, curve.teachers(cell))]
+    return sum(curve.settings.recipe(count).steps(count) for count in each)
 
 
 def measure(curve: Curve, out: Path, tick: Tick) -> None:

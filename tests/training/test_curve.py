@@ -172,7 +172,8 @@ def test_a_distilled_student_learns_from_teachers_of_its_folds_and_from_pictures
 
 def test_teachers_need_defects_of_two_groups_and_that_is_told_before_any_training(belt, tmp_path):
     done = curve(belt, tmp_path, "--arms", "distil", "--labels", "1")
-    assert done.exit_code == 78 and "of at least two" in str(done.error)
+    assert done.exit_code == 78
+    assert re.search("^seed 0, 1 labels, distil: the groups .* of at least two; or ask for more", str(done.error))
 
 
 def test_a_transfer_is_refused_where_the_encoder_knows_a_picture(belt, encoder, tmp_path):
