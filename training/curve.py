@@ -137,7 +137,7 @@ def lay_out(pictures: Sequence[Picture], settings: CurveSettings) -> Curve:
         name: tuple(
             read_encoder(path, settings.spec.channels) for one, path in settings.encoders if one == name and path
         )
-        for name, _ in settings.encoders
+        for name in dict(settings.encoders)
     }
     if settings.transfer:
         _check_transfer(encoders, known)

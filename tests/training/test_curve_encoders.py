@@ -21,7 +21,7 @@ from training.pool import pictures_in
 TINY = (
     "--size", "64", "--threads", "1", "--steps", "2", "--batch", "4", "--labels", "2", "--passes", "1",
 )  # fmt: skip
-TWO = ("--seeds", "2", "--arms", "public,ssl")
+TWO = ("--seeds", "2", "--arms", "ssl")
 TERMS = {"mask", "contrast", "dense", "synthetic"}
 
 
@@ -31,19 +31,31 @@ def curve(pictures, out, *more):
 
 @pytest.fixture(scope="module")
 def measured(belt, tmp_path_factory):
-    out = tmp_path_factory.mktemp("curve")
-    done = curve(belt, out, "--pool", str(belt), *TWO)
+    """A curve that was killed in its second pretraining and gone on with: its folder, and the pretrainings begun."""
+    out, begun, whole = tmp_path_factory.mktemp("curve"), [], pretrain.pretrain
+
+    def killed(cached, settings, out, fabric, tell):
+        begun.append(out.name)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return whole(cached, settings, out, fabric, tell)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain, "pretrain", killed)
+        assert curve(belt, out, "--pool", str(belt), *TWO).exit_code != 0
+        done = curve(belt, out, "--pool", str(belt), *TWO)
     assert done.exit_code == 0, done.output
-    return out
+    return out, begun
 
 
 def test_each_seed_has_an_encoder_that_saw_nothing_of_its_test(belt, measured):
+    out, _ = measured
     laid_out = lay_out(read_set(belt), CurveSettings(InputSpec(64, 64), labels=(2,), seeds=(0, 1)))
     for seed, one in laid_out.draws.items():
         tested = {laid_out.known[index].group for index in one.test}
-        pool = read_encoder(measured / "encoders" / f"ssl-seed{seed}" / "encoder.safetensors", 3).pool
+        pool = read_encoder(out / "encoders" / f"ssl-seed{seed}" / "encoder.safetensors", 3).pool
         assert pool == {fingerprint(picture) for picture in read_set(belt) if picture.group not in tested}
-    report = json.loads((measured / "curve.json").read_text())
+    report = json.loads((out / "curve.json").read_text())
     assert len(report["settings"]["starts"]["ssl"]) == 2
     assert not any("was pretrained on" in note for note in report["notes"])
 
@@ -71,30 +83,17 @@ def test_the_pictures_of_a_test_are_known_in_another_folder_too(belt, tmp_path):
     assert pool.left_out == len(tested) and tested <= pool.barred
 
 
-def test_killed_it_goes_on_and_more_seeds_may_be_asked_for(belt, measured, tmp_path, monkeypatch):
-    begun, whole = [], pretrain.pretrain
+def test_killed_it_goes_on_and_nothing_is_pretrained_twice(measured):
+    assert measured[1] == ["ssl-seed0", "ssl-seed1", "ssl-seed1"]
 
-    def killed(cached, settings, out, fabric, tell):
-        begun.append(out.name)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return whole(cached, settings, out, fabric, tell)
 
-    monkeypatch.setattr(pretrain, "pretrain", killed)
-    assert curve(belt, tmp_path, "--pool", str(belt), *TWO).exit_code != 0
-    assert curve(belt, tmp_path, "--pool", str(belt), *TWO).exit_code == 0
-    assert begun == ["ssl-seed0", "ssl-seed1", "ssl-seed1"]
-    first, second = (json.loads((out / "curve.json").read_text())["points"] for out in (measured, tmp_path))
-    assert first == second
-    more = ("--seeds", "3", "--arms", "ssl")
-    assert curve(belt, tmp_path, "--pool", str(belt), *more).exit_code == 0
-    assert begun[3:] == ["ssl-seed2"]
-    done = curve(belt, tmp_path, "--pool", str(belt), *more, "--passes", "2")
+def test_another_pretraining_is_not_mixed_into_a_curve(belt, measured):
+    done = curve(belt, measured[0], "--pool", str(belt), *TWO, "--passes", "2")
     assert done.exit_code == 78 and "holds a pretraining with other pictures, settings" in str(done.error)
 
 
 def test_an_ablation_leaves_out_each_term_and_compares_all_with_it(belt, tmp_path):
-    arms = "public,all-terms,without-mask"
+    arms = "all-terms,without-mask"
     done = curve(belt, tmp_path, "--pool", str(belt), "--ablate", "--seeds", "1", "--arms", arms)
     assert done.exit_code == 0, done.output
     made = sorted(path.name for path in (tmp_path / "encoders").glob("*-seed*"))
@@ -105,7 +104,7 @@ def test_an_ablation_leaves_out_each_term_and_compares_all_with_it(belt, tmp_pat
     assert [set(one) for one in terms] == [TERMS, TERMS - {"mask"}]
     report = json.loads((tmp_path / "curve.json").read_text())
     pairs = [(one["arm"], one["than"]) for one in report["averages"]]
-    assert pairs == [("all-terms", "public"), ("without-mask", "public"), ("all-terms", "without-mask")]
+    assert pairs == [("all-terms", "without-mask")]
     assert "SSL all-terms against SSL without-mask" in done.output
     assert {name for name, _ in room.arms(ablate=True)} == {"all-terms", *(f"without-{term}" for term in TERMS)}
 
