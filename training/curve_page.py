@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.curve_summary import NAMES
+from training.curve_summary import name_of
 from training.page import Grid, Page, Section, svg
 from training.ranking import MEASURES
 
-COLOURS = {"floor": "#5c6873", "scratch": "#b3261e", "public": "#2f7fb5", "ssl": "#1f7a4d"}
+COLOURS = {"floor": "#5c6873", "scratch": "#b3261e", "public": "#2f7fb5", "distil": "#8a5a00"}
+ENCODERS = ("#1f7a4d", "#7b3fa0", "#c2185b", "#00838f", "#9e9d24", "#5d4037")  # one after the other
 APART = 1.03  # labels between two arms' bars of one point, as a factor: so that bars do not hide each other
 
 
@@ -22,8 +24,10 @@ def plot(report: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(12, 4))
     for axes, (name, title) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
         arms = list(dict.fromkeys(point["arm"] for point in report["points"]))
+        encoders = [arm for arm in arms if arm not in COLOURS]
+        colours = COLOURS | dict(zip(encoders, cycle(ENCODERS), strict=False))
         for place, arm in enumerate(arms):
-            _line(axes, [point for point in report["points"] if point["arm"] == arm], name, place)
+            _line(axes, [point for point in report["points"] if point["arm"] == arm], name, place, colours[arm])
         _axes(axes, {point["defects"]: point["labels"] for point in report["points"]}, title)
     figure.axes[0].legend(frameon=False, loc="lower right")
     figure.tight_layout()
@@ -37,15 +41,14 @@ def png(report: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _line(axes: Axes, points: Sequence[Mapping[str, Any]], measure: str, place: int) -> None:
-    arm = points[0]["arm"]
+def _line(axes: Axes, points: Sequence[Mapping[str, Any]], measure: str, place: int, colour: str) -> None:
     at = [point["defects"] * APART**place for point in points]
     middle = [point[measure]["mean"] for point in points]
     spans = [point[measure]["over_seeds"] or (value, value) for point, value in zip(points, middle, strict=True)]
     below = [value - max(span[0], 0) for value, span in zip(middle, spans, strict=True)]
     above = [max(min(span[1], 1) - value, 0) for value, span in zip(middle, spans, strict=True)]
     axes.errorbar(
-        at, middle, (below, above), color=COLOURS[arm], label=NAMES[arm], marker="o", markersize=4, capsize=2,
+        at, middle, (below, above), color=colour, label=name_of(points[0]["arm"]), marker="o", markersize=4, capsize=2,
         linewidth=1.5, elinewidth=0.8,
     )  # fmt: skip
 
@@ -87,7 +90,7 @@ def points_grid(report: Mapping[str, Any]) -> Grid:
     """Every arm at every number of labels."""
     head = ("start", "labelled defects", *MEASURES.values())
     rows = [
-        (NAMES[point["arm"]], _labels(point), *(_value(point[name], "{:.3f}") for name in MEASURES))
+        (name_of(point["arm"]), _labels(point), *(_value(point[name], "{:.3f}") for name in MEASURES))
         for point in report["points"]
     ]
     return Grid(head, rows)
@@ -98,7 +101,7 @@ def differences_grid(report: Mapping[str, Any]) -> Grid:
     head = ("start", "against", "labelled defects", *MEASURES.values(), "worth labels")
     rows = [
         (
-            NAMES[one["arm"]], NAMES[one["than"]], _labels(one),
+            name_of(one["arm"]), name_of(one["than"]), _labels(one),
             *(_value(one[name], "{:+.3f}") for name in MEASURES), _worth(one["as_good_with"]),
         )
         for one in report["differences"]

@@ -12,7 +12,9 @@ from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture, select
 from training.folds import spread
 
-ARMS = ("floor", "scratch", "public", "ssl")
+DISTIL = "distil"
+ARMS = ("floor", "scratch", "public", DISTIL)  # the others are encoders, by their names
+SSL = "ssl"  # the name of an encoder that nobody named
 ALL = 0  # as a number of labels: every one that is not in the test part
 _PARTS = 3  # one of them is the test part
 

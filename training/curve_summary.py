@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
-from training.curve_plan import Cell, told
+from training.curve_plan import ARMS, Cell, told
 from training.ranking import MEASURES, drawn_again, middle_of, over_seeds, ranked
 
 DRAWS = 1_000
@@ -18,6 +18,7 @@ NAMES = {
     "floor": "frozen features",
     "scratch": "from scratch",
     "public": "public weights",
+    "distil": "distilling",
     "ssl": "SSL",
 }
 
@@ -59,6 +60,11 @@ class Values:
 
 
 Points = Mapping[tuple[str, int], Mapping[str, Values]]
+
+
+def name_of(arm: str) -> str:
+    """An arm in words."""
+    return NAMES.get(arm, f"SSL {arm}")
 
 
 def points(results: Results, tested: Mapping[int, Sequence[tuple[str, bool]]]) -> Points:
@@ -125,7 +131,7 @@ def verdict(values: Points, arm: str, than: str, xs: Mapping[int, float], measur
     """Whether `arm` is better than `than`, and by how many labels: sentences."""
     labels = list(xs)
     gain = average(values, arm, than, labels, measure)
-    name, other, sign = NAMES[arm], NAMES[than], gain.sign()
+    name, other, sign = name_of(arm), name_of(than), gain.sign()
     spans = over_seeds(gain.seeds.tolist()), middle_of(gain.draws)
     if spans[0] is None:
         return [
@@ -150,7 +156,17 @@ def _saved(values: Points, arm: str, than: str, xs: Mapping[int, float], measure
         ends = [_labels(end, most) for end in span or ()]
         likely = f" ({ends[0]} to {ends[1]} over groups)" if ends and ends[0] != ends[1] else ""
         parts.append(f"{count:.0f} labels are worth {_labels(worth, most)}{likely}")
-    return f"With {NAMES[arm]}, {_listed(parts)} of {NAMES[than]}."
+    return f"With {name_of(arm)}, {_listed(parts)} of {name_of(than)}."
+
+
+def _needs(values: Points, arm: str, than: str, xs: Mapping[int, float], measure: str) -> str:
+    """How many labels a start takes to reach what another one reaches."""
+    most, parts = max(xs.values()), []
+    for labels, count in xs.items():
+        takes, span = needed(values, arm, measure, xs, values[than, labels][measure])
+        ends = f" ({_labels(span[0], most)} to {_labels(span[1], most)} over groups)" if span else ""
+        parts.append(f"{_labels(takes, most)}{ends} for {count:.0f}")
+    return f"Labels that it takes with {name_of(arm)}, by those of {name_of(than)}: {_listed(parts)}."
 
 
 def _labels(count: float, most: float) -> str:
@@ -159,10 +175,16 @@ def _labels(count: float, most: float) -> str:
     return f"{count:.0f}" if count else "fewer than were measured"
 
 
-def summary(values: Points, xs: Mapping[int, float], measure: str) -> dict[str, Any]:
-    """Everything above, as curve.json has it. xs: how many defects each number of labels stands for."""
-    arms = [arm for arm in NAMES if (arm, next(iter(xs))) in values]
-    compared = [(arm, than) for arm, than in _pairs(arms)]
+def summary(values: Points, xs: Mapping[int, float], measure: str, transfer: bool = False) -> dict[str, Any]:
+    """Everything above, as curve.json has it. xs: how many defects each number of labels stands for.
+
+    With `transfer` it tells how many labels each encoder takes (`takes`) to be as good as its start is with others.
+    """
+    arms = list(dict.fromkeys(arm for arm, _ in values))
+    compared = _pairs(arms)
+    moved = [
+        (arm, than) for arm, than in compared if transfer and arm not in ARMS and than in ("public", "scratch")
+    ]
     return {
         "points": [
             {"arm": arm, "labels": told(labels), "defects": xs[labels]}
@@ -174,6 +196,7 @@ def summary(values: Points, xs: Mapping[int, float], measure: str) -> dict[str, 
             {"arm": arm, "than": than, "labels": told(labels), "defects": xs[labels]}
             | {name: (values[arm, labels][name] - values[than, labels][name]).to_dict() for name in MEASURES}
             | {"as_good_with": _as_good(values, arm, than, xs, labels, measure)}
+            | ({"takes": _as_good(values, than, arm, xs, labels, measure)} if (arm, than) in moved else {})
             for arm, than in compared
             for labels in xs
         ],
@@ -182,7 +205,14 @@ def summary(values: Points, xs: Mapping[int, float], measure: str) -> dict[str, 
             for arm, than in compared
             for gain in [average(values, arm, than, list(xs), measure)]
         ],
-        "verdict": [line for arm, than in compared for line in verdict(values, arm, than, xs, measure)],
+        "verdict": [
+            line
+            for arm, than in compared
+            for line in (
+                *verdict(values, arm, than, xs, measure),
+                *([_needs(values, arm, than, xs, measure)] if (arm, than) in moved else []),
+            )
+        ],
     }
 
 
@@ -196,10 +226,17 @@ def _as_good(
 
 
 def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """SSL against what it began with first; then every start against the plain one."""
-    pairs = [("ssl", "public"), ("ssl", "scratch"), ("public", "scratch"), ("ssl", "floor"), ("public", "floor")]
-    there = [(arm, than) for arm, than in pairs if arm in arms and than in arms]
-    return [pair for pair in there if pair != ("ssl", "scratch") or "public" not in arms]
+    """Every encoder against what it began with, and the first one against the others; then the plain starts."""
+    encoders = [arm for arm in arms if arm not in ARMS]
+    begun = "public" if "public" in arms else "scratch"
+    pairs = [
+        *((arm, begun) for arm in encoders),
+        *((encoders[0], other) for other in encoders[1:]),
+        ("distil", begun),
+        ("public", "scratch"),
+        *((arm, "floor") for arm in (*encoders, "public", "distil")),
+    ]
+    return [(arm, than) for arm, than in pairs if arm in arms and than in arms]
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,8 +62,12 @@ def gather(folder: Path, leave_out: Sequence[Path], leave_groups: str) -> Pool:
     """
     pictures = pictures_in(folder)
     barred = {picture.group for picture in select(pictures, leave_groups)} if leave_groups else set()
-    others = [picture for other in leave_out for picture in pictures_in(other)]
-    barred |= {picture.group for picture in others if picture.group != picture.name}
+    return without(pictures, [picture for other in leave_out for picture in pictures_in(other)], barred)
+
+
+def without(pictures: Sequence[Picture], others: Sequence[Picture], barred: Collection[str] = ()) -> Pool:
+    """`gather` for pictures of which the `others` are left out, and the groups that are `barred`."""
+    barred = set(barred) | {picture.group for picture in others if picture.group != picture.name}
     known = _digests(pictures)
     groups = np.array([picture.group in barred for picture in pictures])
     out = groups | _among(known, _digests(others))
@@ -72,11 +76,11 @@ def gather(folder: Path, leave_out: Sequence[Path], leave_groups: str) -> Pool:
     kept = np.flatnonzero(first & ~out)
     if len(kept) < LEAST:
         raise ConfigError(
-            f"{folder} gives {len(kept)} different pictures to pretrain on ({int(out.sum())} of {len(pictures)} left "
-            f"out): collect {LEAST} at least, several hundred to gain from it"
+            f"{len(kept)} different pictures to pretrain on ({int(out.sum())} of {len(pictures)} left out): "
+            f"collect {LEAST} at least, several hundred to gain from it"
         )
     repeated = int((~first & ~out).sum())
-    paths = tuple(pictures[index].path for index in kept)
+    paths = tuple(pictures[index].path for index in kept.tolist())
     return Pool(paths, known[kept], seen_in(others).pictures, int(out.sum()), repeated)
 
 

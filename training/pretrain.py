@@ -114,6 +114,21 @@ def pretrain(cached: Cached, settings: Settings, out: Path, fabric: Fabric, tell
     return report
 
 
+def is_there(cached: Cached, settings: Settings, out: Path) -> bool:
+    """Whether `out` holds the encoder of this very pretraining. Raises ConfigError where it is another one's."""
+    path = out / "pretrain.json"
+    if not path.is_file():
+        return False
+    held = json.loads(path.read_text(encoding="utf-8"))
+    facts = json.loads(json.dumps(_facts(cached, settings, settings.recipe.steps(len(cached.images)))))
+    if held != held | facts or not (out / "encoder.safetensors").is_file():
+        raise ConfigError(
+            f"{out} holds a pretraining with other pictures, settings or versions: choose another folder with -o, "
+            "or remove it"
+        )
+    return True
+
+
 class Work:
     """A pretraining that goes on step by step; what it draws depends on seed, step and shard alone."""
 

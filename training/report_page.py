@@ -198,7 +198,8 @@ class _Writer:
         return Section(self._words["curve"], words)
 
     def _compared(self, curve: Mapping[str, Any], gain: Mapping[str, Any]) -> list[str]:
-        names = {side: self._words[f"arm_{gain[side]}"] for side in ("arm", "than")}
+        named = f"{self._words['arm_ssl']} {{}}"
+        names = {side: self._words.get(f"arm_{gain[side]}", named.format(gain[side])) for side in ("arm", "than")}
         verdict = {1: "gain", 0: "no_gain", -1: "harm"}[gain["sign"]]
         lines = [_capital(self._say(verdict, mean=f"{gain['mean']:+.3f}", **names))]
         if gain["sign"] == 1:

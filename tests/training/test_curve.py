@@ -1,6 +1,7 @@
 """A label curve compares starts on the same pictures, resumes, and says what the figures bear and no more."""
 
 import json
+import re
 import threading
 from dataclasses import replace
 
@@ -123,6 +124,75 @@ def test_a_folder_of_another_curve_is_refused(belt, measured):
 def test_without_a_choice_every_start_that_there_is_is_measured(belt):
     settings = room.CurveSettings(labels=(2,), seeds=(0,), backbone="resnet10t")
     assert [cell.arm for cell in room.lay_out(read_set(belt), settings).cells] == ["floor", "scratch"]
+
+
+def test_of_several_encoders_each_is_an_arm_and_seeds_take_turns_with_those_of_one_name(belt, encoder):
+    named = (("a", encoder), ("b", None))
+    settings = room.CurveSettings(InputSpec(64, 64), labels=(2,), encoders=named)
+    laid_out = room.lay_out(read_set(belt), settings)
+    assert [cell.arm for cell in laid_out.cells[:5]] == ["floor", "scratch", "public", "a", "b"]
+    two = replace(laid_out, starts={"b": (Start(), Start("resnet18", public=False))})
+    assert [two.start(Cell(seed, 2, "b")).backbone for seed in range(3)] == ["lite0", "resnet18", "lite0"]
+
+
+def test_more_seeds_may_be_asked_for_while_those_that_were_begin_alike(tmp_path):
+    path, one, other = tmp_path / "plan.json", {"backbone": "lite0"}, {"backbone": "resnet18"}
+    for some in ([one], [one, other], [one]):
+        room._agree(path, {"starts": {"ssl": some}})
+    assert json.loads(path.read_text()) == {"starts": {"ssl": [one, other]}}
+    with pytest.raises(ConfigError, match="other the start of ssl"):
+        room._agree(path, {"starts": {"ssl": [one, one]}})
+
+
+def test_a_distilled_student_learns_from_teachers_of_its_folds_and_from_pictures_without_labels(
+    belt, tmp_path, monkeypatch
+):
+    fits, fit = [], room.fit
+
+    def noted(student, data, members, recipe, seed, tick, lesson=None):
+        fits.append((set(members.tolist()), lesson and len(lesson.images)))
+        fit(student, data, members, recipe, seed, tick, lesson)
+
+    monkeypatch.setattr(room, "fit", noted)
+    only = ("--arms", "public,distil", "--labels", "4", "--seeds", "1")
+    done = curve(belt, tmp_path, *only)
+    assert done.exit_code == 0, done.output
+    laid_out = room.lay_out(read_set(belt), room.CurveSettings(InputSpec(64, 64), labels=(4,), seeds=(0,)))
+    members, tested = set(laid_out.members(laid_out.cells[0]).tolist()), set(laid_out.draws[0].test.tolist())
+    (alone, _), (whole, _), *folds, (student, looked_at) = fits
+    assert alone == whole == student == members
+    assert looked_at == len(laid_out.known) - len(tested)
+    group = {index: laid_out.known[index].group for index in members}
+    held = [members - fold for fold, lesson in folds if lesson is None]
+    assert len(held) >= 2 and set.union(*held) == members and sum(map(len, held)) == len(members)
+    assert all(not {group[one] for one in part} & {group[one] for one in members - part} for part in held)
+    report = json.loads((tmp_path / "curve.json").read_text())
+    assert [(one["arm"], one["than"]) for one in report["differences"]] == [("distil", "public")]
+
+
+def test_teachers_need_defects_of_two_groups_and_that_is_told_before_any_training(belt, tmp_path):
+    done = curve(belt, tmp_path, "--arms", "distil", "--labels", "1")
+    assert done.exit_code == 78
+    assert re.search("^seed 0, 1 labels, distil: the groups .* of at least two; or ask for more", str(done.error))
+
+
+def test_a_transfer_is_refused_where_the_encoder_knows_a_picture(belt, encoder, tmp_path):
+    done = curve(belt, tmp_path, "--encoder", f"washer={encoder}", "--transfer")
+    assert done.exit_code == 78
+    assert re.search(r"\d+ of the 42 pictures are among those of the pretraining", str(done.error))
+
+
+def test_a_transfer_tells_how_many_labels_each_number_of_another_start_takes():
+    told = summary(results(0.5), XS, "auroc", transfer=True)
+    gain, worth, takes = told["verdict"]
+    assert takes.startswith("Labels that it takes with SSL, by those of public weights: fewer than were measured (")
+    assert re.search(r" for 5, 5 \(.* over groups\) for 20 and 20 \(.* over groups\) for 80\.$", takes)
+    assert [one["takes"]["labels"] for one in told["differences"]] == [
+        0,
+        pytest.approx(5, 0.1),
+        pytest.approx(20, 0.1),
+    ]
+    assert summary(results(0.5), XS, "auroc")["verdict"] == [gain, worth]
 
 
 def test_what_the_cells_depend_on_is_in_the_plan(belt, monkeypatch):
@@ -248,7 +318,15 @@ def test_the_summary_is_plain_json():
         (rows_of(["ok"] * 6, "abcdef"), (), "label defects"),
         (SIX, ("--labels", "50"), "only 4 defects are labelled"),
         (SIX, ("--labels", "few"), "write numbers of defects and all"),
-        (SIX, ("--arms", "magic"), "choose from floor, scratch, public, ssl"),
+        (SIX, ("--arms", "magic"), "choose from floor, scratch, public, distil, ssl"),
+        (SIX, ("--encoder", "public=e.safetensors"), "none of floor, scratch, public, distil"),
+        (SIX, ("--encoder", "A b=e.safetensors"), "write FILE, or NAME=FILE"),
+        (SIX, ("--encoder", "none.safetensors"), "cannot read none.safetensors: no such file"),
+        (SIX, ("--transfer",), "--transfer needs --encoder"),
+        (SIX, ("--ablate",), "give --pool POOL"),
+        (SIX, ("--passes", "3"), "give --pool POOL"),
+        (SIX, ("--pool", "/nowhere"), "/nowhere is not a folder"),
+        (SIX, ("--pool", "/nowhere", "--encoder", "e"), "leave one of them out"),
         (SIX, ("--arms", "ssl"), "needs --encoder"),
         (
             SIX,
@@ -265,19 +343,19 @@ def test_what_no_curve_comes_of_is_one_line(tmp_path, rows, more, words):
 
 
 def test_runs_that_share_a_folder_keep_one_plan_and_refuse_another(tmp_path):
-    plan = {"steps": 1, "starts": {"scratch": {"backbone": "lite0"}}}
+    plan = {"steps": 1, "starts": {"scratch": [{"backbone": "lite0"}]}}
     for _ in range(2):
         room._agree(tmp_path / "plan.json", plan)
     assert json.loads((tmp_path / "plan.json").read_text()) == plan
-    room._agree(tmp_path / "plan.json", plan | {"starts": {"public": {}}})
+    room._agree(tmp_path / "plan.json", plan | {"starts": {"public": [{}]}})
     assert set(json.loads((tmp_path / "plan.json").read_text())["starts"]) == {"scratch", "public"}
     with pytest.raises(ConfigError, match="other steps"):
         room._agree(tmp_path / "plan.json", plan | {"steps": 2})
 
 
 def test_runs_that_begin_at_once_cannot_mix_two_encoders(tmp_path, monkeypatch):
-    plan = {"starts": {"scratch": {}}}
-    first, second = (plan | {"starts": {"ssl": {"encoder": name}}} for name in ("one", "two"))
+    plan = {"starts": {"scratch": [{}]}}
+    first, second = (plan | {"starts": {"ssl": [{"encoder": name}]}} for name in ("one", "two"))
     room._agree(tmp_path / "plan.json", plan)
     write, refused = room.write_json, []
 
@@ -298,7 +376,7 @@ def test_runs_that_begin_at_once_cannot_mix_two_encoders(tmp_path, monkeypatch):
     room._agree(tmp_path / "plan.json", first)
     other.join()
     assert refused
-    assert json.loads((tmp_path / "plan.json").read_text())["starts"]["ssl"] == {"encoder": "one"}
+    assert json.loads((tmp_path / "plan.json").read_text())["starts"]["ssl"] == [{"encoder": "one"}]
 
 
 def test_a_cell_is_in_the_hands_of_one_run(tmp_path):

@@ -212,7 +212,7 @@ def test_an_unreadable_picture_is_named_and_left_out_only_when_told(tmp_path):
     ("count", "more", "words"),
     [
         (0, (), "holds no pictures"),
-        (3, (), "gives 3 different pictures"),
+        (3, (), "3 different pictures to pretrain on"),
         (18, ("--terms", "mask,blur"), "write some of mask, contrast, dense, synthetic"),
         (18, ("--terms", "mask=0"), "nothing to learn from"),
         (18, ("--backbone", "vit"), "use one of lite0"),
