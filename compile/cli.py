@@ -21,7 +21,7 @@ from compile.lint import Finding, refuse
 from compile.lint import lint as find
 from compile.own_map import read_map
 from compile.own_network import wrap as wrap_network
-from compile.student import check_student, read_model, read_student
+from compile.student import Student, check_student, read_model, read_student
 from compile.tables import engine_table
 from edge.bundle import write_bundle
 from edge.clock import SystemClock
@@ -49,6 +49,21 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+MostOverkill = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="no model ships whose bound on the overkill rate is above; 0.1 without defects"
+    ),
+]
+OutputMap = Annotated[
+    Path | None,
+    typer.Option(metavar="MAP.TOML", help="the student is a network from elsewhere: which output is what"),
+]
+Targets = Annotated[
+    list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov, trt; repeatable")
+]
+
+
 @app.command(BUILD, help="Compile a student into a bundle; the word `bundle` may be left out.")
 def bundle(
     student: Annotated[Path, typer.Argument(help="student.onnx of edge-train, or with --outputs any network")],
@@ -65,19 +80,9 @@ def bundle(
     expires: Annotated[str | None, typer.Option(help="ISO time with zone: 2027-01-31T00:00:00Z")] = None,
     int8_only: Annotated[bool, typer.Option("--int8-only", help="no FP32 model in the bundle")] = False,
     allow_unproven: Annotated[bool, typer.Option(help="ship what misses the target, marked unproven")] = False,
-    most_overkill: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="no model ships whose bound on the overkill rate is above; 0.1 without defects"
-        ),
-    ] = None,
-    outputs: Annotated[
-        Path | None,
-        typer.Option(metavar="MAP.TOML", help="the student is a network from elsewhere: which output is what"),
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(help="engine that the bundle is for: ort (default), ov, trt; repeatable")
-    ] = None,
+    most_overkill: MostOverkill = None,
+    outputs: OutputMap = None,
+    target: Targets = None,
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="a device's scores may differ by this much from those found here")
     ] = TOLERANCE,
@@ -90,11 +95,7 @@ def bundle(
         console.print(f"[yellow]{key} is readable by other users: chmod 600 {key}[/yellow]", soft_wrap=True)
     chosen, digest = read_threshold(threshold)
     targets = tuple(dict.fromkeys(target or [TARGET]))
-    learned = (
-        read_student(student, targets)
-        if outputs is None
-        else check_student(wrap_network(student, read_map(outputs)), str(student), targets)
-    )
+    learned = _learned(student, outputs, targets)
     _show(learned.findings, console)
     job = Job(
         student=learned,
@@ -117,6 +118,12 @@ def bundle(
     built = build(job, console)
     write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
     _tell(built, out, console)
+
+
+def _learned(student: Path, outputs: Path | None, targets: Sequence[str]) -> Student:
+    if outputs is None:
+        return read_student(student, targets)
+    return check_student(wrap_network(student, read_map(outputs)), str(student), targets)
 
 
 def _labelled(pictures: list[Picture]) -> list[Picture]:
