@@ -69,7 +69,7 @@ def threshold_command(
     goal = Goal(escape, confidence, overkill, aim)
     rows = read_scores(scores)
     chosen = working_threshold(rows, goal, sha256(scores.read_bytes()).hexdigest(), allow_unproven)
-    pretrained = _pretrained(scores, rows)
+    pretrained = _pretrained(scores, rows, console)
     trained = _trained(pictures, rows) if pictures else []
     seen = _seen(rows, trained, pretrained, console)
     chosen = replace(
@@ -94,13 +94,14 @@ def threshold_command(
     )
 
 
-def _pretrained(scores: Path, rows: Sequence[Score]) -> Seen:
+def _pretrained(scores: Path, rows: Sequence[Score], console: Console) -> Seen:
     """What the student's backbone saw. Scores of several folds are those of edge-train, which tells it beside them."""
     known = read_pretrained(scores.parent)
     if known is None and len({row.fold for row in rows}) > 1:
-        raise ConfigError(
-            f"{scores.parent / PRETRAINED} is missing, and with it what the student was pretrained on: give the "
-            "scores.csv in the folder that edge-train wrote, or copy both files"
+        console.print(
+            f"[yellow]{scores.parent / PRETRAINED} is missing: whether pretraining saw pictures of the locked set is "
+            "not known. Copy it too from the folder that edge-train wrote.[/yellow]",
+            soft_wrap=True,
         )
     return Seen(known or frozenset(), frozenset())
 

@@ -120,7 +120,7 @@ class NoteAccess(_Packet):
     """Who signed in at the panel, failed to, or may from now on: for the journal."""
 
     ask: Literal["note_access"] = "note_access"
-    words: Annotated[str, Field(max_length=1_000), AfterValidator(_printable), Field(min_length=1)]
+    words: Annotated[str, Field(max_length=900), AfterValidator(_printable), Field(min_length=1)]
     who: Name = ""
 
 

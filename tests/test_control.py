@@ -15,13 +15,17 @@ from edge.control import (
     Acknowledge,
     AskBypass,
     AskFigures,
+    AskPicture,
     AskStatus,
     BeginChallenge,
+    ChangeBundle,
     Control,
     EndBypass,
+    NoteAccess,
     Request,
     SealChallenge,
     SetLot,
+    StartAgain,
     packed,
     read_request,
 )
@@ -29,6 +33,7 @@ from edge.errors import ConfigError, ControlError
 from tests.line.lines import station_file
 
 LINES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=200)
+LONG = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=900) | st.just("\U0001f600" * 900)
 NAMES = st.text(st.characters(exclude_categories=("C", "Z")), max_size=60)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.just(AskStatus()),
@@ -39,6 +44,10 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.builds(BeginChallenge, who=NAMES),
     st.builds(SealChallenge, result=st.just("passed"), sha256=st.just("0" * 64), who=NAMES),
     st.builds(SetLot, lot=NAMES.filter(bool), who=NAMES),
+    st.builds(AskPicture, camera=NAMES.filter(bool)),
+    st.builds(NoteAccess, words=LONG, who=NAMES),
+    st.builds(ChangeBundle, product=NAMES.filter(bool), version=st.integers(1, 10**10 - 1), why=LINES, who=NAMES),
+    st.builds(StartAgain, why=LINES, who=NAMES),
 )
 
 
@@ -135,4 +144,8 @@ def test_every_request_is_tried_above() -> None:
         "begin_challenge",
         "seal_challenge",
         "set_lot",
+        "picture",
+        "note_access",
+        "change_bundle",
+        "start_again",
     }

@@ -49,7 +49,7 @@ from edge.station import Station
 from edge.timing import BOUNDS_NS, STAGES, Series, Timing
 
 ACTS_A_MINUTE = 30
-ACCESS_A_MINUTE = 12  # a note of 1,000 letters each at most
+ACCESS_A_MINUTE = 12  # a note of 900 letters each at most
 _MINUTE_NS = 60 * SECOND
 _MOST_WORDS = 500
 _MOST_PRODUCTS = 30  # in a status: it is one packet

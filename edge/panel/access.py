@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 10.0  # at most one note in this time
 MOST = 100  # different words that wait; what comes beyond them is counted
-_LONGEST = 900  # letters of a note
+_LONGEST = 850  # letters of a note, before the count of those that wait on
 _IDLE_S = 1.0
 
 
