@@ -20,6 +20,7 @@ from edge.station import Station
 from tests.contracts.source_tree import ROOT
 from tests.eye.stations import BELT, BELT_TRIGGER, Bench, EdgeProcess, bundle, lay_out, modbus_bench
 from tests.eye.test_operator import becomes, words_of
+from tests.line.lines import end_child
 
 WHY = "tried on the line"
 SERVED = """
@@ -88,6 +89,8 @@ def a_service(bench: Bench) -> Iterator[subprocess.Popen[bytes]]:
             yield eye
         finally:
             eye.kill()
+            eye.wait()
+            end_child(bench.station)
 
 
 def test_a_running_eye_changes_its_bundle_and_takes_it_up_when_it_starts_again(tmp_path: Path) -> None:
