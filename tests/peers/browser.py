@@ -21,6 +21,10 @@ OPTIONS = (
 )  # fmt: skip
 
 
+class NavigatedError(AssertionError):
+    """Another page came while this one was asked."""
+
+
 class Browser:
     """One tab. `requests` are the addresses that it has asked for, `complaints` what its console has said."""
 
@@ -57,8 +61,11 @@ class Browser:
         return answer["result"].get("value")
 
     def text(self, css: str) -> str:
-        """What a person reads there; nothing where it is hidden."""
-        return str(self.ask(f"(document.querySelector({json.dumps(css)})?.innerText ?? '').trim()"))
+        """What a person reads there; nothing where it is hidden, or while another page comes."""
+        try:
+            return str(self.ask(f"(document.querySelector({json.dumps(css)})?.innerText ?? '').trim()"))
+        except NavigatedError:
+            return ""
 
     def wait_for(self, css: str, words: str, within_s: float = 10.0) -> None:
         eventually(lambda: words in self.text(css), f"{words!r} in {css}", within_s, 0.02)
@@ -89,6 +96,8 @@ class Browser:
         while True:
             told = self._told()
             if told.get("id") == self._number:
+                if "navigated" in told.get("error", {}).get("message", ""):
+                    raise NavigatedError(told)
                 assert "error" not in told, told
                 result: dict[str, Any] = told["result"]
                 return result
