@@ -372,6 +372,7 @@ def test_an_eye_goes_back_to_a_bundle_and_forward_again_and_is_started_again(pla
 
 
 def test_a_bundle_that_fails_on_the_line_is_left_by_the_station_itself(plant: Plant) -> None:
+    eventually(lambda: "watched" not in plant.active(), "the one before is kept", 90, every_s=0.5)
     code, said = plant.install(6, blind_to_bright(student(SPEC), MIDDLE), stated=GREY / 255)
     assert code == 0 and "accepted on this device" in said, said
     plant.machine.run(f"systemctl restart {EYE}")
