@@ -119,7 +119,7 @@ class Motor(Options):
 class Journal(Options):
     """[journal]: where records and pictures go and for how long.
 
-    Whole days go, oldest first, beyond `keep_days` or `records_max_mb`. Pictures go beyond `pictures_max_mb` and while
+    Sealed days go, oldest first, beyond `keep_days` or `records_max_mb`. Pictures go beyond `pictures_max_mb` and while
     the disk has less than `free_min_mb` free, good ones first. `reserve_mb` are held back for the last records of a
     full disk.
     """

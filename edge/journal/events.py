@@ -98,7 +98,7 @@ class Journal:
     def _seal_earlier(self, earlier: Sequence[Path]) -> Head:
         """Seal the files that are still open: their writer ended before midnight, or was killed. Returns the head.
 
-        One that is being read stays open until the next start.
+        One that is being read is tried again by `tend`.
         """
         for index, path in enumerate(earlier):
             if not files.is_sealed(path):
@@ -300,7 +300,7 @@ class Journal:
         self._reserve.make()
         if self._stamps.has_synchronised():
             self._owe("clock", "the wall clock is synchronised")
-        self._seal_before()
+        self._seal_ended()
         rows = self._head.number - self._signed
         if rows >= SIGN_ROWS or (rows and self._clock.now_ns() - self._signed_ns >= SIGN_NS):
             self._sign_into(file)
@@ -333,21 +333,21 @@ class Journal:
             self._before.close()
         self._before = None
 
-    def _seal_before(self) -> None:
-        """Nobody waits for it: every row of that day is on the disk, and a start seals it too."""
-        path = self._before_path
-        if path is None or files.is_sealed(path):
-            return
-        self._close_before()
-        files.seal_unless_read(path)
+    def _seal_ended(self) -> None:
+        """Whoever reads one is not waited for, and it is tried again: every row of it is on the disk."""
+        for path in files.day_files(self._folder):
+            if path.name >= self._path().name or files.is_sealed(path):
+                continue
+            if path == self._before_path:
+                self._close_before()
+            files.seal_unless_read(path)
 
     def _drop_old_days(self, file: sqlite3.Connection) -> None:
-        """Say what goes, on the disk, before it goes: the chain of what is left begins there.
-
-        Whoever reads such a day keeps what is open; nobody who leaves a file open makes the disk run full.
-        """
+        """Say what goes, on the disk, before it goes: the chain of what is left begins there."""
         days = files.day_files(self._folder)
         for path in days[: too_many([files.bytes_of(day) for day in days], self._keep)]:
+            if not files.is_sealed(path):
+                return
             if path.name not in self._going:
                 self._owe(DROPPED, _described(path).words)
                 self._going.add(path.name)

@@ -241,7 +241,7 @@ def test_sealed_days_go_by_bytes_with_a_note_and_the_rest_is_intact(tmp_path, cl
         assert newest is not None and newest.head == files.first_head(first)
 
 
-def test_a_day_that_somebody_leaves_open_goes_in_its_turn(tmp_path, clock):
+def test_a_day_that_somebody_leaves_open_goes_once_it_is_closed(tmp_path, clock):
     folder = tmp_path / "journal"
     with closing(opened(folder, clock, replace(SMALL, days=2))) as journal:
         journal.commit([decided(1), ended(1)])
@@ -251,7 +251,9 @@ def test_a_day_that_somebody_leaves_open_goes_in_its_turn(tmp_path, clock):
                 clock.advance(DAY)
                 journal.commit([decided(number), ended(number)])
                 journal.tend()
-            assert reader.execute("SELECT count(*) FROM decided").fetchone() == (1,)
+            assert (folder / TODAY).exists() and not files.is_sealed(folder / TODAY)
+        clock.advance(HOUR)
+        journal.tend()
         assert len(files.day_files(folder)) == 2
         assert not list(folder.glob(f"{TODAY}*"))
     assert verify(folder).broken == []
