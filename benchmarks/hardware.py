@@ -190,14 +190,13 @@ def nvml() -> Any:
     """The module pynvml, begun; None where it, a driver or a card is missing."""
     try:
         module = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    try:
         module.nvmlInit()
         return module if module.nvmlDeviceGetCount() else None
-    except (ImportError, AttributeError):
+    except module.NVMLError:
         return None
-    except Exception as error:  # NVMLError is a class of the module that may be missing
-        if type(error).__name__.startswith("NVMLError"):
-            return None
-        raise
 
 
 def moved(clocks: Mapping[str, tuple[float, float]]) -> list[str]:

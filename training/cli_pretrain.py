@@ -100,6 +100,7 @@ def _teller(console: Console, bar: Callable[[str, int], None]) -> Callable[[Prog
     marks: list[tuple[int, int]] = []
 
     def tell(done: Progress) -> None:
+        """Called at every step; the first one of this run starts the clock."""
         if not marks:
             marks.append((clock.now_ns(), done.step))
             bar("pretrain", done.step)

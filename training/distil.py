@@ -54,6 +54,7 @@ def distil(
     free = frozenset(fingerprint(picture) for picture in unlabelled)
 
     def teach() -> Lessons:
+        """Each teacher's answers to every picture once; images uint8 N x H x W x C as the student will see them."""
         said = ask(teachers, everything, settings.spec, lambda: tick("teachers", 1))
         images = np.empty((len(everything), *settings.spec.shape()[1:]), np.uint8)
         for _ in see(everything, settings.spec, images):

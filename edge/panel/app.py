@@ -213,6 +213,7 @@ class _Pages:
         self._pages = Environment(loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined)
 
     def add_to(self, app: FastAPI) -> None:
+        """Pages for people, with the files and pictures that they show."""
         app.get("/files/{name}", response_class=Response, responses=_FILE)(self.file)
         app.get("/picture/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.picture)
         app.get("/latest/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.latest)

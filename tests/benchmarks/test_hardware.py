@@ -84,10 +84,10 @@ def test_a_card_without_a_driver_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert nvml() is None
     library = ModuleType("pynvml")
-    library.NVMLError_LibraryNotFound = type("NVMLError_LibraryNotFound", (NvmlError,), {})  # type: ignore[attr-defined]
+    library.NVMLError = NvmlError  # type: ignore[attr-defined]
 
     def refuse() -> None:
-        raise library.NVMLError_LibraryNotFound
+        raise NvmlError
 
     library.nvmlInit = refuse  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pynvml", library)
