@@ -37,8 +37,11 @@ def averaging(out, channels, side):
     return np.full((out, channels, side, side), 1 / (channels * side * side))
 
 
-def body(graph, spec, channels, gain=1.0):
-    """Three strided and two plain convolutions: how far the mean of each 8 x 8 cell is above (or below) grey."""
+def body(graph, spec, channels, gain=1.0, first=None):
+    """Three strided and two plain convolutions: how far the mean of each 8 x 8 cell is above (or below) grey.
+
+    `first(graph, tensor)` may put something behind the first.
+    """
     image = graph.node("Cast", ["image"], "float", to=TensorProto.FLOAT)
     lifted = graph.node("Sub", [image, graph.weight("grey", GREY)], "lifted")
     scaled = graph.node("Mul", [lifted, graph.weight("scale", gain / 128)], "scaled")
@@ -49,6 +52,8 @@ def body(graph, spec, channels, gain=1.0):
         weights = averaging(channels, size, 2)
         conv = graph.conv(tensor, f"c{step}", weights, np.zeros(channels), strides=[2, 2], kernel_shape=[2, 2])
         tensor, size = graph.node("Relu", [conv], f"r{step}"), channels
+        if step == 0 and first is not None:
+            tensor = first(graph, tensor)
     for step in range(3, 5):
         conv = graph.conv(tensor, f"c{step}", averaging(channels, size, 1), np.zeros(channels), kernel_shape=[1, 1])
         tensor = graph.node("Relu", [conv], f"r{step}")
@@ -67,13 +72,13 @@ def heads(graph, tensor, channels, steep, middle):
     graph.node("Flatten", [pooled], "embedding")
 
 
-def student(spec=SPEC, channels=16, gain=1.0, steep=20.0, middle=0.3, opset=17, ir=9, trouble=None):
+def student(spec=SPEC, channels=16, gain=1.0, steep=20.0, middle=0.3, opset=17, ir=9, trouble=None, first=None):
     """ONNX bytes of a student whose score is 0.5 where the brightest cell is `middle` * 128 above grey.
 
-    `trouble(graph, tensor)` may put something between body and heads.
+    `trouble(graph, tensor)` may put something between body and heads, `first` behind the first convolution.
     """
     graph = Graph()
-    tensor = body(graph, spec, channels, gain)
+    tensor = body(graph, spec, channels, gain, first)
     if trouble is not None:
         tensor = trouble(graph, tensor)
     heads(graph, tensor, channels, steep, middle * gain)
