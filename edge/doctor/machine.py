@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
@@ -107,6 +108,14 @@ def _real_time(here: Here) -> Iterator[Finding]:
             f"kernel.sched_rt_runtime_us is {budget}",
             "set it to 950000: more starves the kernel",
         )
+    mode = _preemption(here)
+    if mode in ("none", "voluntary"):
+        yield Finding(
+            "preemption",
+            "advice",
+            f"kernel with preempt={mode}: the line waits while another process is inside the kernel",
+            "boot with preempt=full (in GRUB_CMDLINE_LINUX_DEFAULT, then update-grub), or a PREEMPT_RT kernel",
+        )
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     yield graded(
         "real time",
@@ -114,6 +123,13 @@ def _real_time(here: Here) -> Iterator[Finding]:
         "memory may be locked" if soft == resource.RLIM_INFINITY else f"memory may be locked to {soft // 1_024} kB",
         "run the line as a service (edge setup gives it the right)",
     )
+
+
+def _preemption(here: Here) -> str:
+    """How a kernel that can choose (PREEMPT_DYNAMIC) lets the line interrupt it; "" where it does not say."""
+    told = here.text("sys/kernel/debug/sched/preempt") or here.text("proc/cmdline")  # root alone may read the first
+    found = re.findall(r"\((\w+)\)", told) or re.findall(r"\bpreempt=(\w+)", told)
+    return found[-1] if found else ""
 
 
 def _fifo_refused() -> str:

@@ -57,6 +57,8 @@ def test_a_machine_that_is_well_needs_nothing(tmp_path: Path) -> None:
         ("sys/class/watchdog/watchdog0/state", "inactive", "watchdog", "RuntimeWatchdogSec"),
         ("var/lib/nvpmodel/status", "pmode:0002", "power", "nvpmodel"),
         ("usr/sbin/ModemManager", "", "serial", "ModemManager"),
+        ("sys/kernel/debug/sched/preempt", "none (voluntary) full lazy", "preemption", "preempt=full"),
+        ("proc/cmdline", "quiet preempt=none", "preemption", "preempt=full"),
     ],
 )
 def test_what_is_planted_is_found_with_its_remedy(
@@ -64,6 +66,11 @@ def test_what_is_planted_is_found_with_its_remedy(
 ) -> None:
     (found,) = unwell(a_machine(tmp_path, **{path: text}))
     assert found.topic == topic and words in found.remedy
+
+
+@pytest.mark.parametrize("mode", ["none voluntary (full)", "none voluntary full (lazy)"])
+def test_a_kernel_that_may_be_interrupted_needs_nothing(tmp_path: Path, mode: str) -> None:
+    assert unwell(a_machine(tmp_path, **{"sys/kernel/debug/sched/preempt": mode})) == []
 
 
 def test_a_machine_whose_address_filters_do_nothing_is_told(tmp_path: Path) -> None:
