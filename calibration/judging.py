@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from calibration.evidence import Judged
 from edge import options
@@ -10,7 +10,8 @@ from edge.infer import TABLE, Engine
 from edge.judge import judge
 from edge.kinds import find
 from edge.picture_set import Picture, read_image
-from edge.pixels import STEP, Pixels
+from edge.pixels import STEP, Image, Pixels
+from edge.records import Scores
 
 THREADS = 1  # as stations run it
 TARGET = "ort"  # what judges where nobody chose: it runs everywhere
@@ -28,9 +29,14 @@ def engine_for(target: str) -> Engine:
 
 
 def judge_pictures(
-    model: bytes, pictures: Iterable[Picture], threshold: float, target: str = TARGET
+    model: bytes,
+    pictures: Iterable[Picture],
+    threshold: float,
+    target: str = TARGET,
+    see: Callable[[Picture, Image, Scores], object] | None = None,
 ) -> list[Judged]:
-    """Every picture through `edge.pixels`, the engine of this target and `edge.judge`, in order.
+    """Every picture through `edge.pixels`, the engine of this target and `edge.judge`, in order; `see` may look at each
+    with its scores, which live until it returns.
 
     Raises EngineError for a model that is no student, ConfigError for a picture that cannot be read or lacks the
     region of interest.
@@ -41,8 +47,11 @@ def judge_pictures(
     shape = (engine.spec.height // STEP, engine.spec.width // STEP)
     judged = []
     for picture in pictures:
-        pixels.to_input(read_image(picture.path), engine.input)
+        image = read_image(picture.path)
+        pixels.to_input(image, engine.input)
         scores = engine.infer()
+        if see is not None:
+            see(picture, image, scores)
         kind, _ = judge(scores, threshold, shape)
         likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
         judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest))

@@ -368,7 +368,7 @@ class _Work:
             return tell(student, self._data, torch.from_numpy(test))[0]
         learnt, tested = ([self._curve.known[index] for index in some.tolist()] for some in (members, test))
         model = in_fp32(student, settings.spec, self._data.classes)
-        return told(in_int8(model, settings.spec, learnt), tested)[0]
+        return told(in_int8(model, settings.spec, learnt), settings.spec, tested).scores
 
     def _fit(self, data: Labelled, members: NDArray[np.int64], cell: Cell, lesson: Lesson | None = None) -> Student:
         settings = self._curve.settings

@@ -17,18 +17,18 @@ from edge.errors import ConfigError
 from edge.picture_set import GOOD, Picture, read_image
 from edge.report import host
 from training.kept import WHOLE, of_fold
+from training.located import pixel_precision
 from training.pictures import labelled
 from training.ranking import ACCURACY, MEASURES, middle_of, ranked, resampled, sorted_right
 from training.results import versions
-from training.shipped import CALIBRATION, in_fp32, in_int8, told
+from training.shipped import CALIBRATION, Told, in_fp32, in_int8, nothing_told, told
 from training.teachers import Teacher, folds_of, read_teacher
 
 DRAWS = 1_000
 PRECISIONS = ("fp32", "int8")
+PIXELS = "pixel_ap"
 VERSIONS = ("torch", "onnx", "onnxruntime", "numpy")
 
-Told = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""The score of each picture, and its likeliest class."""
 Tick = Callable[[str, int], None]
 
 
@@ -43,7 +43,8 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
     Every labelled picture is scored by a model that did not see its group, before and after INT8 that was calibrated
     without its group. All measures at once come with 95 % intervals over groups that are drawn again. Times are of
     one inference on this machine. The accuracy on defects is among them where all students tell classes apart, and
-    alone where no picture is good. Raises ConfigError for folders that are not finished or learnt from other labels.
+    alone where no picture is good; the average precision of pixels where defects have masks. Raises ConfigError for
+    folders that are not finished or learnt from other labels.
     """
     known = labelled(pictures)
     students = [read_teacher(folder) for folder in runs]
@@ -74,7 +75,8 @@ def pareto(pictures: Sequence[Picture], runs: Sequence[Path], seed: int, tick: T
     taken = iter(median_ms(shipped, read_image(known[0].path)))
     for row in rows:
         row["ms"] = {precision: round(next(taken), 3) for precision in PRECISIONS}
-    measures = {name: title for name, title in (*MEASURES.items(), (ACCURACY, ACCURACY)) if name in rows[0]["int8"]}
+    titles = MEASURES | {ACCURACY: ACCURACY, PIXELS: "average precision of pixels"}
+    measures = {name: title for name, title in titles.items() if name in rows[0]["int8"]}
     return {
         "kenpin": __version__,
         "versions": versions(*VERSIONS),
@@ -111,10 +113,11 @@ def measured(
 
     truth: the class of each defect, -1 where it is good or classes are not told apart.
     """
-    scores, kinds = answers
-    values = {} if bad.all() else dict(ranked(scores, bad, weights))
+    values = {} if bad.all() else dict(ranked(answers.scores, bad, weights))
     if truth.max() >= 0:
-        values[ACCURACY] = sorted_right((kinds == truth)[bad], weights[:, bad])
+        values[ACCURACY] = sorted_right((answers.kinds == truth)[bad], weights[:, bad])
+    if answers.pixels[:, 0].any():
+        values[PIXELS] = pixel_precision(answers.pixels, weights)
     return {
         name: {"value": round(float(of[0]), 4), "over_groups": _rounded(middle_of(of[1:]))}
         for name, of in values.items()
@@ -129,17 +132,15 @@ def _held_out(
     student: Teacher, known: Sequence[Picture], folds: NDArray[np.int64], tick: Callable[[int], None]
 ) -> dict[str, Told]:
     """What the model of its fold says of every picture, in each precision."""
-    answers = {
-        precision: (np.full(len(known), np.nan, np.float32), np.full(len(known), -1)) for precision in PRECISIONS
-    }
+    answers = {precision: nothing_told(len(known)) for precision in PRECISIONS}
     for fold in range(student.folds):
         held = np.flatnonzero(folds == fold)
         some = [known[index] for index in held.tolist()]
         rest = [known[index] for index in np.flatnonzero(folds != fold).tolist()]
         models = _exported(student, of_fold(fold), rest)
         for precision, model in models.items():
-            for whole, part in zip(answers[precision], told(model, some), strict=True):
-                whole[held] = part
+            whole, part = answers[precision], told(model, student.spec, some)
+            whole.scores[held], whole.kinds[held], whole.pixels[held] = part.scores, part.kinds, part.pixels
             tick(len(held))
     return answers
 

@@ -10,6 +10,7 @@ from tests.training.small import run
 from training import shipped as room
 from training.pareto import front, measured
 from training.ranking import resampled
+from training.shipped import nothing_told
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,11 @@ def compared(trained, tmp_path_factory):
     sample, judge = room.sample, room.judge_pictures
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "sample", lambda some, most: calibrated.append(some) or sample(some, most))
-        patch.setattr(room, "judge_pictures", lambda model, some, at: judged.append(some) or judge(model, some, at))
+        patch.setattr(
+            room,
+            "judge_pictures",
+            lambda model, some, at, see: judged.append(some) or judge(model, some, at, see=see),
+        )
         done = run("pareto", trained.pictures, out, str(trained.out))
     assert done.exit_code == 0, done.output
     return json.loads((out / "pareto.json").read_text()), done.output, out, calibrated, judged
@@ -37,7 +42,7 @@ def test_before_int8_it_says_what_the_training_said(trained, compared):
     assert low <= student["int8"]["auroc"]["value"] <= high
     assert 0 < student["bytes"]["int8"] < student["bytes"]["fp32"]
     assert all(0 < value < 1_000 for value in student["ms"].values())
-    assert report["best"] == {name: [trained.out.name] for name in ("auroc", "ap", "recall", "accuracy")}
+    assert report["best"] == {name: [trained.out.name] for name in ("auroc", "ap", "recall", "accuracy", "pixel_ap")}
     told = student["fp32"]["accuracy"]["value"]
     assert told == pytest.approx(trained.report["held_out_classes"]["accuracy"], abs=1e-3)
     assert "nothing is both faster and better" in output and "average" in output
@@ -53,7 +58,8 @@ def test_int8_is_calibrated_and_judged_without_the_group(compared):
 
 
 def test_where_no_picture_is_good_it_measures_how_classes_are_told_apart_alone():
-    answers = np.full(4, 0.5, np.float32), np.array([0, 1, 1, 0])
+    answers = nothing_told(4)
+    answers.scores[:], answers.kinds[:] = 0.5, [0, 1, 1, 0]
     values = measured(answers, np.ones(4, bool), np.array([0, 1, 1, 1]), resampled(list("abcd"), 200, 0))
     assert set(values) == {"accuracy"} and values["accuracy"]["value"] == 0.75
     low, high = values["accuracy"]["over_groups"]
