@@ -134,6 +134,15 @@ class ChangeBundle(_Packet):
     who: Name = ""
 
 
+class NoteThreshold(_Packet):
+    """Somebody moves a threshold for the eye's next start: from what to what, with the evidence of both."""
+
+    ask: Literal["note_threshold"] = "note_threshold"
+    words: Annotated[str, Field(max_length=600), AfterValidator(_printable), Field(min_length=1)]
+    why: Why
+    who: Annotated[Name, Field(min_length=1)]
+
+
 class StartAgain(_Packet):
     """End in order and be started again by the service manager, with the bundles that are active then."""
 
@@ -154,6 +163,7 @@ Request: TypeAlias = (
     | AskPicture
     | NoteAccess
     | ChangeBundle
+    | NoteThreshold
     | StartAgain
 )
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
@@ -170,7 +180,8 @@ class Status(_Packet):
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
     edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
     did when the student learned; empty while they do. `bundle` says which new one is watched, which the station has
-    left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by product.
+    left by itself, which becomes active at its next start, and whose threshold was moved. `versions` are the loaded
+    bundles' by product; `unproven` are the products whose evidence misses its target at the threshold in force.
     """
 
     answer: Literal["status"] = "status"
@@ -195,6 +206,7 @@ class Status(_Packet):
     likeness: str = ""
     bundle: str = ""
     versions: dict[str, int] = {}
+    unproven: list[str] = []
     can_start_again: bool = False
 
 
@@ -348,6 +360,10 @@ class Control:
         """Record who signed in, failed to, or may from now on."""
         return self._ask(_checked(NoteAccess, words=words), Done)
 
+    def note_threshold(self, request: NoteThreshold) -> Done:
+        """Record that a threshold is being moved."""
+        return self._ask(request, Done)
+
     def change_bundle(self, product: str, version: int, why: str, who: str = "") -> Done:
         """Begin to make another installed version active; the status tells what came of it."""
         return self._ask(_checked(ChangeBundle, product=product, version=version, why=why, who=who), Done)
@@ -397,6 +413,11 @@ def _exchange(eye: socket.socket, request: bytes) -> bytes:
         return eye.recv(2 * MAX_BYTES)
     except (BrokenPipeError, ConnectionResetError):
         return b""
+
+
+def threshold_note(words: str, why: str, who: str) -> NoteThreshold:
+    """Raises ConfigError that says which of these it does not take."""
+    return _checked(NoteThreshold, words=words, why=why, who=who)
 
 
 _Made = TypeVar("_Made", bound=_Packet)

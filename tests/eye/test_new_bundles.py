@@ -227,7 +227,7 @@ def test_more_unknown_parts_than_are_borne_end_it(station: Station, reason: Reas
         new_bundles.settle()
     assert [(each.version, each.active, each.words) for each in installed(station)] == [
         (1, True, "version 2 left 6 of its first 16 parts without a verdict"),
-        (2, False, ""),
+        (2, False, "the station has gone back from it: it left 6 of its first 16 parts without a verdict"),
     ]
 
 
