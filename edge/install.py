@@ -315,7 +315,7 @@ def run_ended(station: Station, product: str, known: Probation) -> None:
     """The run has ended in order; another bundle that was installed meanwhile is left as it is. Raises JournalError."""
     folder = folder_of(station, product)
     with changing(folder, must_exist=True):
-        if probation.read(folder, known.version) is not None:
+        if _is_watched(folder, known.version):
             probation.run_ended(folder, known)
 
 
@@ -323,9 +323,14 @@ def keep(station: Station, product: str, version: int) -> None:
     """The watched version has proven itself. Raises JournalError."""
     folder = folder_of(station, product)
     with changing(folder, must_exist=True):
-        if probation.read(folder, version) is not None:
+        if _is_watched(folder, version):
             probation.end(folder)
             probation.forget_left(folder, version)
+
+
+def _is_watched(folder: Path, version: int) -> bool:
+    """Whether this version is still the active one, and watched."""
+    return active_version(folder) == version and probation.read(folder, version) is not None
 
 
 def give_up(station: Station, product: str, known: Probation, why: str, wall_ns: int) -> str:
