@@ -18,6 +18,7 @@ from edge.station import Station
 SOCKET = "control.sock"
 SHOWN = "shown_"  # begins the name of a picture that was asked for
 MAX_BYTES = 4_096  # of a request; an answer fits as well
+MOST_WORDS = 600  # of a threshold that is moved: with who and why they fit a packet
 _PATIENCE_S = 6.0  # longer than the station waits for its journal
 
 
@@ -138,7 +139,7 @@ class NoteThreshold(_Packet):
     """Somebody moves a threshold for the eye's next start: from what to what, with the evidence of both."""
 
     ask: Literal["note_threshold"] = "note_threshold"
-    words: Annotated[str, Field(max_length=600), AfterValidator(_printable), Field(min_length=1)]
+    words: Annotated[str, Field(max_length=MOST_WORDS), AfterValidator(_printable), Field(min_length=1)]
     why: Why
     who: Annotated[Name, Field(min_length=1)]
 

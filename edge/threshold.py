@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.clock import SystemClock
-from edge.control import Control, NoteThreshold, threshold_note
+from edge.control import MOST_WORDS, Control, NoteThreshold, threshold_note
 from edge.errors import BundleError, ConfigError, ControlError, JournalError, KenpinError, RefusedError
 from edge.manifest import Evidence, ModelEntry
 from edge.operate import StationFile
@@ -225,7 +225,10 @@ def _recorded(station: Station, request: NoteThreshold, do: Callable[[], None]) 
             do()
     except (KenpinError, OSError) as error:
         with suppress(KenpinError):
-            _record(station, request.model_copy(update={"words": f"not done ({error}): {request.words}"[:600]}))
+            said = "".join(
+                letter if letter.isprintable() else "?" for letter in f"not done ({error}): {request.words}"
+            )
+            _record(station, threshold_note(said[:MOST_WORDS], request.why, request.who))
         raise
     return (
         f"recorded as {by}; in force when the eye starts again: systemctl restart kenpin-eye@{station.station.name}, "
