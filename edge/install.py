@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import moved, probation
 from edge.acceptance import accept
-from edge.bundle import Bundle, KeyRing, load_keys, read_bundle
+from edge.bundle import MAX_BYTES, Bundle, KeyRing, load_keys, read_bundle
 from edge.clock import Clock, SystemClock
 from edge.durable import PARTIAL, sync_folder, write_synced
 from edge.errors import BundleError
@@ -80,12 +80,12 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
             f"{path} expired at {manifest.expires}; compile it again, or set this machine's clock if it is wrong"
         )
     folder = folder_of(station, manifest.product)
-    _is_stored(bundle, keys, folder)
+    copy = b"" if _is_stored(bundle, keys, folder) else _read(path)  # root may read it, the station's user need not
     held = moved.in_force(bundle, _moved(station, folder, manifest.version))
     log.info("%s", accept(held, station.engine, clock).sentence())
     with changing(folder):
         if not _is_stored(bundle, keys, folder):
-            _keep_copy(path, bundle, keys, folder)
+            _keep_copy(copy, bundle, keys, folder)
         _watch(folder, manifest.version, station.new_bundle.watch_parts)
         _activate(folder, manifest.version)
         probation.forget_return(folder)
@@ -363,20 +363,21 @@ def _digest(folder: Path, version: int, keys: KeyRing) -> str | None:
         return None
 
 
-def _keep_copy(path: Path, bundle: Bundle, keys: KeyRing, folder: Path) -> None:
-    """Copy, verify the copy on the disk, then give it its name."""
+def _keep_copy(copy: bytes, bundle: Bundle, keys: KeyRing, folder: Path) -> None:
+    """Write the copy, verify it on the disk, then give it its name."""
     final = file_of(folder, bundle.manifest.version)
     partial = final.with_name(final.name + PARTIAL)
-    write_synced(partial, _read(path))
+    write_synced(partial, copy)
     if read_bundle(partial, keys).sha256 != bundle.sha256:
-        raise BundleError(f"{path} changed while it was copied; install it again")
+        raise BundleError(f"{bundle.path} changed while it was copied; install it again")
     partial.replace(final)
     sync_folder(folder)
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)  # whatever it has become since it was verified
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; give the path of a .bundle file") from error
 

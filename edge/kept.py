@@ -13,6 +13,7 @@ from edge.bundle import Bundle, KeyRing, read_bundle
 from edge.durable import PARTIAL, sync_folder
 from edge.errors import BundleError, ConfigError, JournalError
 from edge.manifest import PRODUCT_NAME
+from edge.ownership import as_owner_of, hand_over
 from edge.station import Station
 
 ACTIVE = "active"
@@ -82,21 +83,23 @@ def open_kept(folder: Path, version: int, keys: KeyRing) -> Bundle:
 
 @contextmanager
 def changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
-    """One process at a time changes a product's folder; what a killed one left half-done is removed first."""
-    lock = -1
+    """One process at a time changes a product's folder; what a killed one left half-done is removed first. Root does it
+    as the owner of the state folder: the eye is to go back by itself."""
+    if must_exist and not folder.is_dir():
+        raise BundleError(f"no bundle of {folder.name} is installed: edge install X.bundle --station STATION.TOML")
+    state_dir, lock = folder.parent.parent, -1
     try:
-        if must_exist and not folder.is_dir():
-            raise BundleError(
-                f"no bundle of {folder.name} is installed: edge install X.bundle --station STATION.TOML"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f"*{PARTIAL}"):
-            left.unlink()
-        yield
-        _hand_over(folder)
+        state_dir.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
+            hand_over(state_dir, folder.parent.name, folder.name)
+        with as_owner_of(state_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in folder.glob(f"*{PARTIAL}"):
+                left.unlink()
+            yield
     except OSError as error:
         raise JournalError(
             f"cannot write {folder}: {error.strerror}; free disk space or check the folder's rights"
@@ -104,12 +107,3 @@ def changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
     finally:
         if lock >= 0:
             os.close(lock)
-
-
-def _hand_over(folder: Path) -> None:
-    """What root makes here belongs to whoever owns the state folder: the eye is to go back by itself."""
-    if os.geteuid() != 0:
-        return
-    owner = folder.parent.parent.stat()
-    for path in (folder.parent, folder, *folder.iterdir()):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -156,8 +156,11 @@ def move_to(
     _refuse_rights(bundle)
     request = _note(bundle, now, then, "", by, why)
 
+    with as_owner_of(station.station.state_dir):
+        key = load_or_create(station.station.state_dir)
+
     def do() -> None:
-        move_threshold(station, what, load_or_create(station.station.state_dir))
+        move_threshold(station, what, key)
 
     return Choice(_name(bundle), now or own, then, "from the eye's next start", _recorded(station, request, do))
 
@@ -221,8 +224,7 @@ def _recorded(station: Station, request: NoteThreshold, do: Callable[[], None]) 
     """Do it once its record is on the disk; what to say of it."""
     by = _record(station, request)
     try:
-        with as_owner_of(station.station.state_dir):
-            do()
+        do()
     except (KenpinError, OSError) as error:
         with suppress(KenpinError):
             said = "".join(

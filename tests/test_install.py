@@ -380,16 +380,6 @@ def test_the_first_bundle_is_not_watched_and_a_person_ends_the_watch_of_another(
     assert probation_of(station, "cap-a") is None
 
 
-def test_what_root_installs_belongs_to_the_owner_of_the_state_folder(tmp_path, station):
-    if os.geteuid() != 0:
-        pytest.skip("only root can give files away")
-    put(tmp_path, station, 3)
-    os.chown(station.station.state_dir, 1234, 1234)
-    put(tmp_path, station, 4)
-    folder = folder_of(station)
-    assert {path.lstat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1234}
-
-
 # --- what is not there, and names -------------------------------------------------------------------------------
 
 

@@ -346,26 +346,6 @@ def test_a_kill_at_any_instant_leaves_the_old_or_the_new_and_the_new_only_on_rec
     assert [killed for *_, killed in steps] == ["True"] * (len(steps) - 1) + ["False"] and len(steps) > 6
 
 
-def test_what_root_moves_belongs_to_the_stations_user(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can act as another one")
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(0o755)
-    lay_out(tmp_path, gate='kind = "memory"', permit='kind = "memory"')
-    station = Bench(tmp_path, list, list).station
-    put(station, 2, is_judged=True)
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        os.chown(path, 1_234, 1_234, follow_symlinks=False)
-    move(station, 0.42)
-    made = [
-        folder_of(station) / "2.threshold",
-        station.station.state_dir / "device.key",
-        *station.journal.dir.iterdir(),
-    ]
-    assert len(made) > 3 and {path.stat().st_uid for path in made} == {1_234}
-    assert os.geteuid() == 0 and in_force(station) == (0.42, True)
-
-
 # --- as it is typed ---------------------------------------------------------------------------------------------
 
 
