@@ -28,6 +28,7 @@ from edge.durable import PARTIAL, sync_folder, write_synced
 from edge.errors import BundleError
 from edge.kept import (
     ACTIVE,
+    BusyError,
     active_version,
     changing,
     file_of,
@@ -319,13 +320,18 @@ def run_ended(station: Station, product: str, known: Probation) -> None:
             probation.run_ended(folder, known)
 
 
-def keep(station: Station, product: str, version: int) -> None:
-    """The watched version has proven itself. Raises JournalError."""
+def keep(station: Station, product: str, version: int) -> bool:
+    """The watched version has proven itself. False where that cannot be noted yet, since another process changes the
+    folder: it may copy a bundle for longer than the watchdog waits. Raises BundleError, JournalError."""
     folder = folder_of(station, product)
-    with changing(folder, must_exist=True):
-        if _is_watched(folder, version):
-            probation.end(folder)
-            probation.forget_left(folder, version)
+    try:
+        with changing(folder, must_exist=True, waits=False):
+            if _is_watched(folder, version):
+                probation.end(folder)
+                probation.forget_left(folder, version)
+    except BusyError:
+        return False
+    return True
 
 
 def _is_watched(folder: Path, version: int) -> bool:

@@ -21,6 +21,10 @@ _SUFFIX = ".bundle"
 _LOCK = ".lock"
 
 
+class BusyError(Exception):
+    """Another process changes this folder just now; ask again."""
+
+
 def root_of(station: Station) -> Path:
     return station.station.state_dir / "bundles"
 
@@ -82,9 +86,12 @@ def open_kept(folder: Path, version: int, keys: KeyRing) -> Bundle:
 
 
 @contextmanager
-def changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
+def changing(folder: Path, must_exist: bool = False, waits: bool = True) -> Iterator[None]:
     """One process at a time changes a product's folder; what a killed one left half-done is removed first. Root does it
-    as the owner of the state folder: the eye is to go back by itself."""
+    as the owner of the state folder: the eye is to go back by itself.
+
+    Raises BusyError where another one must not be waited for, BundleError, JournalError.
+    """
     if must_exist and not folder.is_dir():
         raise BundleError(f"no bundle of {folder.name} is installed: edge install X.bundle --station STATION.TOML")
     state_dir, lock = folder.parent.parent, -1
@@ -94,12 +101,14 @@ def changing(folder: Path, must_exist: bool = False) -> Iterator[None]:
             hand_over(state_dir, folder.parent.name, folder.name)
         with as_owner_of(state_dir):
             folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sync_folder(folder.parent)
             for left in folder.glob(f"*{PARTIAL}"):
                 left.unlink()
             yield
+    except BlockingIOError as error:
+        raise BusyError from error
     except OSError as error:
         raise JournalError(
             f"cannot write {folder}: {error.strerror}; free disk space or check the folder's rights"
