@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,11 +82,14 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
         )
     folder = folder_of(station, manifest.product)
     copy = b"" if _is_stored(bundle, keys, folder) else _read(path)  # root may read it, the station's user need not
-    held = moved.in_force(bundle, _moved(station, folder, manifest.version))
+    there = _moved(station, folder, manifest.version)
+    held = moved.in_force(bundle, there)
     log.info("%s", accept(held, station.engine, clock).sentence())
     with changing(folder):
         if not _is_stored(bundle, keys, folder):
             _keep_copy(copy, bundle, keys, folder)
+            if there is not None and there.bundle != bundle.sha256:
+                moved.remove(folder, manifest.version)
         _watch(folder, manifest.version, station.new_bundle.watch_parts)
         _activate(folder, manifest.version)
         probation.forget_return(folder)
@@ -100,13 +103,15 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
             ", ".join(inspected),
             manifest.product,
         )
-    return _told(held)
+    return _told(held, station)
 
 
-def _told(bundle: Bundle) -> Manifest:
+def _told(bundle: Bundle, station: Station) -> Manifest:
     """What is in force of a bundle; that its threshold was moved is said."""
-    if bundle.moved is not None:
-        log.warning("%s", bundle.moved.sentence())
+    with suppress(BundleError):  # a version of before may have no model for the engine of today
+        entry = bundle.manifest.entry(station.engine.kind, station.engine.precision)
+        if (found := moved.moved_for(bundle, entry)) is not None:
+            log.warning("%s", found.sentence())
     return bundle.manifest
 
 
@@ -155,7 +160,7 @@ def rollback(product: str, station: Station, version: int | None = None) -> Mani
             bundle = _choose(station, folder, active, version)
         probation.end(folder)
         probation.forget_return(folder)
-    return _told(bundle)
+    return _told(bundle, station)
 
 
 def _choose(station: Station, folder: Path, active: int, version: int) -> Bundle:
@@ -253,8 +258,13 @@ def _moved(station: Station, folder: Path, version: int) -> Moved | None:
 
 
 def has_moved(station: Station, product: str, version: int) -> bool:
-    """Whether anything is kept as a moved threshold of this version, in force or not."""
+    """Whether anything is kept as a moved threshold of this version, in force or not, whole or not."""
     return moved.path_of(folder_of(station, product), version).exists()
+
+
+def moved_of(station: Station, product: str, version: int) -> Moved | None:
+    """What is kept as a moved threshold of this version, in force or not. Raises BundleError for a damaged file."""
+    return _moved(station, folder_of(station, product), version)
 
 
 def open_as_signed(station: Station, product: str) -> Bundle:

@@ -61,7 +61,8 @@ class Moved:
 
     def short(self) -> str:
         """For a list in which this version stands."""
-        return f"threshold moved to {self.threshold:g} by {self.by}{'' if self.proven else ', UNPROVEN'}"
+        unproven = "" if self.proven else ", UNPROVEN"
+        return f"threshold of {self.target} {self.precision} moved to {self.threshold:g} by {self.by}{unproven}"
 
     def is_of(self, entry: ModelEntry) -> bool:
         """Whether it is this model's."""
@@ -79,9 +80,10 @@ def path_of(folder: Path, version: int) -> Path:
 def read(folder: Path, version: int, state_dir: Path) -> Moved | None:
     """The moved threshold of a retained version; None where nobody has moved it. Raises BundleError."""
     path = path_of(folder, version)
-    advice = "`edge threshold STATION.TOML --reset` returns to the bundle's own threshold"
+    advice = "`edge threshold STATION.TOML --reset` removes it where this version is active, else remove it by hand"
     try:
-        data = path.read_bytes()[:_MOST_BYTES]
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES)
         load_public(state_dir / PUBLIC).verify(
             bytes.fromhex(data[:_SIGNATURE].decode()), _CONTEXT + data[_SIGNATURE:]
         )
@@ -120,6 +122,11 @@ def in_force(bundle: Bundle, moved: Moved | None) -> Bundle:
         _moved_entry(bundle, entry, moved) if moved.is_of(entry) else entry for entry in bundle.manifest.models
     )
     return bundle if models == bundle.manifest.models else bundle.at(moved, replace(bundle.manifest, models=models))
+
+
+def moved_for(bundle: Bundle, entry: ModelEntry) -> Moved | None:
+    """What has moved the threshold of this entry of an opened bundle, if anything has."""
+    return bundle.moved if bundle.moved is not None and bundle.moved.is_of(entry) else None
 
 
 def _moved_entry(bundle: Bundle, entry: ModelEntry, moved: Moved) -> ModelEntry:

@@ -81,15 +81,18 @@ def _product(station: Station, wanted: str) -> str:
 
 def shown(station: Station, product: str) -> Choice:
     """What is in force, and where that was moved the bundle's own beside it. Raises BundleError."""
-    from edge.install import open_active, open_as_signed
+    from edge.install import moved_of, open_active, open_as_signed
+    from edge.moved import moved_for
 
     bundle = open_active(station, product)
-    if bundle.moved is None:
-        return Choice(_name(bundle), _entry(bundle, station))
-    own = open_as_signed(station, product)
-    return Choice(
-        _name(bundle), _entry(bundle, station), _entry(own, station), "the bundle's own", bundle.moved.sentence()
-    )
+    entry = _entry(bundle, station)
+    moved = moved_for(bundle, entry)
+    if moved is None:
+        kept = moved_of(station, product, bundle.manifest.version)
+        words = f"not in force, since another model runs: {kept.short()}" if kept is not None else ""
+        return Choice(_name(bundle), entry, words=words)
+    own = _entry(open_as_signed(station, product), station)
+    return Choice(_name(bundle), entry, own, "the bundle's own", moved.sentence())
 
 
 def tried(station: Station, product: str, value: float) -> Choice:

@@ -87,7 +87,7 @@ def test_another_run_shows_who_moved_it_beside_the_bundles_own(station: Station)
     choice = shown(station, "cap-a")
     assert choice.other is not None and (choice.now.threshold, choice.other.threshold) == (0.42, 0.5)
     assert choice.words == (f"cap-a version 2 is judged at 0.42, not at its own 0.5: moved by anna: {WHY}")
-    assert [one.words for one in installed(station)][1].endswith("threshold moved to 0.42 by anna")
+    assert installed(station)[1].words == "threshold of ort fp32 moved to 0.42 by anna"
 
 
 def test_it_may_be_moved_again_and_goes_back_to_the_bundles_own(station: Station) -> None:
@@ -120,7 +120,7 @@ def test_unproven_only_with_leave_and_then_marked_wherever_it_is_shown(
     assert in_force(station) == (0.7, False)
     assert "UNPROVEN) at the eye's next start" in notes(station)[0]
     assert "UNPROVEN; moved by anna" in shown(station, "cap-a").words
-    assert installed(station)[1].words.endswith("threshold moved to 0.7 by anna, UNPROVEN")
+    assert installed(station)[1].words == "threshold of ort fp32 moved to 0.7 by anna, UNPROVEN"
     put(station, 2, is_judged=True)
     assert "judged at 0.7, not at its own 0.5: UNPROVEN" in caplog.text
 
@@ -183,6 +183,7 @@ def test_another_bundle_with_the_same_number_does_not_inherit_it(station: Statio
     stored.write_bytes(stored.read_bytes()[:-1])
     put(station, 2, is_judged=True, report="<p>another</p>")
     assert in_force(station) == (0.5, True)
+    assert installed(station)[1].words == "", "nor is it listed any more"
 
 
 def test_another_model_of_the_same_bundle_does_not_inherit_it(station: Station) -> None:
@@ -203,7 +204,10 @@ def test_another_model_of_the_same_bundle_does_not_inherit_it(station: Station) 
     move(station, 0.42)
     assert in_force(station) == (0.42, True)
     engine = station.engine.model_copy(update={"precision": "fp16"})
-    assert in_force(station.model_copy(update={"engine": engine})) == (0.5, True)
+    other_engine = station.model_copy(update={"engine": engine})
+    assert in_force(other_engine) == (0.5, True)
+    words = "not in force, since another model runs: threshold of ort fp32 moved to 0.42 by anna"
+    assert shown(other_engine, "cap-a").words == words
     first, second = open_active(station, "cap-a").manifest.models
     assert (first.threshold, second.threshold) == (0.42, 0.5)
     assert first.sha256 == sha256(student(SPEC)).hexdigest()
@@ -224,7 +228,9 @@ def test_a_damaged_file_stops_the_start_until_a_person_decides(station: Station,
     move(station, 0.42)
     path = folder_of(station) / "2.threshold"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(BundleError, match=r"2\.threshold is damaged, or this device has not signed it; .*--reset"):
+    with pytest.raises(
+        BundleError, match=r"2\.threshold is damaged, or this device has not signed it; .*--reset` rem"
+    ):
         in_force(station)
     assert "2.threshold is damaged" in installed(station)[1].words
     with pytest.raises(BundleError, match="is damaged"):

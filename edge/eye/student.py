@@ -15,7 +15,7 @@ from edge.install import open_active
 from edge.judge import Decision, judge
 from edge.kinds import find
 from edge.manifest import ModelEntry
-from edge.moved import Moved
+from edge.moved import Moved, moved_for
 from edge.options import Engine as EngineOptions
 from edge.pixels import STEP, Image, Pixels
 from edge.records import Kind, Reason, Scores
@@ -83,7 +83,7 @@ def _fitted(bundle: Bundle, entry: ModelEntry, engine: Engine) -> Student:
         )
     pixels = Pixels(manifest.input)
     learned = tuple(look_as_seen(pixels.to_input(picture.image)) for picture in pictures)
-    moved = bundle.moved if bundle.moved is not None and bundle.moved.is_of(entry) else None
+    moved = moved_for(bundle, entry)
     return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned, moved)
 
 

@@ -11,7 +11,7 @@ from edge.bundle import Bundle
 from edge.clock import MS
 from edge.errors import BundleError, ConfigError
 from edge.install import Installed, before, installed, open_version
-from edge.moved import path_of
+from edge.moved import moved_for, path_of
 from edge.station import Station
 
 _EVIDENCE = (
@@ -23,8 +23,9 @@ _EVIDENCE = (
 def told_of(bundle: Bundle, station: Station) -> dict[str, Any]:
     """The model that this station runs of a bundle, with the threshold in force and its evidence; `moved` says who has
     moved it on this device, if anybody. Raises BundleError where there is none for its engine."""
-    manifest, moved = bundle.manifest, bundle.moved
+    manifest = bundle.manifest
     entry = manifest.entry(station.engine.kind, station.engine.precision)
+    moved = moved_for(bundle, entry)
     return {
         "product": manifest.product,
         "version": manifest.version,
@@ -33,7 +34,7 @@ def told_of(bundle: Bundle, station: Station) -> dict[str, Any]:
         "proven": entry.proven,
         "evidence": {name: getattr(entry.evidence, name) for name in _EVIDENCE},
         "moved": None
-        if moved is None or not moved.is_of(entry)
+        if moved is None
         else {"was": moved.was, "by": moved.by, "why": moved.why, "wall_ms": moved.wall_ns // MS},
     }
 
