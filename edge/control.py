@@ -181,8 +181,7 @@ class Status(_Packet):
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
     edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
     did when the student learned; empty while they do. `bundle` says which new one is watched, which the station has
-    left by itself, which becomes active at its next start, and whose threshold was moved. `versions` are the loaded
-    bundles' by product; `unproven` are the products whose evidence misses its target at the threshold in force.
+    left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by product.
     """
 
     answer: Literal["status"] = "status"
@@ -207,7 +206,7 @@ class Status(_Packet):
     likeness: str = ""
     bundle: str = ""
     versions: dict[str, int] = {}
-    unproven: list[str] = []
+    unproven: list[str] = []  # products whose evidence misses its target at the threshold in force
     can_start_again: bool = False
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from edge.bundle import Bundle
 from edge.capture.appraisal import Look, look_as_seen
@@ -30,11 +30,11 @@ class Student:
     product: str
     version: int
     entry: ModelEntry  # with the threshold in force, the same for as long as this student is loaded
+    moved: Moved | None = field(default=None, kw_only=True)  # who has moved that on this device
     engine: Engine
     pixels: Pixels
     sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
     learned: tuple[Look, ...]  # the acceptance pictures as the network sees them
-    moved: Moved | None = None  # who has moved the threshold on this device
 
     def look(self, image: Image, stamps: Stamps, clock: Clock) -> Scores:
         """The scores of one picture (uint8 H x W x 3 BGR, or H x W). Raises ConfigError, EngineError."""
@@ -62,7 +62,7 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
     engine: Engine = find(TABLE, options.kind, "engine")(options)
     try:
         engine.load(bundle.model(entry))
-        student = _fitted(bundle, entry, engine)
+        student = replace(_fitted(bundle, entry, engine), moved=moved_for(bundle, entry))
         prove(student, clock)
     except BaseException:
         engine.close()  # another version may be loaded next, and a GPU need not hold both
@@ -83,8 +83,7 @@ def _fitted(bundle: Bundle, entry: ModelEntry, engine: Engine) -> Student:
         )
     pixels = Pixels(manifest.input)
     learned = tuple(look_as_seen(pixels.to_input(picture.image)) for picture in pictures)
-    moved = moved_for(bundle, entry)
-    return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned, moved)
+    return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned)
 
 
 def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:

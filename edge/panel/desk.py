@@ -65,7 +65,10 @@ class Desk:
             status = seen.figures.status
             told["state"] = words.state_words(status)
             told["status"] = status.model_dump(exclude={"answer", "verdicts", "outcomes", "pid"})
-            told["warnings"] = _warnings(seen.figures)
+            told["warnings"] = _warnings(seen.figures.records, seen.figures.deadlines, status.likeness)
+            told["warnings"] += [
+                f"Not proven: {each} misses its target at this threshold" for each in status.unproven
+            ]
         told["age_ms"] = (self._clock.now_ns() - seen.at_ns) // MS
         if camera:
             told["latest"] = self.latest.now(camera, seen.figures is not None)
@@ -131,11 +134,9 @@ def _holds(path: Path, part_id: int) -> bool:
     return any(True for _ in files.rows(path, asked))
 
 
-def _warnings(figures: Figures) -> list[str]:
+def _warnings(records: dict[str, int], deadlines: dict[str, int], likeness: str) -> list[str]:
     """What a person should look after although the station inspects."""
-    status, records, deadlines = figures.status, figures.records, figures.deadlines
-    found = [f"Pictures no longer look as learned: {status.likeness}"] if status.likeness else []
-    found += [f"Not proven: the evidence of {each} misses its target at this threshold" for each in status.unproven]
+    found = [f"Pictures no longer look as learned: {likeness}"] if likeness else []
     if records.get("lost"):
         found.append(f"{records['lost']} records were lost: check the disk")
     if deadlines.get("missed"):
