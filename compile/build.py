@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -38,9 +39,11 @@ from compile.tables import missed_table, trial_table
 from compile.verify import MOST_OVERKILL, Rule, Trial, choose, choose_untimed, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
+from edge.evidence import JudgedSet, column
 from edge.manifest import PRODUCT_NAME, TOLERANCE, Manifest, ModelEntry
 from edge.picture_set import GOOD, Picture, read_image
 from edge.pixels import Image, to_input
+from edge.records import Kind
 
 FP32_FILE, INT8_FILE = "models/fp32.onnx", "models/int8-x86.onnx"
 TRT_FP16_FILE, TRT_INT8_FILE = "models/fp16-trt.onnx", "models/int8-trt.onnx"
@@ -108,7 +111,8 @@ def _is_moment(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """All that `edge.bundle.write_bundle` takes but the key; `trials` are all models that were judged."""
+    """All that `edge.bundle.write_bundle` takes but the key; `trials` are all models that were judged, `judged` what
+    those that ship said of the acceptance set."""
 
     manifest: Manifest
     models: Mapping[str, bytes]
@@ -116,6 +120,7 @@ class Built:
     report: str
     trials: Sequence[Trial]
     notes: Sequence[str]
+    judged: Mapping[str, JudgedSet]
 
 
 def build(job: Job, console: Console) -> Built:
@@ -337,7 +342,18 @@ def _built(
             tried,
         )
     )
-    return Built(manifest, {one.file: one.model for one in shipped}, pictures, report, trials, notes)
+    models = {one.file: one.model for one in shipped}
+    said = {column(entry): _said(one) for entry, one in zip(manifest.models, shipped, strict=True)}
+    return Built(manifest, models, pictures, report, trials, notes, said)
+
+
+def _said(one: Trial) -> JudgedSet:
+    """What a device needs to recompute the evidence; an UNKNOWN passes at no threshold."""
+    return JudgedSet(
+        [judged.label for judged in one.judged],
+        [judged.group for judged in one.judged],
+        [math.nan if judged.kind is Kind.UNKNOWN else judged.score for judged in one.judged],
+    )
 
 
 def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) -> ModelEntry:

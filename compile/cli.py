@@ -116,7 +116,7 @@ def bundle(
         most_overkill=most_overkill,
     )
     built = build(job, console)
-    write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret)
+    write_bundle(out, built.manifest, built.models, built.pictures, built.report, secret, built.judged)
     _tell(built, out, console)
 
 

@@ -136,6 +136,8 @@ def refusals(answers: Sequence[Answer], entry: ModelEntry) -> list[str]:
 def _is_lost(one: Answer, threshold: float) -> bool:
     if one.label == GOOD or one.kind is not Kind.PASS:
         return False
+    if one.stated is not None and one.stated < threshold:
+        return False  # the host passes it too, and the evidence counts it as missed
     return one.stated is None or has_clear_margin(one.stated, threshold) or not _is_near(one.stated, threshold)
 
 

@@ -4,7 +4,7 @@
     8 bytes     key id: the first 8 bytes of the SHA-256 of the raw public key
     64 bytes    Ed25519 signature over all that follows
     the rest    a zip without compression: manifest.json, models/*.onnx, acceptance/ with acceptance.csv
-                (file,label) and its pictures as PNG, report.html
+                (file,label) and its pictures as PNG, report.html, evidence.csv (edge.evidence)
 
 The file is read once; what was verified is what is parsed, and later reads are compared with its hashes.
 """
@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -30,8 +31,12 @@ from numpy.typing import NDArray
 
 from edge.durable import write_whole
 from edge.errors import BundleError, JournalError
+from edge.evidence import JudgedSet, judged_of, table
 from edge.manifest import MODEL_NAME, Evidence, Manifest, ModelEntry, from_json, to_json
 from edge.weights import keeps_weights_elsewhere
+
+if TYPE_CHECKING:
+    from edge.moved import Moved
 
 __all__ = [
     "AcceptancePicture",
@@ -56,6 +61,7 @@ _KEY_ID = 8
 _SIGNATURE = 64
 _HEADER = len(MAGIC) + _KEY_ID + _SIGNATURE
 _MANIFEST, _REPORT, _TABLE = "manifest.json", "report.html", "acceptance/acceptance.csv"
+_EVIDENCE = "evidence.csv"  # bundles of before have none
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same input and key give the same bytes
 _LOCAL_HEADER = 30  # bytes of a zip's local file header before the name
 
@@ -89,17 +95,29 @@ class _Place:
 class Bundle:
     """A verified bundle. Models and pictures are read from the file when asked for, and checked again.
 
-    `sha256` is that of the whole file, in hex; `key_id` is whose signature it carries.
+    `sha256` is that of the whole file, in hex; `key_id` is whose signature it carries. Where the threshold was `moved`
+    on this device, the manifest has it with its evidence in place of the one that was signed.
     """
 
     def __init__(
-        self, path: Path, manifest: Manifest, places: Mapping[str, _Place], key: bytes, digest: str
+        self,
+        path: Path,
+        manifest: Manifest,
+        places: Mapping[str, _Place],
+        key: bytes,
+        digest: str,
+        moved: Moved | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
         self.key_id = key
         self.sha256 = digest
+        self.moved = moved
         self._places = places
+
+    def at(self, moved: Moved, manifest: Manifest) -> Bundle:
+        """The same bundle with a threshold that was moved on this device, and the manifest that says so."""
+        return Bundle(self.path, manifest, self._places, self.key_id, self.sha256, moved)
 
     def model(self, entry: ModelEntry) -> bytes:
         """The ONNX file of one of the manifest's entries. Raises BundleError."""
@@ -119,6 +137,15 @@ class Bundle:
     def report(self) -> str:
         """The report as HTML. Raises BundleError."""
         return self._read(_REPORT).decode("utf-8", errors="replace")
+
+    def judged(self, entry: ModelEntry) -> JudgedSet:
+        """What one of its models said of the whole acceptance set. Raises BundleError, also where it does not say."""
+        if _EVIDENCE not in self._places:
+            raise BundleError(
+                f"{self.path} does not hold what its models said of the acceptance set, so it allows no other "
+                "threshold; compile it again with this version of edge-compile"
+            )
+        return judged_of(self._read(_EVIDENCE), entry, str(self.path))
 
     def _read(self, name: str) -> bytes:
         place = self._places.get(name)
@@ -271,7 +298,7 @@ def _checked_entries(archive: zipfile.ZipFile, body_size: int, path: Path) -> li
 
 
 def _is_expected(name: str) -> bool:
-    if name in (_MANIFEST, _REPORT, _TABLE) or re.fullmatch(MODEL_NAME, name):
+    if name in (_MANIFEST, _REPORT, _TABLE, _EVIDENCE) or re.fullmatch(MODEL_NAME, name):
         return True
     folder, _, rest = name.partition("/")
     return folder == "acceptance" and _is_picture_name(rest)
@@ -360,14 +387,21 @@ def write_bundle(
     acceptance: Mapping[str, tuple[str, bytes]],
     report_html: str,
     key: Ed25519PrivateKey,
+    judged: Mapping[str, JudgedSet] | None = None,
 ) -> None:
     """Write and sign a bundle; the file at `path` is whole and readable by `read_bundle`, or untouched.
 
     models: file ("models/int8-x86.onnx") -> ONNX bytes, as the manifest lists them. acceptance: picture name (a
-    relative path, as picture sets name it) -> label and PNG bytes. The same input and key give the same bytes.
-    Raises BundleError where `read_bundle` would refuse the content, JournalError when the disk does.
+    relative path, as picture sets name it) -> label and PNG bytes. judged: what each model said of the acceptance set,
+    by `edge.evidence.column`; without it nobody can move the threshold on a device. The same input and key give the
+    same bytes. Raises BundleError where `read_bundle` would refuse the content, JournalError when the disk does.
     """
-    body = _zipped(_contents(manifest, models, acceptance, report_html))
+    contents = _contents(manifest, models, acceptance, report_html)
+    if judged:
+        contents[_EVIDENCE] = table(judged)
+        for entry in manifest.models:
+            judged_of(contents[_EVIDENCE], entry, str(path))
+    body = _zipped(contents)
     if _HEADER + len(body) > MAX_BYTES:
         raise BundleError(f"{path} would be over the limit of {MAX_BYTES} bytes; use fewer acceptance pictures")
     _opened(body, path)

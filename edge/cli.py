@@ -27,6 +27,7 @@ from edge.signals import stop_signals
 from edge.station import Metrics, load
 from edge.systemd.command import setup
 from edge.systemd.log import words_for
+from edge.threshold import threshold
 
 if TYPE_CHECKING:
     from edge.outbox.send import Outbox
@@ -294,12 +295,15 @@ def install(
 def rollback(
     product: Annotated[str, typer.Argument(show_default=False)],
     station_file: Annotated[Path, typer.Option("--station", help="the station")],
+    version: Annotated[
+        int | None, typer.Option(help="this one, also where the station has left it by itself")
+    ] = None,
 ) -> None:
-    """Return to the version before the active one."""
+    """Return to the version before the active one; those that the station has left by itself are passed over."""
     from edge.install import rollback as back
     from edge.screen import print_evidence
 
-    print_evidence(back(product, load(station_file)))
+    print_evidence(back(product, load(station_file), version))
 
 
 @app.command()
@@ -331,7 +335,7 @@ def demo(
 
 
 app.add_typer(by_hand.app, name="io")
-for command in (*COMMANDS, panel, setup, doctor):
+for command in (*COMMANDS, threshold, panel, setup, doctor):
     app.command()(command)
 app.add_typer(journal_app, name="journal")
 app.add_typer(panel_users, name="panel-user")

@@ -18,6 +18,7 @@ from edge.station import Station
 SOCKET = "control.sock"
 SHOWN = "shown_"  # begins the name of a picture that was asked for
 MAX_BYTES = 4_096  # of a request; an answer fits as well
+MOST_WORDS = 600  # of a threshold that is moved: with who and why they fit a packet
 _PATIENCE_S = 6.0  # longer than the station waits for its journal
 
 
@@ -134,6 +135,15 @@ class ChangeBundle(_Packet):
     who: Name = ""
 
 
+class NoteThreshold(_Packet):
+    """Somebody moves a threshold for the eye's next start: from what to what, with the evidence of both."""
+
+    ask: Literal["note_threshold"] = "note_threshold"
+    words: Annotated[str, Field(max_length=MOST_WORDS), AfterValidator(_printable), Field(min_length=1)]
+    why: Why
+    who: Annotated[Name, Field(min_length=1)]
+
+
 class StartAgain(_Packet):
     """End in order and be started again by the service manager, with the bundles that are active then."""
 
@@ -154,6 +164,7 @@ Request: TypeAlias = (
     | AskPicture
     | NoteAccess
     | ChangeBundle
+    | NoteThreshold
     | StartAgain
 )
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
@@ -195,6 +206,7 @@ class Status(_Packet):
     likeness: str = ""
     bundle: str = ""
     versions: dict[str, int] = {}
+    unproven: list[str] = []  # products whose evidence misses its target at the threshold in force
     can_start_again: bool = False
 
 
@@ -348,6 +360,10 @@ class Control:
         """Record who signed in, failed to, or may from now on."""
         return self._ask(_checked(NoteAccess, words=words), Done)
 
+    def note_threshold(self, request: NoteThreshold) -> Done:
+        """Record that a threshold is being moved."""
+        return self._ask(request, Done)
+
     def change_bundle(self, product: str, version: int, why: str, who: str = "") -> Done:
         """Begin to make another installed version active; the status tells what came of it."""
         return self._ask(_checked(ChangeBundle, product=product, version=version, why=why, who=who), Done)
@@ -397,6 +413,11 @@ def _exchange(eye: socket.socket, request: bytes) -> bytes:
         return eye.recv(2 * MAX_BYTES)
     except (BrokenPipeError, ConnectionResetError):
         return b""
+
+
+def threshold_note(words: str, why: str, who: str) -> NoteThreshold:
+    """Raises ConfigError that says which of these it does not take."""
+    return _checked(NoteThreshold, words=words, why=why, who=who)
 
 
 _Made = TypeVar("_Made", bound=_Packet)

@@ -64,12 +64,19 @@ def _states(answers: dict[str, Figures]) -> Iterator[Metric]:
     alike = GaugeMetricFamily(
         "kenpin_pictures_as_learned", "Whether light, colour and focus are what the student learned.", labels=LABEL
     )
+    proven = GaugeMetricFamily(
+        "kenpin_threshold_proven",
+        "Whether the evidence meets its target at the threshold in force.",
+        labels=[*LABEL, "product"],
+    )
     for name, told in answers.items():
+        for product in told.status.versions:
+            proven.add_metric([name, product], product not in told.status.unproven)
         for level in Level:
             state.add_metric([name, level.name], told.status.level == level.name)
         permit.add_metric([name], told.status.permit)
         alike.add_metric([name], not told.status.likeness)
-    yield from (state, permit, alike)
+    yield from (state, permit, alike, proven)
 
 
 def _counters(answers: dict[str, Figures]) -> Iterator[Metric]:

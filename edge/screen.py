@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
+    from edge.threshold import Choice
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,27 @@ def print_installed(found: Sequence[Installed]) -> None:
         Console().print(table)
     else:
         print("no bundle is installed: edge install X.bundle --station STATION.TOML")
+
+
+def print_threshold(choice: Choice) -> None:
+    """The threshold in force with its evidence, and beside it another one or the bundle's own."""
+    now, other = choice.now, choice.other
+    columns = ["in force", choice.other_name] if other is not None else ["in force"]
+    entries = [now] if other is None else [now, other]
+    table = Table("", *columns, title=f"{choice.name}, {now.target} {now.precision}")
+    rows: dict[str, Callable[[ModelEntry], str]] = {
+        "threshold": lambda each: f"{each.threshold:.6g}",
+        "defects missed": lambda each: f"{each.evidence.missed} of {each.evidence.defects}",
+        "escape rate, at most": lambda each: f"{each.evidence.escape_upper:.2%}",
+        "good parts rejected": lambda each: f"{each.evidence.overkill} of {each.evidence.goods}",
+        "overkill, at most": lambda each: f"{each.evidence.overkill_upper:.2%}",
+        f"proven for {now.evidence.target_escape:.1%}": lambda each: "yes" if each.proven else "UNPROVEN",
+    }
+    for name, words in rows.items():
+        table.add_row(name, *map(words, entries))
+    Console().print(table)
+    if choice.words:
+        print(choice.words)
 
 
 # --- edge check ---
@@ -243,6 +265,8 @@ def print_status(status: Status) -> None:
     table.add_row("product", f"{status.product} (recipe {status.recipe})")
     if status.bundle:
         table.add_row("bundle", Text(status.bundle, "bold yellow"))
+    if status.unproven:
+        table.add_row("evidence", Text(f"UNPROVEN for {', '.join(status.unproven)}", "bold yellow"))
     if status.bypass_left_s:
         table.add_row("bypass", Text(f"{status.bypass_left_s:.0f} s more", "bold red"))
     if status.can_acknowledge:

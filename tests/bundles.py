@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge.bundle import Evidence, Manifest, ModelEntry, write_bundle
+from edge.evidence import JudgedSet, column, is_proven
 from edge.pixels import InputSpec
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -28,6 +29,20 @@ EVIDENCE = Evidence(
     overkill_upper=0.04,
     target_escape=0.05,
 )
+
+
+# Of 60 defects in 20 groups three score below 0.6, the lowest 0.52; of 200 good parts three score 0.5 or more.
+JUDGED = JudgedSet(
+    ["scratch"] * 60 + ["ok"] * 200,
+    [f"lot-{number % 20}" for number in range(60)] + ["検品, lot 7"] * 200,
+    [0.52, 0.55, 0.58, *[0.9] * 57, *[0.1] * 196, 0.3, 0.5, 0.51, 0.7],
+)
+
+
+def judged_entry(entry: ModelEntry) -> ModelEntry:
+    """The entry with the evidence that JUDGED gives at its threshold."""
+    evidence = JUDGED.at(entry.threshold, EVIDENCE)
+    return replace(entry, evidence=evidence, proven=is_proven(evidence))
 
 
 def png(value: int) -> bytes:
@@ -56,6 +71,14 @@ def a_manifest(model: bytes = b"a student", **changes: object) -> Manifest:
 def a_bundle(path: Path, key: Ed25519PrivateKey = KEY, model: bytes = b"a student", **changes: object) -> Path:
     """A signed bundle at `path`; `changes` go into its manifest."""
     write_bundle(path, a_manifest(model, **changes), {MODEL: model}, PICTURES, "<p>report</p>", key)
+    return path
+
+
+def a_judged_bundle(path: Path, model: bytes = b"a student", **changes: object) -> Path:
+    """A signed bundle that holds what its model said of the acceptance set."""
+    entry = judged_entry(a_manifest(model).models[0])
+    manifest = a_manifest(model, models=(entry,), **changes)
+    write_bundle(path, manifest, {MODEL: model}, PICTURES, "", KEY, {column(entry): JUDGED})
     return path
 
 

@@ -22,6 +22,7 @@ from edge.control import (
     Control,
     EndBypass,
     NoteAccess,
+    NoteThreshold,
     Request,
     SealChallenge,
     SetLot,
@@ -47,6 +48,7 @@ REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.builds(AskPicture, camera=NAMES.filter(bool)),
     st.builds(NoteAccess, words=LONG, who=NAMES),
     st.builds(ChangeBundle, product=NAMES.filter(bool), version=st.integers(1, 10**10 - 1), why=LINES, who=NAMES),
+    st.builds(NoteThreshold, words=LONG.map(lambda words: words[:600]), why=LINES, who=NAMES.filter(bool)),
     st.builds(StartAgain, why=LINES, who=NAMES),
 )
 
@@ -147,5 +149,6 @@ def test_every_request_is_tried_above() -> None:
         "picture",
         "note_access",
         "change_bundle",
+        "note_threshold",
         "start_again",
     }

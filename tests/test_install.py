@@ -154,44 +154,6 @@ def test_a_bundle_under_another_ones_name_is_refused(tmp_path, station):
         open_active(station, "cap-a")
 
 
-# --- rolling back -----------------------------------------------------------------------------------------------
-
-
-def test_rollback_returns_to_the_version_before_and_installing_forward_again(tmp_path, station):
-    for version in (3, 5, 8):
-        put(tmp_path, station, version)
-    assert rollback("cap-a", station).version == 5
-    assert rollback("cap-a", station).version == 3
-    assert open_active(station, "cap-a").manifest.version == 3
-    assert versions(station) == [(3, True), (5, False), (8, False)]
-    with pytest.raises(BundleError, match="no version of cap-a before 3 can be used; install"):
-        rollback("cap-a", station)
-    put(tmp_path, station, 8)
-    assert versions(station)[-1] == (8, True)
-
-
-def test_rollback_never_returns_to_a_revoked_or_damaged_version(tmp_path, station):
-    store_key(tmp_path / "keys", OTHER_KEY, "other")
-    put(tmp_path, station, 1)
-    put(tmp_path, station, 2, OTHER_KEY)
-    put(tmp_path, station, 3)
-    put(tmp_path, station, 4)
-    (tmp_path / "keys" / "revoked.txt").write_text(key_id(OTHER_KEY.public_key()).hex())
-    (folder_of(station) / "3.bundle").write_bytes(b"")
-    assert rollback("cap-a", station).version == 1
-    put(tmp_path, station, 4)
-    (folder_of(station) / "1.bundle").unlink()
-    with pytest.raises(BundleError, match=r"can be used: .*3\.bundle is unsigned.*; .*revoked key"):
-        rollback("cap-a", station)
-    assert open_active(station, "cap-a").manifest.version == 4
-
-
-def test_rollback_may_return_to_an_expired_bundle(tmp_path, station):
-    put(tmp_path, station, 1, expires="2026-05-02T00:00:00Z")
-    put(tmp_path, station, 2)
-    assert rollback("cap-a", station).version == 1
-
-
 def test_only_the_latest_versions_are_retained_and_the_last_that_was_proven_on_the_line(tmp_path, station):
     for version in range(1, 9):
         put(tmp_path, station, version)
@@ -283,16 +245,6 @@ def test_the_first_bundle_is_not_watched_and_a_person_ends_the_watch_of_another(
     assert probation_of(station, "cap-a") == Probation(version=4, back_to=3)
     rollback("cap-a", station)
     assert probation_of(station, "cap-a") is None
-
-
-def test_what_root_installs_belongs_to_the_owner_of_the_state_folder(tmp_path, station):
-    if os.geteuid() != 0:
-        pytest.skip("only root can give files away")
-    put(tmp_path, station, 3)
-    os.chown(station.station.state_dir, 1234, 1234)
-    put(tmp_path, station, 4)
-    folder = folder_of(station)
-    assert {path.lstat().st_uid for path in (folder.parent, folder, *folder.iterdir())} == {1234}
 
 
 # --- what is not there, and names -------------------------------------------------------------------------------

@@ -77,6 +77,12 @@ def test_counts_and_states_of_a_station_are_told_under_its_name() -> None:
     assert told["kenpin_unknown_total", "left", "NO_FRAME"] == 1 and told["kenpin_turned_away_total", "left"] == 2
 
 
+def test_a_threshold_that_is_not_proven_is_told_of_its_product() -> None:
+    status = figures().status.model_copy(update={"versions": {"cap-a": 3, "cap-b": 1}, "unproven": ["cap-b"]})
+    told = exposed(left=lambda: figures(status=status))
+    assert [told["kenpin_threshold_proven", "left", product] for product in ("cap-a", "cap-b")] == [1, 0]
+
+
 def test_a_histogram_counts_what_is_at_most_so_large() -> None:
     told = exposed(left=figures)
     by_bound = {key[2]: value for key, value in told.items() if key[0] == "kenpin_gate_edge_error_seconds_bucket"}

@@ -25,6 +25,7 @@ from edge.control import (
     Figures,
     Histogram,
     NoteAccess,
+    NoteThreshold,
     Refused,
     Request,
     SealChallenge,
@@ -142,7 +143,7 @@ class Acts:
         if len(before) == before.maxlen and now_ns - before[0] < _MINUTE_NS:
             return Refused(words=f"more than {before.maxlen} acts in a minute: wait, then ask again")
         before.append(now_ns)
-        return self._HANDLERS[type(request)](self, request, _by(peer, request.who))
+        return self._HANDLERS[type(request)](self, request, by_of(peer, request.who))
 
     # --- status ---
 
@@ -171,10 +172,18 @@ class Acts:
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
             likeness=_plain("; ".join(each.words for each in list(self._likeness.values()) if each.words)),
-            bundle=_plain("; ".join(words for words in (self._new_bundles(), self._changes.words) if words)),
-            versions={each.product: each.version for each in list(self._students.values())[:_MOST_PRODUCTS]},
+            bundle=_plain("; ".join(words for words in self._bundle_words() if words)),
+            versions={each.product: each.version for each in self._loaded()},
+            unproven=[each.product for each in self._loaded() if not each.entry.proven],
             can_start_again=not self._changes.why_not_again(),
         )
+
+    def _loaded(self) -> list[Student]:
+        return list(dict.fromkeys(self._students.values()))[:_MOST_PRODUCTS]
+
+    def _bundle_words(self) -> list[str]:
+        moved = [each.moved.sentence() for each in self._loaded() if each.moved is not None]
+        return [self._new_bundles(), self._changes.words, *moved]
 
     def _figures(self) -> Figures:
         counts = self._counts
@@ -272,6 +281,10 @@ class Acts:
     def _note_access(self, request: NoteAccess, by: str) -> Answer | RecordedAct:
         return self._recorded("access", f"{request.words}; told by {by}", _nothing, Done(words="noted", by=by))
 
+    def _note_threshold(self, request: NoteThreshold, by: str) -> Answer | RecordedAct:
+        done = Done(words="noted", by=by)
+        return self._recorded("threshold", threshold_words(request, by), _nothing, done)
+
     def _change_bundle(self, request: ChangeBundle, by: str) -> Answer | RecordedAct:
         if self._changes.is_busy:
             return Refused(words="another bundle is being made active just now: wait until that has ended")
@@ -306,6 +319,7 @@ class Acts:
         SealChallenge: _seal_challenge,
         NoteAccess: _note_access,
         ChangeBundle: _change_bundle,
+        NoteThreshold: _note_threshold,
         StartAgain: _start_again,
     }
 
@@ -319,7 +333,12 @@ def _nothing() -> bool:
     return True
 
 
-def _by(peer: Peer, who: str) -> str:
+def threshold_words(request: NoteThreshold, by: str) -> str:
+    """What the journal holds of a threshold that is moved."""
+    return f"{request.words}; by {by}: {request.why}"
+
+
+def by_of(peer: Peer, who: str) -> str:
     """The name that the kernel knows, and after it the one that the person gave, if any."""
     return f"{peer.name} as {who!r}" if who else peer.name
 

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from edge.clock import SECOND, Clock
 from edge.control import ChangeBundle
 from edge.errors import BundleError, KenpinError
-from edge.install import Installed, installed
+from edge.install import Installed, before, installed
 from edge.station import Station
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,11 @@ def command_for(kept: list[Installed], request: ChangeBundle, station: Station) 
         raise BundleError(f"version {request.version} of {request.product} {why}")
     if wanted.version == max(versions) > active:
         return ["install", str(wanted.path), *here]
-    if wanted.version == max((each for each in versions if each < active), default=0):
+    if wanted.left and wanted.version < active:
+        raise BundleError(
+            f"version {wanted.version}: {wanted.words}; `edge rollback --version {wanted.version}` takes it anyway"
+        )
+    if wanted.version == before(kept):
         return ["rollback", request.product, *here]
     raise BundleError(
         f"from version {active} the way leads to the newest version or to the one before: choose one of these"

@@ -244,6 +244,8 @@ def take_students(lane: Lane, students: Mapping[int, Student], clock: Clock) -> 
     lane.new_bundles.begin()
     for words in lane.new_bundles.notes:
         lane.desk.note("bundle", words)
+    for moved in dict.fromkeys(student.moved for student in students.values() if student.moved is not None):
+        lane.desk.note("threshold", moved.sentence())  # in the journal's queue before any verdict by it
     lane.health.clear(_STUDENTS)
 
 

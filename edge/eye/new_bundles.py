@@ -85,8 +85,8 @@ class NewBundles:
             why = self._failure(one)
             if why:
                 told.append(self._return(one, why))
-            elif one.parts >= self._options.watch_parts:
-                told.append(self._keep(one))
+            elif one.parts >= self._options.watch_parts and (words := self._keep(one)):
+                told.append(words)
         return told
 
     def _failure(self, one: _Watched) -> str:
@@ -106,11 +106,14 @@ class NewBundles:
         raise EngineError(f"{words}; start the station again")
 
     def _keep(self, one: _Watched) -> str:
-        del self._watched[one.product]
+        """The words; "" where another process changes the bundles, which is not waited for."""
         try:
-            install.keep(self._station, one.product, one.known.version)
+            if not install.keep(self._station, one.product, one.known.version):
+                return ""
         except _CANNOT as error:
+            del self._watched[one.product]
             return f"{one.product} version {one.known.version} is good, but will be watched again: {error}"
+        del self._watched[one.product]
         return f"{one.product} version {one.known.version} is kept after {one.parts} parts"
 
     def run_ended(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from edge.bundle import Bundle
 from edge.capture.appraisal import Look, look_as_seen
@@ -15,6 +15,7 @@ from edge.install import open_active
 from edge.judge import Decision, judge
 from edge.kinds import find
 from edge.manifest import ModelEntry
+from edge.moved import Moved, moved_for
 from edge.options import Engine as EngineOptions
 from edge.pixels import STEP, Image, Pixels
 from edge.records import Kind, Reason, Scores
@@ -28,7 +29,8 @@ class Student:
 
     product: str
     version: int
-    entry: ModelEntry
+    entry: ModelEntry  # with the threshold in force, the same for as long as this student is loaded
+    moved: Moved | None = field(default=None, kw_only=True)  # who has moved that on this device
     engine: Engine
     pixels: Pixels
     sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
@@ -43,9 +45,12 @@ class Student:
         return scores
 
     def judge(self, scores: Scores) -> Decision:
-        """The decision at the bundle's threshold."""
+        """The decision at the threshold in force."""
         spec = self.pixels.spec
         return judge(scores, self.entry.threshold, (spec.height // STEP, spec.width // STEP))
+
+
+Loaded = dict[tuple[str, Moved | None, EngineOptions], Student]
 
 
 def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
@@ -57,7 +62,7 @@ def load(bundle: Bundle, options: EngineOptions, clock: Clock) -> Student:
     engine: Engine = find(TABLE, options.kind, "engine")(options)
     try:
         engine.load(bundle.model(entry))
-        student = _fitted(bundle, entry, engine)
+        student = replace(_fitted(bundle, entry, engine), moved=moved_for(bundle, entry))
         prove(student, clock)
     except BaseException:
         engine.close()  # another version may be loaded next, and a GPU need not hold both
@@ -82,12 +87,13 @@ def _fitted(bundle: Bundle, entry: ModelEntry, engine: Engine) -> Student:
 
 
 def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:
-    """Each station's students by recipe number; those that run the same model of the same bundle share one. A new
-    bundle that does not load, or that has ended earlier runs out of order, gives way to the one of before.
+    """Each station's students by recipe number; those that run the same model of the same bundle at the same threshold
+    share one. A new bundle that does not load, or that has ended earlier runs out of order, gives way to the one of
+    before.
 
     Raises ConfigError, BundleError, EngineError.
     """
-    loaded: dict[tuple[str, EngineOptions], Student] = {}
+    loaded: Loaded = {}
     for station in stations:
         for product in dict.fromkeys(station.products().values()):
             take_up(station, product, clock)
@@ -97,11 +103,9 @@ def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Stu
     ]
 
 
-def _shared(
-    loaded: dict[tuple[str, EngineOptions], Student], station: Station, product: str, clock: Clock
-) -> Student:
+def _shared(loaded: Loaded, station: Station, product: str, clock: Clock) -> Student:
     bundle = open_active(station, product)
-    key = bundle.sha256, station.engine
+    key = bundle.sha256, bundle.moved, station.engine
     if key not in loaded:
         try:
             loaded[key] = load(bundle, station.engine, clock)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.durable import write_new, write_whole
 from edge.errors import EngineError
+from edge.ownership import as_owner_of, hand_over
 
 KEPT = 8  # engines; the oldest give way
 _KEY = "engines.key"
@@ -39,30 +40,27 @@ class EngineCache:
     def keep(self, origin: Mapping[str, str], engine: bytes) -> None:
         """On the disk when it returns. Raises EngineError when the disk refuses."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_new(self._folder / _KEY, os.urandom(32), mode=0o600)
-            key = (self._folder / _KEY).read_bytes()
-            write_whole(self._path(origin), _seal(key, origin, engine), engine)
-            files = sorted(self._folder.glob("*.engine"), key=lambda path: path.stat().st_mtime_ns)
-            for old in files[:-KEPT]:
-                old.unlink(missing_ok=True)
-            _give_away(self._folder)
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            if self._folder.is_dir():
+                hand_over(self._folder.parent, self._folder.name)
+            with as_owner_of(self._folder.parent):  # root builds where it installs, and the station's user runs it
+                self._folder.mkdir(exist_ok=True)
+                self._write(origin, engine)
         except OSError as error:
             raise EngineError(
                 f"cannot keep an engine in {self._folder}: {error.strerror}; free disk space or check its rights"
             ) from error
 
+    def _write(self, origin: Mapping[str, str], engine: bytes) -> None:
+        write_new(self._folder / _KEY, os.urandom(32), mode=0o600)
+        key = (self._folder / _KEY).read_bytes()
+        write_whole(self._path(origin), _seal(key, origin, engine), engine)
+        files = sorted(self._folder.glob("*.engine"), key=lambda path: path.stat().st_mtime_ns)
+        for old in files[:-KEPT]:
+            old.unlink(missing_ok=True)
+
     def _path(self, origin: Mapping[str, str]) -> Path:
         return self._folder / f"{sha256(_written(origin)).hexdigest()[:32]}.engine"
-
-
-def _give_away(folder: Path) -> None:
-    """Root builds where it installs, and the station's user runs it."""
-    if os.geteuid() != 0:
-        return
-    owner = folder.parent.stat()
-    for path in (folder, *folder.iterdir()):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _written(origin: Mapping[str, str]) -> bytes:

@@ -66,6 +66,9 @@ class Desk:
             told["state"] = words.state_words(status)
             told["status"] = status.model_dump(exclude={"answer", "verdicts", "outcomes", "pid"})
             told["warnings"] = _warnings(seen.figures.records, seen.figures.deadlines, status.likeness)
+            told["warnings"] += [
+                f"Not proven: {each} misses its target at this threshold" for each in status.unproven
+            ]
         told["age_ms"] = (self._clock.now_ns() - seen.at_ns) // MS
         if camera:
             told["latest"] = self.latest.now(camera, seen.figures is not None)

@@ -44,8 +44,8 @@ class Thresholds:
 
     def _product(self, recipe: int, product: str) -> dict[str, Any]:
         try:
-            manifest = open_active(self._station, product).manifest
-            entry, told = manifest.entry(*self._engine), told_of(manifest, self._station)
+            bundle = open_active(self._station, product)
+            entry, told = bundle.manifest.entry(*self._engine), told_of(bundle, self._station)
         except (BundleError, ConfigError) as error:
             return {"recipe": recipe, "product": product, "words": str(error)}
         below, above = self._recorded(entry.sha256)

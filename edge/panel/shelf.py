@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from edge.bundle import Bundle
+from edge.clock import MS
 from edge.errors import BundleError, ConfigError
-from edge.install import Installed, installed, open_version
-from edge.manifest import Manifest
+from edge.install import Installed, before, installed, open_version
+from edge.moved import moved_for, path_of
 from edge.station import Station
 
 _EVIDENCE = (
@@ -17,10 +20,12 @@ _EVIDENCE = (
 )
 
 
-def told_of(manifest: Manifest, station: Station) -> dict[str, Any]:
-    """The model that this station runs of a bundle, with its threshold and evidence. Raises BundleError where there is
-    none for its engine."""
+def told_of(bundle: Bundle, station: Station) -> dict[str, Any]:
+    """The model that this station runs of a bundle, with the threshold in force and its evidence; `moved` says who has
+    moved it on this device, if anybody. Raises BundleError where there is none for its engine."""
+    manifest = bundle.manifest
     entry = manifest.entry(station.engine.kind, station.engine.precision)
+    moved = moved_for(bundle, entry)
     return {
         "product": manifest.product,
         "version": manifest.version,
@@ -28,6 +33,9 @@ def told_of(manifest: Manifest, station: Station) -> dict[str, Any]:
         "threshold": entry.threshold,
         "proven": entry.proven,
         "evidence": {name: getattr(entry.evidence, name) for name in _EVIDENCE},
+        "moved": None
+        if moved is None
+        else {"was": moved.was, "by": moved.by, "why": moved.why, "wall_ms": moved.wall_ns // MS},
     }
 
 
@@ -37,7 +45,7 @@ class Shelf:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, int, int, int], dict[str, Any]] = {}
+        self._known: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def told(self, running: Mapping[str, int]) -> list[dict[str, Any]]:
         """For each product of the station its versions, newest first. `running`: those that the eye has loaded.
@@ -53,11 +61,10 @@ class Shelf:
 
     def _versions(self, product: str, found: list[Installed], running: Mapping[str, int]) -> list[dict[str, Any]]:
         kept = sorted((one for one in found if one.product == product), key=lambda one: -one.version)
-        active = next((one.version for one in kept if one.active), 0)
-        before = max((one.version for one in kept if one.version < active), default=0)
+        active, back_to = next((one.version for one in kept if one.active), 0), before(kept)
         versions = []
         for one in kept:
-            act = "rollback" if one.version == before else ""
+            act = "rollback" if one.version == back_to else ""
             if one is kept[0] and one.version > active:
                 act = "install"
             told = self._verified(one)
@@ -75,12 +82,20 @@ class Shelf:
     def _verified(self, one: Installed) -> dict[str, Any]:
         """What the bundle says of itself; `words` where it cannot be trusted any more."""
         try:
-            state = one.path.stat()
-            key = (str(one.path), state.st_mtime_ns, state.st_size, state.st_ino)
+            key = (str(one.path), *_state(one.path), *_state(path_of(one.path.parent, one.version)))
             if key not in self._known:
-                manifest = open_version(self._station, one.product, one.version).manifest
+                bundle = open_version(self._station, one.product, one.version)
                 self._known = {each: told for each, told in self._known.items() if each[0] != key[0]}
-                self._known[key] = {**told_of(manifest, self._station), "words": ""}
+                self._known[key] = {**told_of(bundle, self._station), "words": ""}
             return self._known[key]
         except (OSError, BundleError, ConfigError) as error:
             return {"product": one.product, "version": one.version, "words": str(error)}
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes with a file; nothing where there is none."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ()
+    return state.st_mtime_ns, state.st_size, state.st_ino

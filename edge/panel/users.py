@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.durable import PARTIAL, hold, sync_folder, write_synced
 from edge.errors import ConfigError
+from edge.ownership import as_owner_of
 
 FILE = "panel-users.json"
 LOCK = "panel-users.lock"
@@ -160,26 +161,25 @@ class Users:
                 f"{self._folder} does not exist: run edge setup first, or make it for the station's user"
             )
         try:
-            lock = hold(self._folder / LOCK, wait=True)
-            try:
-                known = dict(self._entries())
-                change(known)
-                self._write(_Table(users=list(known.values())).model_dump_json(indent=1).encode())
-                _give_away(self._folder / LOCK, self._folder)
-            finally:
-                os.close(lock)
+            with as_owner_of(self._folder):  # root may ask
+                lock = hold(self._folder / LOCK, wait=True)
+                try:
+                    known = dict(self._entries())
+                    change(known)
+                    self._write(_Table(users=list(known.values())).model_dump_json(indent=1).encode())
+                finally:
+                    os.close(lock)
         except OSError as error:
             raise ConfigError(
                 f"cannot write {self._path}: {error.strerror}; be root or the station's user, free disk space"
             ) from error
 
     def _write(self, data: bytes) -> None:
-        """Whole or not at all, never readable by others, and its owner is that of the folder: root may have asked."""
+        """Whole or not at all, never readable by others."""
         partial = self._path.with_name(FILE + PARTIAL)
         partial.unlink(missing_ok=True)
         try:
             write_synced(partial, data, mode=MODE)
-            _give_away(partial, self._folder)
             partial.replace(self._path)
         finally:
             partial.unlink(missing_ok=True)
@@ -191,12 +191,6 @@ def _asked(known: dict[str, _Entry], name: str) -> _Entry:
         there = ", ".join(sorted(known)) or "nobody yet"
         raise ConfigError(f"there is no user {name}, only {there}: check the name")
     return known[name]
-
-
-def _give_away(path: Path, folder: Path) -> None:
-    owner = folder.stat()
-    if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _checked(name: str, password: str) -> str:

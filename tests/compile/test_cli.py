@@ -69,6 +69,9 @@ def test_a_bundle_holds_both_models_with_evidence_and_what_a_device_needs(monkey
     evidence = manifest.entry("ort").evidence
     assert (evidence.defects, evidence.missed, evidence.goods, evidence.groups) == (62, 0, 40, 6)
     assert bundle.model(manifest.entry("ort", "fp32")) == student()
+    for entry in manifest.models:
+        judged = bundle.judged(entry)
+        assert len(judged.scores) == 102 and judged.at(1.0, entry.evidence).missed == 62
     labels = [picture.label for picture in bundle.acceptance()]
     assert (len(labels), set(labels)) == (12, {"ok", "spot"})
     told = capsys.readouterr().out

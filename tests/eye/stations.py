@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge.bundle import ModelEntry, write_bundle
 from edge.clock import SystemClock
+from edge.evidence import column
 from edge.install import install
 from edge.journal.reading import read_parts
 from edge.journal.rows import PartRow
@@ -30,7 +31,7 @@ from edge.pixels import InputSpec
 from edge.records import GateOutcome, Kind
 from edge.relay_board import RelayBoard
 from edge.station import Station, load
-from tests.bundles import EVIDENCE, KEY, MODEL, a_manifest, png
+from tests.bundles import EVIDENCE, JUDGED, KEY, MODEL, a_manifest, judged_entry, png
 from tests.infer.students import student
 from tests.line.lines import Levels, end_child, level_at
 from tests.peers import ModbusServer, eventually, hurry, punctual
@@ -165,13 +166,20 @@ def lay_out(
 
 
 def bundle(
-    path: Path, version: int = 1, product: str = "cap-a", threshold: float = 0.5, report: str = "<p>report</p>"
+    path: Path,
+    version: int = 1,
+    product: str = "cap-a",
+    threshold: float = 0.5,
+    report: str = "<p>report</p>",
+    is_judged: bool = False,
 ) -> Path:
-    """A signed bundle with the student that scores brightness."""
+    """A signed bundle with the student that scores brightness. `is_judged`: it holds what that said of a set."""
     model = student(SPEC)
     entry = ModelEntry(MODEL, sha256(model).hexdigest(), "ort", "fp32", threshold, EVIDENCE, proven=True)
+    entry = judged_entry(entry) if is_judged else entry
     manifest = a_manifest(model, version=version, input=SPEC, models=(entry,), classes=(), product=product)
-    write_bundle(path, manifest, {MODEL: model}, {"ok.png": ("ok", png(DARK))}, report, KEY)
+    judged = {column(entry): JUDGED} if is_judged else None
+    write_bundle(path, manifest, {MODEL: model}, {"ok.png": ("ok", png(DARK))}, report, KEY, judged)
     return path
 
 

@@ -20,6 +20,7 @@ from edge.control import (
     Done,
     EndBypass,
     NoteAccess,
+    NoteThreshold,
     Refused,
     Request,
     SealChallenge,
@@ -269,6 +270,15 @@ def test_who_signs_in_is_noted_and_takes_no_act_from_anybody(counter: Counter) -
     counter.line.said.clear()
     counter.office.clock.sleep_until(counter.office.clock.now_ns() + SECOND)
     assert isinstance(counter.ask(NoteAccess(words="once more")), Done)
+
+
+def test_a_threshold_that_is_moved_is_on_record_before_the_answer(counter: Counter) -> None:
+    request = NoteThreshold(words="cap-a: from 0.5 to 0.42", why="for grey parts", who="Erna")
+    act = counter.acts.ask(request, ANNA)
+    assert isinstance(act, RecordedAct) and act.answer is None
+    counter.office.commit()
+    assert isinstance(act.answer, Done) and act.answer.by == f"{KERNEL} as 'Erna'"
+    assert counter.notes("threshold") == [f"cap-a: from 0.5 to 0.42; by {KERNEL} as 'Erna': for grey parts"]
 
 
 def test_a_bundle_is_changed_once_it_is_on_record_and_one_at_a_time(counter: Counter) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_the_newest_is_installed_and_the_one_before_is_gone_back_to(station: Sta
 def test_every_other_way_is_refused(station: Station, version: int, active: int, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         command_for(kept(1, 2, 3, active=active), wanted(version), station)
+
+
+def test_the_way_back_leads_past_what_the_station_has_left_by_itself(station: Station) -> None:
+    known = [replace(each, left=each.version == 2, words="it failed") for each in kept(1, 2, 3, active=3)]
+    assert command_for(known, wanted(1), station)[:2] == ["rollback", "cap-a"]
+    with pytest.raises(BundleError, match="version 2: it failed; `edge rollback --version 2` takes it anyway"):
+        command_for(known, wanted(2), station)
 
 
 def changes_of(station: Station, **environment: str) -> tuple[BundleChanges, ManualClock]:

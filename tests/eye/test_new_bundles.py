@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import signal
 from hashlib import sha256
@@ -227,7 +228,7 @@ def test_more_unknown_parts_than_are_borne_end_it(station: Station, reason: Reas
         new_bundles.settle()
     assert [(each.version, each.active, each.words) for each in installed(station)] == [
         (1, True, "version 2 left 6 of its first 16 parts without a verdict"),
-        (2, False, ""),
+        (2, False, "the station has gone back from it: it left 6 of its first 16 parts without a verdict"),
     ]
 
 
@@ -244,6 +245,16 @@ def test_parts_that_were_purged_or_lost_with_their_line_prove_nothing(station: S
     for reason in (Reason.PURGE, Reason.LINE_LOST):
         end_parts(new_bundles, Kind.UNKNOWN, reason, 300)
     assert list(new_bundles.settle()) == []
+
+
+def test_whoever_installs_another_bundle_meanwhile_holds_nothing_up(station: Station) -> None:
+    new_bundles = watching(station)
+    end_parts(new_bundles, Kind.PASS, Reason.NONE, 200)
+    with (station.station.state_dir / "bundles" / "cap-a" / ".lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert list(new_bundles.settle()) == [] and "200 of 200 parts watched" in new_bundles.words()
+    (words,) = new_bundles.settle()
+    assert words == "cap-a version 2 is kept after 200 parts"
 
 
 def test_an_engine_that_fails_with_no_part_on_the_belt_ends_it_too(station: Station) -> None:

@@ -17,13 +17,15 @@ import pytest
 from edge.clock import SECOND, ManualClock
 from edge.control import SOCKET
 from edge.health import Level
-from edge.install import open_active
+from edge.install import install, open_active
 from edge.journal.events import Journal
 from edge.panel import facts, words
 from edge.panel.ledger import KEPT, Ledger
 from edge.panel.watch import Watch
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station
+from edge.threshold import move_to
+from tests.eye.stations import bundle
 from tests.journal.records import decided, ended, opened, refused, unknown
 from tests.panel.panels import Served, a_station, an_eye, keep_picture, served
 from tests.test_metrics import figures
@@ -65,12 +67,13 @@ def test_a_stop_is_told_with_its_cause_and_what_to_do(station: Station) -> None:
 
 def test_what_should_be_looked_after_is_a_warning(station: Station) -> None:
     with an_eye(station) as eye, served(station) as panel:
-        eye.says(likeness="top: darker than learned")
+        eye.says(likeness="top: darker than learned", unproven=["cap-a"])
         eye.told = eye.told.model_copy(
             update={"records": {"committed": 1, "lost": 2}, "deadlines": {"met": 1, "missed": 3}}
         )
         found = live(panel)["warnings"]
-        assert len(found) == 3 and "darker than learned" in found[0] and found[1].startswith("2 records")
+        assert len(found) == 4 and "darker than learned" in found[0] and found[1].startswith("2 records")
+        assert found[3] == "Not proven: cap-a misses its target at this threshold"
 
 
 def test_an_eye_that_is_away_is_said_with_what_to_do(station: Station) -> None:
@@ -360,6 +363,26 @@ def test_a_threshold_is_shown_with_its_evidence_and_the_recorded_scores(
             assert product[side][index] == 1
         assert product["below"][0] == 1 and product["above"][-1] == 1
         assert product["evidence"]["defects"] >= product["evidence"]["missed"]
+
+
+def test_a_threshold_that_was_moved_here_is_shown_with_its_own_evidence_and_who_did_it(station: Station) -> None:
+    install(bundle(station.source.parent / "2.bundle", version=2, is_judged=True), station)
+    with served(station) as panel:
+        visitor = panel.visitor("vera")
+
+        def both() -> tuple[dict[str, Any], dict[str, Any]]:
+            (on_page,) = visitor.get("/api/thresholds").json["products"]
+            (product,) = visitor.get("/api/bundles").json["products"]
+            return on_page, product["versions"][0]
+
+        assert [told["moved"] for told in both()] == [None, None]
+        move_to(station, "cap-a", 0.7, "anna", "<b>grey</b> is good", allow_unproven=True)
+        for told in both():
+            assert (told["threshold"], told["proven"], told["evidence"]["missed"]) == (0.7, False, 3)
+            moved = told["moved"]
+            assert (moved["was"], moved["by"], moved["why"]) == (0.5, "anna", "<b>grey</b> is good")
+        (station.station.state_dir / "bundles" / "cap-a" / "2.threshold").write_bytes(b"?")
+        assert all("2.threshold is damaged" in told["words"] for told in both())
 
 
 def open_model(station: Station) -> str:

@@ -4,9 +4,10 @@ import { make } from "./ask.js";
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
 
 export function evidence(told) {
-  const e = told.evidence;
+  const e = told.evidence, m = told.moved;
   const rows = [
     ["threshold", told.threshold.toFixed(4)],
+    ...(m ? [["moved on this device", `from the bundle's own ${m.was.toFixed(4)} by ${m.by}: ${m.why} (judges since the eye's first start after ${new Date(m.wall_ms).toLocaleString()})`]] : []),
     ["proven", told.proven ? "✓ yes: the evidence meets its target" : "✕ no: the evidence does not meet its target"],
     ["defects tested", `${e.defects}, of which ${e.missed} passed`],
     ["share of defects that pass", `at most ${percent(e.escape_upper)} (target ${percent(e.target_escape)}, ${percent(e.confidence)} sure)`],

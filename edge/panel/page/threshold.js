@@ -51,7 +51,7 @@ function trial(product, edges) {
   tell();
   return make("div", "", null, chart, slider, words,
     make("p", "note", "Dashed: the threshold in use. Heights grow with the logarithm of the count. Which of these parts were defects "
-      + "only their pictures can tell; what another threshold lets escape is not proven before edge-compile has judged the acceptance set with it."));
+      + "only their pictures can tell; what another threshold lets escape, edge threshold says on the device."));
 }
 
 function product(told, edges) {
