@@ -23,6 +23,7 @@ from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.threshold import WorkingThreshold
 from compile.agreement import agreement
+from compile.detail import Detail, detail
 from compile.drawn import LABEL as DRAWN
 from compile.drawn import draw, has_defects
 from compile.gallery import acceptance_pictures, stored
@@ -34,7 +35,7 @@ from compile.report import Page, page
 from compile.search import Attempt, Search, best
 from compile.speed import median_ms
 from compile.student import Student
-from compile.tables import missed_table, trial_table
+from compile.tables import class_table, missed_table, trial_table
 from compile.verify import MOST_OVERKILL, Rule, Trial, choose, choose_untimed, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
@@ -135,13 +136,14 @@ def _build(job: Job, chosen: Sequence[Picture], held_out: Sequence[Picture], con
     int8, attempts, no_int8 = _quantized(job, chosen, console)
     trials = _trials(job, int8, chosen, held_out, console)
     tried = _timed(attempts, chosen[0])
-    for table in (trial_table(trials), missed_table(trials)):
+    for table in (trial_table(trials), class_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
     shipped, notes = _chosen(job, trials, no_int8)
     layered = [layers(one.model, one.target) for one in trials]
-    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials)]
-    return _built(job, chosen, held_out, tried, trials, layered, shipped, notes)
+    looked = detail(trials, held_out, job.student.spec, job.threshold.threshold)
+    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials), *looked.notes]
+    return _built(job, chosen, held_out, tried, trials, layered, looked, shipped, notes)
 
 
 def _calibrating(job: Job, folder: Path) -> list[Picture]:
@@ -306,6 +308,7 @@ def _built(
     tried: Sequence[tuple[Attempt, float]],
     trials: Sequence[Trial],
     layered: Sequence[Sequence[Layer]],
+    looked: Detail,
     shipped: Sequence[Trial],
     notes: Sequence[str],
 ) -> Built:
@@ -332,6 +335,7 @@ def _built(
             notes,
             job.acceptance,
             len(chosen),
+            looked,
             job.student.findings,
             layered,
             tried,

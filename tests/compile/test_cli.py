@@ -200,7 +200,10 @@ def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, 
     monkeypatch.setattr(build, "draw", lambda *_: [])
     assert compile_it(monkeypatch, bench, sets, calibration=good) == 0
     assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
-    assert "62 defects with a clear margin turned PASS" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "62 defects with a clear margin turned PASS" in told
+    assert "INT8 on ort cuts the peaks of 62 clear defects: of their margin 0% in the median" in told
+    assert "r2 in 31 of 31 defects and 0 of 20 good ones: calibrate with more pictures of defects" in told
 
 
 def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys, bench, sets):
@@ -222,6 +225,7 @@ def test_missed_defects_refuse_the_bundle(monkeypatch, capsys, bench, sets, tmp_
     assert "FP32 does not ship: 31 of 62 held-out defects missed" in told.err
     assert "Traceback" not in told.err
     assert "Missed defects: scores" in told.out
+    assert "Missed defects by class" not in told.out, "there is but one"
     assert "and 11 more" in told.out
     assert not (bench / "cap-1.bundle").exists()
 
