@@ -1,10 +1,12 @@
 """`edge-compile` turns a student into a bundle that the device opens, or says why not."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+from calibration import cli as calibrate
 from calibration.judging import judge_pictures
 from compile import build, cli, search
 from compile.keys import make_keys
@@ -193,6 +195,13 @@ def test_layers_go_back_to_float_one_by_one_and_the_report_tells_what_each_costs
     assert "ranges by entropy" in report
     assert report.count("in float also n_huge_early, n_kept_early, n_huge, n_kept") >= 2
     assert "INT8 on ort: 2 of 10 convolutions and matrix products in INT8" in report
+
+
+def test_a_bundle_states_the_hash_of_the_sample_that_calibrated_it(monkeypatch, bench, sets):
+    assert run(monkeypatch, calibrate.main, "sample", sets / "trained", "-o", bench / "sample") == 0
+    told = json.loads((bench / "sample" / "sample.json").read_text())
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", calibration=bench / "sample") == 0
+    assert opened(bench, sets).manifest.provenance["calibration_sha256"] == told["sha256"]
 
 
 def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, capsys, bench, sets, tmp_path):
