@@ -9,12 +9,9 @@ Only where that gives too coarse steps are tails clipped, by entropy or percenti
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +26,14 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
     QuantType,
     quantize_static,
 )
-from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
+from compile.ranges import QUANTIZED, Extremes, measure, prepare, quiet
 from edge.infer.contract import INPUT_NAME
 
 FEWEST_CHANNELS = 16  # a convolution with fewer outputs is a head, or not worth it
 EXTREMES = "extremes"
 # for histograms: at 256 x 256 that is 1.3 GB of an EfficientNet-Lite0's tensors
 FEWEST_READ, MOST_READ, PIXELS_READ = 8, 64, 1_000_000
-QUANTIZED = ("Conv", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "Resize", "Slice")
 ACTIVATIONS = ("Clip", "Relu")
 JOINED = (
     "Conv",
@@ -104,16 +100,18 @@ RECIPES = (
 )
 
 
-def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape = X86) -> bytes:
+def quantize(
+    model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape = X86, extremes: Extremes | None = None
+) -> bytes:
     """The INT8 model for one recipe; same input and outputs, same metadata, standard operators only.
 
-    inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. Takes about three float
-    inferences for each. The same arguments give the same bytes.
+    inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. `extremes`: what `measure`
+    says of them, or of others; if it is not given that is done here, and takes about two float inferences for each.
+    The same arguments give the same bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder, _quiet(recipe.ranges != EXTREMES):
-        plain, prepared, target = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
-        onnx.save(_named(onnx.load_model_from_string(model)), plain)
-        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+    known = {} if recipe.ranges != EXTREMES else _overrides(extremes or measure(model, inputs))
+    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder, quiet(recipe.ranges != EXTREMES):
+        prepared, target = prepare(model, Path(folder)), Path(folder) / "int8.onnx"
         keep = float_nodes(onnx.load(prepared), recipe)
         quantize_static(
             prepared,
@@ -127,12 +125,17 @@ def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape
             weight_type=QuantType.QInt8,
             nodes_to_exclude=keep,
             calibrate_method=RANGES[recipe.ranges],
-            extra_options={"CalibPercentile": PERCENTILE, **shape.options},
+            extra_options={"CalibPercentile": PERCENTILE, "TensorQuantOverrides": known, **shape.options},
         )
         quantized = onnx.load(target)
         if shape is TENSORRT:
             _join_sums(quantized)
         return _with_metadata(quantized, onnx.load_model_from_string(model))
+
+
+def _overrides(extremes: Extremes) -> dict[str, list[dict[str, np.float32]]]:
+    """Known ranges as the quantizer takes them, instead of measuring its own."""
+    return {name: [{"rmin": low, "rmax": high}] for name, (low, high) in extremes.ranges().items()}
 
 
 def _join_sums(model: onnx.ModelProto) -> None:
@@ -157,10 +160,11 @@ def _join_sums(model: onnx.ModelProto) -> None:
 
 
 def _read(inputs: Sequence[Image], recipe: Recipe) -> Sequence[Image]:
-    """Those that ranges are measured on. Histograms keep every tensor of all pictures, and fed in portions they grow
-    without end: so they get as many as memory bears, at equal distances."""
+    """Those that the quantizer measures ranges on. Histograms keep every tensor of all pictures, and fed in portions
+    they grow without end: so they get as many as memory bears, at equal distances. Extremes are known, but it wants
+    to see a picture."""
     if recipe.ranges == EXTREMES:
-        return inputs
+        return inputs[:1]
     pixels = inputs[0].shape[1] * inputs[0].shape[2]
     most = max(FEWEST_READ, min(MOST_READ, PIXELS_READ // pixels))
     return inputs[:: -(-len(inputs) // most)]
@@ -175,26 +179,6 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, Image] | None:
         image = next(self._inputs, None)
         return None if image is None else {INPUT_NAME: image}
-
-
-@contextmanager
-def _quiet(prints: bool) -> Iterator[None]:
-    """The quantizer logs advice that this file follows already, and its histograms print what they do."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(io.StringIO()) if prints else nullcontext():
-            yield
-    finally:
-        root.setLevel(before)
-
-
-def _named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Nodes are kept in float by name: give one to those that lack it."""
-    for number, node in enumerate(model.graph.node):
-        node.name = node.name or f"node_{number}"
-    return model
 
 
 def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:

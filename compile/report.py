@@ -105,6 +105,7 @@ def page(content: Page) -> str:
         goods_needed=trials_needed(MOST_OVERKILL, confidence),
         most_overkill=MOST_OVERKILL,
         cut=CUT,
+        redrawn=_redrawn(content.detail),
         clipped=[_clipped(tensors) for tensors in content.detail.tensors],
         charts=[chart(trial, content.threshold.threshold) for trial in content.trials],
         changed=_changed(content, paths),
@@ -118,6 +119,13 @@ def page(content: Page) -> str:
         width=WIDTH,
         half=HALF,
     )
+
+
+def _redrawn(detail: Detail) -> str:
+    """What other draws of the calibration pictures would change, as a sentence; "" where that was not asked."""
+    told = detail.stability
+    words = told.sentence([one.name for one in max(detail.tensors, key=len)]) if told else ""
+    return words[:1].upper() + words[1:]
 
 
 def _clipped(tensors: Sequence[Tensor]) -> str:
