@@ -154,9 +154,14 @@ def _build(job: Job, chosen: Sequence[Picture], held_out: Sequence[Picture], con
     for table in (trial_table(trials), class_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
-    shipped, notes = _chosen(job, trials, no_int8)
-    layered = [layers(one.model, one.target) for one in trials]
     looked = detail(trials, held_out, job.student.spec, job.threshold.threshold, _redrawn(job, int8, calibration))
+    try:
+        shipped, notes = _chosen(job, trials, no_int8)
+    except BundleError:
+        for note in looked.notes:  # they may say why
+            console.print(f"{note}.", soft_wrap=True)
+        raise
+    layered = [layers(one.model, one.target) for one in trials]
     notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials), *looked.notes]
     return _built(job, chosen, held_out, tried, trials, layered, looked, shipped, notes)
 

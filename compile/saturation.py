@@ -99,10 +99,12 @@ def _coded(graph: onnx.GraphProto) -> list[_Coded]:
     for node in graph.node:
         if node.op_type != "QuantizeLinear" or node.input[0] in constants:
             continue
-        scale, zero = float(constants[node.input[1]]), constants[node.input[2]]
+        if not constants.keys() >= {*node.input[1:]} or len(node.input) < 3 or constants[node.input[1]].size > 1:
+            continue  # not as `compile.quantize` writes them: a network from elsewhere
+        scale, zero = constants[node.input[1]].item(), constants[node.input[2]]
         top = int(np.iinfo(zero.dtype).max)
         bottom = -top if zero.dtype == np.int8 else 0  # symmetric ranges leave the lowest code of int8 unused
-        low, high = ((code - int(zero)) * scale for code in (bottom, top))
+        low, high = ((code - zero.item()) * scale for code in (bottom, top))
         found.append(_Coded(node.output[0], node.input[0], None if low == 0 else bottom, top, low, high))
     return found
 

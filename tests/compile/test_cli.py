@@ -213,6 +213,8 @@ def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, 
     assert "62 defects with a clear margin turned PASS" in told
     assert "INT8 on ort cuts the peaks of 62 clear defects: of their margin 0% in the median" in told
     assert "r2 in 31 of 31 defects and 0 of 20 good ones: calibrate with more pictures of defects" in told
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", calibration=good, out=bench / "none.bundle") == 65
+    assert "INT8 on ort cuts the peaks" in capsys.readouterr().out, "told where nothing ships too"
 
 
 def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys, bench, sets):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from compile import breakdown, peaks
@@ -118,6 +119,15 @@ def test_ranges_of_good_parts_only_are_seen_to_clip_defects(inputs, shape):
 
 def test_a_model_in_float_has_no_quantized_tensor(inputs):
     assert saturation(student(), inputs[90], inputs[0]) == []
+
+
+def test_a_network_that_came_with_other_pairs_is_left_alone(inputs):
+    model = onnx.load_model_from_string(quantize(student(), inputs[0], RECIPES[0]))
+    scales = [one for one in model.graph.initializer if one.name.endswith("_scale")]
+    for one in scales:
+        model.graph.initializer.remove(one)
+        model.graph.node.insert(0, onnx.helper.make_node("Constant", [], [one.name], value=one))
+    assert saturation(model.SerializeToString(), inputs[90], inputs[0]) == []
 
 
 def test_pictures_are_looked_at_at_equal_distances():
