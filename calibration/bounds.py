@@ -18,6 +18,11 @@ def upper_bound(events: int, trials: int, confidence: float = 0.95) -> float:
     return float(beta.ppf(confidence, events + 1, trials - events))
 
 
+def lower_bound(events: int, trials: int, confidence: float = 0.95) -> float:
+    """The rate (0..1) that the true one is not below, after `events` in `trials`; 0.0 without events."""
+    return 1.0 - upper_bound(trials - events, trials, confidence) if events else 0.0
+
+
 def most_events(trials: int, rate: float, confidence: float = 0.95) -> int:
     """The largest count whose upper bound is at most `rate`; -1 where not even none would prove it."""
     low, high = -1, trials

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from calibration.choice import RECORD, Choice, choose, look_over, record, write_record
 from calibration.copies import refuse_copies_between
 from calibration.evidence import (
     GroupCounts,
@@ -27,7 +28,7 @@ from calibration.evidence import (
 from calibration.judging import judge_pictures
 from calibration.leaks import PRETRAINED, Seen, read_pretrained, refuse_leaks, seen_in
 from calibration.progress import watched
-from calibration.sample import MOST, sample
+from calibration.sample import MOST
 from calibration.scores import Score, read_scores, write_scores
 from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
 from edge.errors import ConfigError, KenpinError
@@ -224,17 +225,56 @@ def sample_command(
     most: Annotated[int, typer.Option("--pictures", min=1, help="how many at most")] = MOST,
     groups: Annotated[str, typer.Option(help="only groups that match")] = "",
     seed: Annotated[int, typer.Option(help="another seed, another sample")] = 1,
+    acceptance: Annotated[Path | None, typer.Option(help="locked set: refused where it shares anything")] = None,
+    acceptance_groups: Annotated[str, typer.Option(help="only its groups that match, e.g. 'pos1*'")] = "",
 ) -> None:
-    """Copy a calibration set: defects among them, groups in turn; the same seed, the same pictures."""
+    """Copy a calibration set: defects among them; lots, classes and light in turns; no copies. The same seed, the same
+    pictures: sample.json beside them proves it."""
     console = Console()
-    chosen = sample(select(read_set(pictures), groups), most, seed)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} holds something already: give a new folder, since a sample is a set of its own")
+    known = select(read_set(pictures), groups)
+    seen = look_over(known, watched(known, "reading the set", console))
+    held_out = None if acceptance is None else _acceptance(acceptance, acceptance_groups)
+    if held_out is not None:
+        refuse_leaks(seen.seen, held_out, "calibration")
+    choice = choose(seen, most, seed)
+    if held_out is not None:
+        refuse_copies_between(choice.chosen, held_out, "calibration")
+    _write_sample(choice, held_out, out, console)
+
+
+def _write_sample(choice: Choice, held_out: Sequence[Picture] | None, out: Path, console: Console) -> None:
     writer = PictureSetWriter(out)
-    for number, picture in enumerate(watched(chosen, "copying", console)):
+    for number, picture in enumerate(watched(choice.chosen, "copying", console)):
         image = read_image(picture.path)
         mask = read_mask(picture, *image.shape[:2]) if picture.mask else None
         writer.add(image, f"{number:04d}-{picture.path.stem}", picture.label, picture.group, mask)
-    defects = sum(picture.label not in ("ok", "") for picture in chosen)
-    console.print(f"wrote {len(chosen)} pictures, {defects} of them defects, to {out}", soft_wrap=True)
+    told = record(choice, held_out)
+    write_record(out, told)
+    console.print(_light_table(choice))
+    for words in choice.sentences():
+        console.print(f"{words}.", soft_wrap=True, markup=False, highlight=False)
+    if held_out is None:
+        console.print("Not compared with an acceptance set: name it with --acceptance.", soft_wrap=True)
+    console.print(
+        f"wrote {len(choice.chosen)} of {len(choice.among)} pictures, {choice.defects} of them defects, to {out}; seed "
+        f"{choice.seed}, SHA-256 {told['sha256']}: a bundle calibrated with it states that as calibration_sha256",
+        soft_wrap=True,
+    )
+
+
+def _light_table(choice: Choice) -> Table:
+    """The kinds of light that hold most pictures first."""
+    table = Table(title="Light, in grey levels")
+    table.add_column("kind")
+    table.add_column("chosen", justify="right")
+    kinds = sorted(choice.counts()["light"].items(), key=lambda kind: -kind[1][1])
+    for words, (taken, of) in kinds[:ROWS]:
+        table.add_row(words, f"{taken} of {of}")
+    if len(kinds) > ROWS:
+        table.caption = f"and {len(kinds) - ROWS} more kinds; all are in {RECORD}"
+    return table
 
 
 def main() -> None:

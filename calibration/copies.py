@@ -8,7 +8,7 @@ of their side are not found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -52,12 +52,21 @@ class Copy:
 
 def looks(pictures: Iterable[Picture], tick: Callable[[], None] = lambda: None) -> Looks:
     """What the pictures look like; `tick` after each. Raises ConfigError for a picture that cannot be read."""
+    return looks_of(_ticking((read_image(picture.path) for picture in pictures), tick))
+
+
+def _ticking(images: Iterable[Image], tick: Callable[[], None]) -> Iterator[Image]:
+    for image in images:
+        yield image
+        tick()
+
+
+def looks_of(images: Iterable[Image]) -> Looks:
+    """The same of pictures that are read already: uint8 H x W x 3 (BGR), one at a time."""
     thumbs, prints = [], []
-    for picture in pictures:
-        image = read_image(picture.path)
+    for image in images:
         thumbs.append(_thumb(image))
         prints.append(fingerprint_of(image))
-        tick()
     return Looks(np.array(thumbs, np.float32).reshape(-1, _KEPT, _KEPT), tuple(prints))
 
 

@@ -15,7 +15,8 @@ from edge.records import Kind
 class Judged:
     """One labelled picture with the score (0..1) and the verdict that the device's own code gave it.
 
-    `likeliest` is the place of the class that it is most probably of; -1 where the model tells none apart.
+    `likeliest` is the place of the class that it is most probably of; -1 where the model tells none apart. `peak` is
+    the highest value of the heat map.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Judged:
     score: float
     kind: Kind
     likeliest: int = -1
+    peak: float = 0.0
 
     @property
     def defect(self) -> bool:

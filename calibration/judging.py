@@ -54,6 +54,7 @@ def judge_pictures(
             see(picture, image, scores)
         kind, _ = judge(scores, threshold, shape)
         likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
-        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest))
+        peak = float(scores.heat_map.max())
+        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest, peak))
     engine.close()
     return judged

@@ -98,7 +98,12 @@ def read_pretrained(folder: Path) -> frozenset[str] | None:
 
 def set_hash(pictures: Iterable[Picture]) -> str:
     """SHA-256 (hex) of a set's pictures and labels; their order and names do not count."""
-    lines = sorted(f"{fingerprint(picture)} {picture.label}\n" for picture in pictures)
+    return hash_of((fingerprint(picture), picture.label) for picture in pictures)
+
+
+def hash_of(known: Iterable[tuple[str, str]]) -> str:
+    """The same of fingerprints and labels."""
+    lines = sorted(f"{seen} {label}\n" for seen, label in known)
     return sha256("".join(lines).encode()).hexdigest()
 
 

@@ -24,18 +24,22 @@ from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.threshold import WorkingThreshold
 from compile.agreement import agreement
+from compile.detail import Detail, detail
 from compile.drawn import LABEL as DRAWN
 from compile.drawn import draw, has_defects
 from compile.gallery import acceptance_pictures, stored
 from compile.half import halve
 from compile.layers import Layer, layers
 from compile.lint import lint, refuse
-from compile.quantize import TENSORRT, quantize
+from compile.quantize import EXTREMES, TENSORRT, quantize
+from compile.ranges import Extremes, measure
 from compile.report import Page, page
+from compile.saturation import spread
 from compile.search import Attempt, Search, best
 from compile.speed import median_ms
+from compile.stability import Stability, stability
 from compile.student import Student
-from compile.tables import missed_table, trial_table
+from compile.tables import class_table, missed_table, trial_table
 from compile.verify import MOST_OVERKILL, Rule, Trial, choose, choose_untimed, trial
 from edge.clock import SECOND
 from edge.errors import BundleError, ConfigError
@@ -135,18 +139,36 @@ def build(job: Job, console: Console) -> Built:
         return _build(job, _calibrating(job, Path(folder)), _held_out(job, Path(folder)), console)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What calibrates INT8: pictures, what the network sees of them (uint8 1 x H x W x C), what they reach in it."""
+
+    pictures: Sequence[Picture]
+    inputs: Sequence[Image]
+    extremes: Extremes
+
+
 def _build(job: Job, chosen: Sequence[Picture], held_out: Sequence[Picture], console: Console) -> Built:
     """With what calibrates and what is judged, drawn defects among them where there are no real ones."""
-    int8, attempts, no_int8 = _quantized(job, chosen, console)
-    trials = _trials(job, int8, chosen, held_out, console)
+    with console.status("measuring ranges"):
+        inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
+        calibration = Calibration(chosen, inputs, measure(job.student.model, inputs))
+    int8, attempts, no_int8 = _quantized(job, calibration, console)
+    trials = _trials(job, int8, calibration, held_out, console)
     tried = _timed(attempts, chosen[0])
-    for table in (trial_table(trials), missed_table(trials)):
+    for table in (trial_table(trials), class_table(trials), missed_table(trials)):
         if table is not None:
             console.print(table)
-    shipped, notes = _chosen(job, trials, no_int8)
+    looked = detail(trials, held_out, job.student.spec, job.threshold.threshold, _redrawn(job, int8, calibration))
+    try:
+        shipped, notes = _chosen(job, trials, no_int8)
+    except BundleError:
+        for note in looked.notes:  # they may say why
+            console.print(f"{note}.", soft_wrap=True)
+        raise
     layered = [layers(one.model, one.target) for one in trials]
-    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials)]
-    return _built(job, chosen, held_out, tried, trials, layered, shipped, notes)
+    notes = [*notes, *agreement(trials, layered, job.tolerance), *_of_drawn(chosen, trials), *looked.notes]
+    return _built(job, chosen, held_out, tried, trials, layered, looked, shipped, notes)
 
 
 def _calibrating(job: Job, folder: Path) -> list[Picture]:
@@ -218,24 +240,38 @@ def check(job: Job, console: Console) -> None:
     refuse_leaks(seen_in(shown), job.acceptance, "calibration")
 
 
-def _quantized(job: Job, chosen: Sequence[Picture], console: Console) -> tuple[Attempt | None, list[Attempt], str]:
+def _redrawn(job: Job, int8: Attempt | None, calibration: Calibration) -> Stability | None:
+    """What other draws of the calibration pictures would change; None where ranges are no extremes, or none ships."""
+    if int8 is None or int8.recipe.ranges != EXTREMES:
+        return None
+    few = spread(calibration.pictures)
+
+    def judge(extremes: Extremes) -> list[Judged]:
+        model = quantize(job.student.model, calibration.inputs, int8.recipe, extremes=extremes)
+        return judge_pictures(model, few, job.threshold.threshold)
+
+    names = [one.name for one in calibration.pictures]
+    return stability(calibration.extremes, names, spread(int8.judged), judge, job.seed)
+
+
+def _quantized(job: Job, calibration: Calibration, console: Console) -> tuple[Attempt | None, list[Attempt], str]:
     """The INT8 model, or None with the reason why there is none; and all attempts.
 
     The first that turns no calibration defect into a PASS; else the one that turns fewest, none of them with a clear
     margin.
     """
-    threshold = job.threshold.threshold
+    threshold, chosen = job.threshold.threshold, calibration.pictures
     shown = watched(chosen, "calibration pictures, FP32", console)
     reference = judge_pictures(job.student.model, shown, threshold)
-    inputs = [to_input(read_image(picture.path), job.student.spec) for picture in chosen]
     with console.status("quantizing") as status:
         search = Search(
             job.student.model,
-            inputs,
+            calibration.inputs,
             reference,
             lambda model: judge_pictures(model, chosen, threshold),
             threshold,
             status.update,
+            calibration.extremes,
         )
         attempts = search.run()
     found = best(attempts)
@@ -254,13 +290,12 @@ def _timed(attempts: Sequence[Attempt], picture: Picture) -> list[tuple[Attempt,
 
 
 def _trials(
-    job: Job, int8: Attempt | None, chosen: Sequence[Picture], held_out: Sequence[Picture], console: Console
+    job: Job, int8: Attempt | None, calibration: Calibration, held_out: Sequence[Picture], console: Console
 ) -> list[Trial]:
     """Every precision on every target, judged on all that is held out; timed in turns where this machine has the
     engine."""
-    inputs = [to_input(read_image(one.path), job.student.spec) for one in chosen]
-    picture = read_image(chosen[0].path)
-    models = {target: _models(job, int8, inputs, target) for target in job.targets}
+    picture = read_image(calibration.pictures[0].path)
+    models = {target: _models(job, int8, calibration, target) for target in job.targets}
     each = [(target, precision) for target in job.targets for precision in models[target]]
     judged = [
         _accepted(models[target][precision][1], precision, target, job, held_out, console)
@@ -284,7 +319,7 @@ def _trials(
     ]
 
 
-def _models(job: Job, int8: Attempt | None, inputs: Sequence[Image], target: str) -> Models:
+def _models(job: Job, int8: Attempt | None, calibration: Calibration, target: str) -> Models:
     """FP32 and what the engine of this target takes besides: TensorRT has pairs of its own, and FP16."""
     fp32 = {"fp32": (FP32_FILE, job.student.model, "the student as trained")}
     if target != "trt":
@@ -293,7 +328,7 @@ def _models(job: Job, int8: Attempt | None, inputs: Sequence[Image], target: str
     models = fp32 | {"fp16": (TRT_FP16_FILE, halve(job.student.model), words)}
     if int8 is None:
         return models
-    shaped = quantize(job.student.model, inputs, int8.recipe, TENSORRT)
+    shaped = quantize(job.student.model, calibration.inputs, int8.recipe, TENSORRT, calibration.extremes)
     return models | {"int8": (TRT_INT8_FILE, shaped, int8.recipe.words)}
 
 
@@ -311,6 +346,7 @@ def _built(
     tried: Sequence[tuple[Attempt, float]],
     trials: Sequence[Trial],
     layered: Sequence[Sequence[Layer]],
+    looked: Detail,
     shipped: Sequence[Trial],
     notes: Sequence[str],
 ) -> Built:
@@ -337,6 +373,7 @@ def _built(
             notes,
             job.acceptance,
             len(chosen),
+            looked,
             job.student.findings,
             layered,
             tried,

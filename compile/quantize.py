@@ -9,12 +9,9 @@ Only where that gives too coarse steps are tails clipped, by entropy or percenti
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -30,8 +27,8 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
     QuantType,
     quantize_static,
 )
-from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
+from compile.ranges import QUANTIZED, Extremes, measure, prepare, quiet
 from edge.infer.contract import INPUT_NAME
 
 FEWEST_CHANNELS = 16  # a convolution with fewer outputs is a head, or not worth it
@@ -39,7 +36,6 @@ FIRST_SHARE = 0.08  # of the multiplications: what the first convolutions may ta
 EXTREMES = "extremes"
 # for histograms: at 256 x 256 that is 1.3 GB of an EfficientNet-Lite0's tensors
 FEWEST_READ, MOST_READ, PIXELS_READ = 8, 64, 1_000_000
-QUANTIZED = ("Conv", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "Resize", "Slice")
 ACTIVATIONS = ("Clip", "Relu")
 JOINED = (
     "Conv",
@@ -106,20 +102,23 @@ RECIPES = (
 )
 
 
-def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape = X86) -> bytes:
+def quantize(
+    model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape = X86, extremes: Extremes | None = None
+) -> bytes:
     """The INT8 model for one recipe; same input and outputs, same metadata, standard operators only.
 
-    inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. Takes about three float
-    inferences for each. The same arguments give the same bytes.
+    inputs: uint8 1 x H x W x C, as `edge.pixels` makes them; their order does not count. `extremes`: what `measure`
+    says of them, or of others; if it is not given that is done here, and takes about two float inferences for each.
+    The same arguments give the same bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder, _quiet(recipe.ranges != EXTREMES):
-        plain, prepared, target = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
-        onnx.save(_named(onnx.load_model_from_string(model)), plain)
-        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+    extremes = extremes or measure(model, inputs) if recipe.ranges == EXTREMES else None
+    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder, quiet(extremes is None):
+        prepared, target = prepare(model, Path(folder)), Path(folder) / "int8.onnx"
         network = onnx.load(prepared)
         keep = float_nodes(network, recipe)
         _pool_first(network.graph, set(keep))
         onnx.save(network, prepared)
+        known = {} if extremes is None else _overrides(extremes, network.graph)
         quantize_static(
             prepared,
             target,
@@ -132,7 +131,7 @@ def quantize(model: bytes, inputs: Sequence[Image], recipe: Recipe, shape: Shape
             weight_type=QuantType.QInt8,
             nodes_to_exclude=keep,
             calibrate_method=RANGES[recipe.ranges],
-            extra_options={"CalibPercentile": PERCENTILE, **shape.options},
+            extra_options={"CalibPercentile": PERCENTILE, "TensorQuantOverrides": known, **shape.options},
         )
         quantized = onnx.load(target)
         if shape is TENSORRT:
@@ -168,6 +167,12 @@ def _exchange(first: onnx.NodeProto, second: onnx.NodeProto) -> None:
     second.CopyFrom(kept)
 
 
+def _overrides(extremes: Extremes, graph: onnx.GraphProto) -> dict[str, list[dict[str, np.float32]]]:
+    """The known ranges of the graph's tensors as the quantizer takes them, instead of measuring its own."""
+    there = {name for node in graph.node for name in node.output}
+    return {name: [{"rmin": low, "rmax": high}] for name, (low, high) in extremes.ranges().items() if name in there}
+
+
 def _join_sums(model: onnx.ModelProto) -> None:
     """A sum takes one convolution's result as it is: then the engine adds within that convolution."""
     nodes = list(model.graph.node)
@@ -190,10 +195,11 @@ def _join_sums(model: onnx.ModelProto) -> None:
 
 
 def _read(inputs: Sequence[Image], recipe: Recipe) -> Sequence[Image]:
-    """Those that ranges are measured on. Histograms keep every tensor of all pictures, and fed in portions they grow
-    without end: so they get as many as memory bears, at equal distances."""
+    """Those that the quantizer measures ranges on. Histograms keep every tensor of all pictures, and fed in portions
+    they grow without end: so they get as many as memory bears, at equal distances. Extremes are known, but it wants
+    to see a picture."""
     if recipe.ranges == EXTREMES:
-        return inputs
+        return inputs[:1]
     pixels = inputs[0].shape[1] * inputs[0].shape[2]
     most = max(FEWEST_READ, min(MOST_READ, PIXELS_READ // pixels))
     return inputs[:: -(-len(inputs) // most)]
@@ -208,26 +214,6 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, Image] | None:
         image = next(self._inputs, None)
         return None if image is None else {INPUT_NAME: image}
-
-
-@contextmanager
-def _quiet(prints: bool) -> Iterator[None]:
-    """The quantizer logs advice that this file follows already, and its histograms print what they do."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(io.StringIO()) if prints else nullcontext():
-            yield
-    finally:
-        root.setLevel(before)
-
-
-def _named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Nodes are kept in float by name: give one to those that lack it."""
-    for number, node in enumerate(model.graph.node):
-        node.name = node.name or f"node_{number}"
-    return model
 
 
 def float_nodes(model: onnx.ModelProto, recipe: Recipe) -> list[str]:

@@ -9,14 +9,19 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from calibration.bounds import trials_needed
 from calibration.evidence import Judged, count_by_group, group_sentence, sentence
 from calibration.threshold import WorkingThreshold
+from compile.breakdown import ABOVE, FEW, PROVEN, few_goods, verdict
+from compile.detail import Detail
 from compile.gallery import thumbnail
 from compile.layers import Layer
 from compile.layers import sentence as in_words
 from compile.lint import Finding
+from compile.peaks import CUT
+from compile.saturation import Tensor, often
 from compile.search import Attempt
-from compile.verify import WORTH, Trial
+from compile.verify import MOST_OVERKILL, WORTH, Trial
 from edge.judge import CLEAR
 from edge.manifest import Manifest
 from edge.picture_set import Picture
@@ -32,9 +37,9 @@ WIDTH, HALF = 640, 90  # of a chart, in its own units
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the report tells; `calibrated` is the number of calibration pictures, `findings` are those of lint,
-    `layers` are told for each of the `trials`, `tried` are the attempts at INT8 with their median ms, if there were
-    several."""
+    """What the report tells; `calibrated` is the number of calibration pictures, `detail` and `layers` are told for
+    each of the `trials`, `findings` are those of lint, `tried` are the attempts at INT8 with their median ms, if there
+    were several."""
 
     manifest: Manifest
     threshold: WorkingThreshold
@@ -43,6 +48,7 @@ class Page:
     notes: Sequence[str]
     acceptance: Sequence[Picture]
     calibrated: int
+    detail: Detail
     findings: Sequence[Finding] = ()
     layers: Sequence[Sequence[Layer]] = ()
     tried: Sequence[tuple[Attempt, float]] = ()
@@ -86,13 +92,21 @@ def page(content: Page) -> str:
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     paths = {picture.name: picture for picture in content.acceptance}
     first = content.shipped[0]
-    counts = sorted(count_by_group(first.judged), key=lambda group: (-group.missed, -group.overkill, group.group))
+    confidence, target = first.evidence.confidence, first.evidence.target_escape
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         page=content,
         first=first,
         sentence=sentence(first.evidence),
-        groups=counts,
-        group_sentence=group_sentence(counts, first.evidence.confidence),
+        group_sentence=group_sentence(count_by_group(first.judged), confidence),
+        verdict=verdict,
+        tones={PROVEN: "", FEW: "soft", ABOVE: "no-text"},
+        few_goods=few_goods,
+        defects_needed=trials_needed(target, confidence),
+        goods_needed=trials_needed(MOST_OVERKILL, confidence),
+        most_overkill=MOST_OVERKILL,
+        cut=CUT,
+        redrawn=_redrawn(content.detail),
+        clipped=[_clipped(tensors) for tensors in content.detail.tensors],
         charts=[chart(trial, content.threshold.threshold) for trial in content.trials],
         changed=_changed(content, paths),
         moved=[_moved(trial, content.trials[0]) for trial in content.trials],
@@ -105,6 +119,23 @@ def page(content: Page) -> str:
         width=WIDTH,
         half=HALF,
     )
+
+
+def _redrawn(detail: Detail) -> str:
+    """What other draws of the calibration pictures would change, as a sentence; "" where that was not asked."""
+    told = detail.stability
+    words = told.sentence([one.name for one in max(detail.tensors, key=len)]) if told else ""
+    return words[:1].upper() + words[1:]
+
+
+def _clipped(tensors: Sequence[Tensor]) -> str:
+    """Of a model's quantized tensors, in a few words; "" of a model in float."""
+    if not tensors:
+        return ""
+    any_defect = max(tensors, key=lambda one: (one.in_defects, one.share))
+    if not any_defect.in_defects:
+        return f"none of {len(tensors)} in any of {any_defect.defects} defects"
+    return f"{len(often(tensors))} of {len(tensors)} often; most of all {any_defect.words}"
 
 
 def _changed(content: Page, paths: dict[str, Picture]) -> list[tuple[Trial, list[Card]]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.evidence import Judged
 from compile.quantize import EXTREMES, RECIPES, Recipe, int8_convolutions, quantize
+from compile.ranges import Extremes
 from compile.verify import changes
 
 MOST_REVERTED = 8  # layers: beyond, INT8 gains little
@@ -25,19 +26,21 @@ Judge = Callable[[bytes], Sequence[Judged]]
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
     """One INT8 model on the calibration pictures: how many defects it passes that FP32 rejects, how many of them had a
-    clear margin, and by how much it moves a score at most."""
+    clear margin, and by how much it moves a score at most; and what it judged of all."""
 
     recipe: Recipe
     model: bytes
     passed: int
     lost: int
     moved: float
+    judged: Sequence[Judged] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
     """What is there to search with: the student, its calibration inputs (uint8 1 x H x W x C), what FP32 says of their
-    pictures and what `judge` would say of another model, at the threshold. `tell` hears what is tried."""
+    pictures and what `judge` would say of another model, at the threshold. `tell` hears what is tried. `extremes` are
+    those of the inputs, measured anew for each attempt where they are not given."""
 
     student: bytes
     inputs: Sequence[Image]
@@ -45,6 +48,7 @@ class Search:
     judge: Judge
     threshold: float
     tell: Callable[[str], None]
+    extremes: Extremes | None = None
 
     def run(self) -> list[Attempt]:
         """All attempts, one after the other, until one passes no defect that FP32 rejects.
@@ -74,7 +78,7 @@ class Search:
 
     def _attempt(self, recipe: Recipe) -> Attempt:
         self.tell(f"quantizing: {recipe.words}")
-        model = quantize(self.student, self.inputs, recipe)
+        model = quantize(self.student, self.inputs, recipe, extremes=self.extremes)
         judged = self.judge(model)
         found = changes(self.reference, judged, self.threshold)
         return Attempt(
@@ -83,6 +87,7 @@ class Search:
             sum(change.after.missed for change in found),
             sum(change.lost for change in found),
             _moved(self.reference, judged),
+            judged,
         )
 
     def _ranked(self, recipe: Recipe, model: bytes) -> list[str]:
@@ -93,7 +98,9 @@ class Search:
         for name in names:
             self.tell(f"what {name} costs in INT8")
             alone = _with_float(recipe, tuple(other for other in names if other != name))
-            pairs = zip(self.reference, self.judge(quantize(self.student, few, alone)), strict=True)
+            pairs = zip(
+                self.reference, self.judge(quantize(self.student, few, alone, extremes=self.extremes)), strict=True
+            )
             moves[name] = sum(abs(before.score - after.score) for before, after in pairs)
         return sorted(names, key=lambda name: -moves[name])
 

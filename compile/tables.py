@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from compile.breakdown import by_class
 from compile.verify import Trial
 
 ROWS = 20
@@ -26,6 +27,22 @@ def trial_table(trials: Sequence[Trial]) -> Table:
             f"{evidence.missed} of {evidence.defects} (<= {evidence.escape_upper:.1%})",
             f"{evidence.overkill} of {evidence.goods} (<= {evidence.overkill_upper:.1%})",
             str(len(trial.changes)),
+        )
+    return table
+
+
+def class_table(trials: Sequence[Trial]) -> Table | None:
+    """Each class of defects and each model, where there are several classes and a defect of any is missed; else
+    None."""
+    rows = by_class(trials)
+    if len(rows) < 2 or not any(one.missed for row in rows for one in row.evidence):
+        return None
+    table = Table(title="Missed defects by class, with the bound of each")
+    for name in ("class", *(f"{trial.precision} {trial.target}" for trial in trials)):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for row in rows:
+        table.add_row(
+            row.name, *(f"{one.missed} of {one.defects} (<= {one.escape_upper:.1%})" for one in row.evidence)
         )
     return table
 

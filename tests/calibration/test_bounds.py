@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom
 
-from calibration.bounds import most_events, trials_needed, upper_bound
+from calibration.bounds import lower_bound, most_events, trials_needed, upper_bound
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,12 @@ def test_the_bound_is_that_of_the_published_tables(trials, bounds):
 def test_at_the_bound_so_few_events_have_just_the_probability_that_is_left(events, trials, confidence):
     rate = upper_bound(events, trials, confidence)
     assert binom.cdf(events, trials, rate) == pytest.approx(1 - confidence)
+
+
+def test_so_many_events_have_just_the_probability_that_is_left_at_the_lower_bound():
+    rate = lower_bound(3, 12)
+    assert binom.sf(2, 12, rate) == pytest.approx(0.05)
+    assert (lower_bound(0, 12), lower_bound(0, 0)) == (0.0, 0.0)
 
 
 def test_nothing_tried_proves_nothing():

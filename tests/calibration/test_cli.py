@@ -123,7 +123,7 @@ def test_a_sample_is_a_set_of_its_own(monkeypatch, capsys, tmp_path):
     assert run(monkeypatch, cli.main, "sample", known, "--pictures", 20, "-o", tmp_path / "sample") == 0
     labels = [picture.label for picture in read_set(tmp_path / "sample")]
     assert (labels.count("ok"), labels.count("spot")) == (10, 10)
-    assert "wrote 20 pictures, 10 of them defects" in capsys.readouterr().out
+    assert "wrote 20 of 42 pictures, 10 of them defects" in capsys.readouterr().out
 
 
 def test_a_student_from_elsewhere_is_scored_picture_by_picture(monkeypatch, folder):

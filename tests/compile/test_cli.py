@@ -1,10 +1,12 @@
 """`edge-compile` turns a student into a bundle that the device opens, or says why not."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+from calibration import cli as calibrate
 from calibration.judging import judge_pictures
 from compile import build, cli, search
 from compile.keys import make_keys
@@ -198,12 +200,24 @@ def test_layers_go_back_to_float_one_by_one_and_the_report_tells_what_each_costs
     assert "INT8 on ort: 4 of 10 convolutions and matrix products in INT8" in report
 
 
+def test_a_bundle_states_the_hash_of_the_sample_that_calibrated_it(monkeypatch, bench, sets):
+    assert run(monkeypatch, calibrate.main, "sample", sets / "trained", "-o", bench / "sample") == 0
+    told = json.loads((bench / "sample" / "sample.json").read_text())
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", calibration=bench / "sample") == 0
+    assert opened(bench, sets).manifest.provenance["calibration_sha256"] == told["sha256"]
+
+
 def test_ranges_measured_on_good_parts_only_are_caught_by_the_gate(monkeypatch, capsys, bench, sets, tmp_path):
     good = draw(tmp_path / "good", 24, 0, 4, lot="good")
     monkeypatch.setattr(build, "draw", lambda *_: [])
     assert compile_it(monkeypatch, bench, sets, calibration=good) == 0
     assert [entry.precision for entry in opened(bench, sets).manifest.models] == ["fp32"]
-    assert "62 defects with a clear margin turned PASS" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "62 defects with a clear margin turned PASS" in told
+    assert "INT8 on ort cuts the peaks of 62 clear defects: of their margin 0% in the median" in told
+    assert "r2 in 31 of 31 defects and 0 of 20 good ones: calibrate with more pictures of defects" in told
+    assert compile_it(monkeypatch, bench, sets, "--int8-only", calibration=good, out=bench / "none.bundle") == 65
+    assert "INT8 on ort cuts the peaks" in capsys.readouterr().out, "told where nothing ships too"
 
 
 def test_a_student_that_cannot_be_healed_ships_in_float_only(monkeypatch, capsys, bench, sets):
@@ -225,6 +239,7 @@ def test_missed_defects_refuse_the_bundle(monkeypatch, capsys, bench, sets, tmp_
     assert "FP32 does not ship: 31 of 62 held-out defects missed" in told.err
     assert "Traceback" not in told.err
     assert "Missed defects: scores" in told.out
+    assert "Missed defects by class" not in told.out, "there is but one"
     assert "and 11 more" in told.out
     assert not (bench / "cap-1.bundle").exists()
 

@@ -81,11 +81,11 @@ def test_int8_that_would_pass_defects_does_not_ship(monkeypatch, capsys, bench, 
     assert "drawn defects that FP32 rejects it passes" in capsys.readouterr().out
 
 
-def _first_recipe(job, chosen, console):
+def _first_recipe(job, calibration, console):
     """The first recipe, whatever it does to the calibration pictures."""
-    inputs = [build.to_input(read_image(one.path), job.student.spec) for one in chosen]
-    recipe = RECIPES[0]
-    return build.Attempt(recipe, quantize(job.student.model, inputs, recipe), 0, 0, 0.0), [], ""
+    model = quantize(job.student.model, calibration.inputs, RECIPES[0])
+    judged = build.judge_pictures(model, calibration.pictures, job.threshold.threshold)
+    return build.Attempt(RECIPES[0], model, 0, 0, 0.0, judged), [], ""
 
 
 def test_a_student_that_breaks_in_int8_is_healed_by_drawn_defects_alone(monkeypatch, bench, sets):  # noqa: F811

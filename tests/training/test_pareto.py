@@ -42,7 +42,9 @@ def test_before_int8_it_says_what_the_training_said(trained, compared):
     assert low <= student["int8"]["auroc"]["value"] <= high
     assert 0 < student["bytes"]["int8"] < student["bytes"]["fp32"]
     assert all(0 < value < 1_000 for value in student["ms"].values())
-    assert report["best"] == {name: [trained.out.name] for name in ("auroc", "ap", "recall", "accuracy", "pixel_ap")}
+    assert report["best"] == {
+        name: [trained.out.name] for name in ("auroc", "ap", "recall", "accuracy", "pixel_ap")
+    }
     told = student["fp32"]["accuracy"]["value"]
     assert told == pytest.approx(trained.report["held_out_classes"]["accuracy"], abs=1e-3)
     assert "nothing is both faster and better" in output and "average" in output
