@@ -36,6 +36,14 @@ class Confirm:
         middle_ns = at_ns + self._after_ns
         self._expected[part_id] = _Expected(middle_ns - self._window_ns, middle_ns + self._window_ns, counts)
 
+    def goes_on(self, part_id: int, now_ns: int) -> None:
+        """The gate still rejects this part, which is longer than one: the sensor may see it more than once, by when
+        what is at the gate now has come there."""
+        expected = self._expected.get(part_id)
+        if expected is not None:
+            expected.until_ns = max(expected.until_ns, now_ns + self._after_ns + self._window_ns)
+            expected.counts = False
+
     def unsure(self, now_ns: int) -> None:
         """Parts that have no order may be rejected now: what the sensor sees of them is no alarm."""
         self._quiet_until_ns = now_ns + self._after_ns + 2 * self._window_ns

@@ -366,13 +366,21 @@ class Senses:
             if not flight.released and flight.held_back is not Reason.MISSING:
                 counts = flight.held_back not in _NO_ONE_PART
                 confirm.expect(flight.part.part_id, self._begun_ns(flight, now_ns), counts)
+        self._long_go_on(confirm, now_ns)
         if self._readiness.state is not LineState.READY:
             confirm.unsure(now_ns)
+
+    def _long_go_on(self, confirm: Confirm, now_ns: int) -> None:
+        """Parts that touch are one long part to the trigger, and several to the sensor."""
+        for flight in self._tracker.in_flight():
+            if flight.reached and flight.tail:
+                confirm.goes_on(flight.part.part_id, now_ns)
 
     def _begun_ns(self, flight: Flight, now_ns: int) -> int:
         return now_ns if self._axis.measured else self._zone.slot_start(flight.place)
 
     def _came_through(self, at_ns: int) -> None:
         assert self._confirm is not None
+        self._long_go_on(self._confirm, at_ns)
         if not self._confirm.seen(at_ns):
             self._trip(Trip(LimitAction.STOP, 1, "a part came through the gate that nobody rejected"))

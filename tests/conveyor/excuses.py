@@ -168,6 +168,10 @@ class Excuses:
         looks_long = any(part_id in self._long for part_id in item.part_ids)
         return "" if late_kick and not looks_long else reason
 
+    def for_alarm(self, item: Item) -> bool:
+        """Whether the line may take an item in the bin for one that nobody rejected."""
+        return self._outside(min(item.decided_ns - self._lag_ns, item.near_ns)) != ""
+
     def _near_a_hand(self, item: Item) -> bool:
         near_mm = 2 * self._plant.pitch * self._plant.speed
         return any(

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from edge.line.axis import EncoderAxis, Seen
+from edge.line.confirm import Confirm
 from edge.line.core import LineCore
 from edge.line.drive import Drive
 from edge.line.events import EdgeSeen, GateWritten, Heard, WriteGate
@@ -162,6 +163,11 @@ def lengths_mean_nothing(patch: Patch) -> None:
     patch.setattr(Senses, "_hold_long", lambda self, part_id, length: None)
 
 
+def a_long_part_is_seen_once(patch: Patch) -> None:
+    """The second of two parts that touch is nobody's at the sensor behind the gate."""
+    patch.setattr(Confirm, "goes_on", lambda *args: None)
+
+
 def a_counter_may_jump(patch: Patch) -> None:
     """A counter that begins anew has only travelled far."""
     patch.setattr(EncoderAxis, "_reach", lambda self, within_ns: 1 << 60)
@@ -288,6 +294,7 @@ MUTANTS: dict[str, tuple[Mutant, str, str]] = {
     "arrival is birth": (arrival_is_birth, "", "none"),
     "lost edges are forgiven": (lost_edges_are_forgiven, "open gate", "edges are skipped"),
     "lengths mean nothing": (lengths_mean_nothing, "open gate, second eye, lengths", "none"),
+    "a long part is seen once": (a_long_part_is_seen_once, "lengths, motor", "none"),
     "a counter may jump": (a_counter_may_jump, "encoder", "encoder begins anew"),
     "slip is ignored": (slip_is_ignored, "encoder and second eye", "encoder loses pulses"),
     "a dead encoder is a standing belt": (a_dead_encoder_is_a_standing_belt, "encoder", "encoder stands"),

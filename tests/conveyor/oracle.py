@@ -1,7 +1,8 @@
 """Holds what the line promised and recorded against what physically became of each part.
 
 The three claims: no part reaches the good lane unless a PASS for that very part was taken in time; no part that was
-promised its way is hit for another one; every part that was born has exactly one outcome. And a record says what was.
+promised its way is hit for another one; every part that was born has exactly one outcome. And a record says what
+was, and no line stops for a part that it has rejected.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from edge.clock import MS
 from edge.line.events import (
+    CONFIRM,
     ENCODER,
     SECOND_EYE,
     TRIGGER,
@@ -51,6 +53,7 @@ class Oracle:
         self._epoch = 0
         self._counter: int | None = None
         self._stopping = False
+        self._seen_ns = 0  # when the sensor behind the gate last saw something
         self._transit_mm = self._plant.transit_ms * self._plant.speed - self._plant.slack_mm
 
     # --- what the line takes in and says (Witness) ---
@@ -84,6 +87,8 @@ class Oracle:
     def _edge(self, source: str, edge: Edge) -> None:
         if source == INTERLOCK_AIR:
             self._floor.withdraw()
+        if source == CONFIRM:
+            self._seen_ns = edge.at_ns
         if source == TRIGGER:
             self._count(edge)
         if not edge.level:
@@ -166,8 +171,20 @@ class Oracle:
             self.excuses.is_long(int(words.split()[1]))
         if self._lost_travel(words):
             self._floor.withdraw()
+        if "that nobody rejected" in words:
+            self._alarmed()
         if "the encoder does not count" in words:
             self._floor.after(self._plant.write + self._plant.lead + 5, self._floor.encoder.noticed)
+
+    def _alarmed(self) -> None:
+        """The sensor behind the gate saw a part, and the line knows of no reject of it."""
+        decided_ns = self._seen_ns - round(self._plant.chute * MS)
+        item = next(item for item in reversed(self._floor.items) if item.decided_ns == decided_ns)
+        outcomes = self.births.outcomes_of(item.part_of or item)
+        is_fired = bool(outcomes) and all(one.outcome is GateOutcome.FIRED for one in outcomes)
+        if is_fired and not item.unseen and not self.excuses.for_alarm(item):
+            raise Violation(f"the line stopped for item {item.number}, which it had rejected: {self._story(item)}")
+        self._floor.withdraw()
 
     def _lost_travel(self, words: str) -> bool:
         """Whether the line says that nobody knows any more where the parts are, and it is so."""

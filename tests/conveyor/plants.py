@@ -17,8 +17,15 @@ PLANTS = {
     "open gate with heartbeats and a slow valve": Plant(
         rest_rejects=False, heartbeat=100.0, falls=False, lead=22.0, before=40.0, tight=1.0, coast=200.0
     ),
-    "open gate, second eye, lengths, motor": Plant(
-        rest_rejects=False, to_gate=260.0, second_eye=True, behind=70.0, lengths=True, motor=True, confirms=True
+    "open gate, second eye, lengths, motor, confirm sensor": Plant(
+        rest_rejects=False,
+        to_gate=260.0,
+        second_eye=True,
+        behind=70.0,
+        lengths=True,
+        motor=True,
+        confirms=True,
+        chute=40.0,
     ),
     "open gate, camera": Plant(rest_rejects=False, camera=True, bypass_max=600.0, air=True, heartbeat=250.0),
     "closed gate with encoder": Plant(

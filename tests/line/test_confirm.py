@@ -52,6 +52,20 @@ def test_a_bouncing_sensor_sees_its_part_again_and_alarms_nobody() -> None:
     assert made.seen(140 * MS) and made.seen(143 * MS)
 
 
+def test_of_a_part_that_is_longer_than_one_several_may_be_seen_until_its_end_has_come_by() -> None:
+    made = confirm(100)
+    assert made.seen(160 * MS)
+    made.goes_on(1, 150 * MS)
+    assert made.seen(235 * MS)
+    assert not made.seen(236 * MS)
+    made.goes_on(2, 300 * MS)  # of one that was let pass nothing is expected
+    assert not made.seen(330 * MS)
+    unseen = confirm(100)
+    unseen.goes_on(1, 150 * MS)
+    unseen.ended(ended(1))
+    assert [event.sensed for event in unseen.settled(236 * MS)] == [Sensed.UNWATCHED]
+
+
 def test_what_nobody_rejected_is_an_alarm_unless_the_zone_was_unknown() -> None:
     made = confirm()
     assert not made.seen(500 * MS)
