@@ -225,7 +225,7 @@ class _Pages:
             app.get(path, response_class=HTMLResponse, responses=_NO_PAGE)(page)
         told = {
             "/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds,
-            "/api/bundles": self.told_bundles,
+            "/api/bundles": self.told_bundles, "/api/lots": self.lots,
         }  # fmt: skip
         _add(app, "GET", told)
 
@@ -275,6 +275,9 @@ class _Pages:
 
     def told_bundles(self) -> dict[str, Any]:
         return self._desk.bundles()
+
+    def lots(self) -> dict[str, Any]:
+        return {"lots": self._desk.lots()}
 
     def timing(self) -> dict[str, Any]:
         return self._desk.timing()

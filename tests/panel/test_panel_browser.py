@@ -12,11 +12,13 @@ import pytest
 from edge.clock import SECOND, ManualClock
 from edge.control import Acknowledge, ChangeBundle, SetLot, StartAgain, picture_name
 from edge.install import install
+from edge.journal.lots import KIND, NamedLot
+from edge.journal.rows import Note
 from edge.picture_set import read_set
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station
 from tests.eye.stations import bundle
-from tests.journal.records import decided, ended, opened
+from tests.journal.records import decided, ended, opened, refused
 from tests.panel.panels import PASSWORDS, Served, a_picture, a_station, an_eye, keep_picture, served, show_picture
 from tests.peers.browser import Browser, browser
 from tests.peers.waiting import eventually
@@ -214,6 +216,33 @@ def test_where_pictures_are_collected_an_operator_names_the_lot(tmp_path: Path) 
         click(tab, "#ask_do")
         eventually(lambda: eye.asked == [SetLot(lot="L-7", who="otto")], "the eye is asked", 20.0)
         assert tab.text("#gallery") == "" and tab.complaints == []
+
+
+def test_an_operator_names_the_lot_of_the_parts_and_sees_its_counts(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 1280, 800) as tab:
+        sign_in(tab, panel, "otto")
+        click(tab, "#lots summary")
+        tab.wait_for("#lots tbody", "No lot was named yet")
+        click(tab, "#lot")
+        tab.wait_for("#ask_about", "Parts that are born from now on")
+        tab.ask(f"document.querySelector('#ask_why').value = '{HTML}'")
+        click(tab, "#ask_do")
+        eventually(lambda: eye.asked == [SetLot(lot=HTML, who="otto")], "the eye is asked", 20.0)
+        record(Note(0, KIND, NamedLot(HTML, PART).words("by otto")))
+        for number in (1, 2):
+            record(ended(number))
+        record(refused(3))
+        eye.says(lot=HTML)
+        tab.wait_for("#lotnow", HTML)
+        click(tab, "[data-over=lot]")
+        tab.wait_for("#parts", "3")
+        tab.wait_for("#reasons", "NO_FRAME")
+        click(tab, "#lots summary")
+        click(tab, "#lots summary")
+        tab.wait_for("#lots tbody tr", f"{HTML}\t3\t2\t0\t1\t2\t1\t0\t14 Nov")
+        assert tab.complaints == []
 
 
 def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ function showState(told) {
   const inspects = status && status.mode !== "collect";
   fact("permit", !status ? "not known" : !inspects ? "" : status.permit ? "✓ on" : "✕ off", status?.permit ? "good" : "bad");
   fact("left", status?.bypass_left_s ? minutes(status.bypass_left_s) : "", "warn");
-  fact("lotnow", status && !inspects ? status.lot || "none named" : "");
+  fact("lotnow", status && (status.lot || !inspects) ? status.lot || "none named" : "");
+  const thisLot = document.querySelector("[data-over=lot]");
+  if (thisLot && status) thisLot.hidden = !status.lot && over !== "lot";
   at("product").hidden = !status;
   if (status) at("product").textContent = inspects ? status.product + (status.recipe ? ` · recipe ${status.recipe}` : "") : `${number(status.parts)} pictures`;
   for (const [id, holds] of [
@@ -148,6 +150,24 @@ function showParts(told) {
   if (told.turned) showGallery(told.turned);
 }
 
+// A lot with its counts; the day is said where it is not today.
+function moment(ms) {
+  const at = new Date(ms), time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+}
+
+function lotRow(lot) {
+  const counts = [lot.parts, ...["pass", "reject", "unknown"].map((kind) => lot.verdicts[kind] ?? 0), ...["released", "fired", "late"].map((end) => lot.outcomes[end] ?? 0)];
+  const times = lot.first_ms ? `${lot.is_whole ? "" : "before "}${moment(lot.first_ms)} – ${moment(lot.last_ms)}` : "none yet";
+  return make("tr", "", null, make("th", "", lot.lot), ...counts.map((count) => make("td", "count", number(count))), make("td", "", times));
+}
+
+async function showLots() {
+  if (!at("lots").open || document.hidden) return;
+  const { lots } = await get("/api/lots");
+  at("lots").querySelector("tbody").replaceChildren(...(lots.length ? lots.map(lotRow) : [make("tr", "", null, make("td", "", "No lot was named yet."))]));
+}
+
 async function showTimes() {
   if (!at("times").open) return;
   const told = await get("/api/timing");
@@ -200,7 +220,7 @@ const ACTS = {
   acknowledge: ["Acknowledge", "You have looked at the line, and it may go on. The zone is purged first.", "Why did it stop, what was done?"],
   end_bypass: ["Inspect again", "Parts are judged again from now on.", "Why?"],
   bypass: ["Bypass", "Parts will pass UNINSPECTED until the time is over.", "Why?"],
-  lot: ["Set the lot", "Pictures from now on are of this lot.", "Lot"],
+  lot: ["Set the lot", at("gallery") ? "Parts that are born from now on are of this lot." : "Pictures from now on are of this lot.", "Lot"],
 };
 
 function ask(name) {
@@ -216,8 +236,10 @@ if (at("gallery")) {
   choose("over", "over", (value) => (over = value));
   choose("show", "show", (value) => (show = value));
   if (at("camera")) choose("camera", "camera", (value) => (at("latest").dataset.camera = value));
-  at("times").addEventListener("toggle", () => showTimes().catch(() => {}));
-  setInterval(() => showTimes().catch(() => {}), 5000);
+  for (const [id, show] of [["times", showTimes], ["lots", showLots]]) {
+    at(id).addEventListener("toggle", () => show().catch(() => {}));
+    setInterval(() => show().catch(() => {}), 5000);
+  }
 }
 document.addEventListener("visibilitychange", look);
 look();
