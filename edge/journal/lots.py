@@ -7,6 +7,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from edge.journal import files
@@ -58,8 +59,8 @@ class LotsOfParts:
 
     def ranges_of(self, lot: str) -> list[tuple[int, int | None]]:
         """First id of each run of parts of this lot, and the id that it ends before (None: it goes on)."""
-        ends = [*self._firsts[1:], None]
-        return [(each.first, end) for each, end in zip(self.spans, ends, strict=True) if each.lot == lot]
+        spans = zip_longest(self.spans, self._firsts[1:])
+        return [(each.first, end) for each, end in spans if each.lot == lot]
 
     @property
     def now(self) -> str:

@@ -34,7 +34,7 @@ class Desk:
     def __init__(self, station: Station, panel: Panel, clock: Clock) -> None:
         self.station = station
         self._clock = clock
-        self._shifts = panel.shifts
+        self.shifts = panel.shifts
         control = Control(station)
         self._watch = Watch(control.figures, clock)
         self.latest = Latest(station, control, clock)
@@ -81,7 +81,7 @@ class Desk:
         now_ns = self._clock.wall_ns()
         if over in _SPANS_S:
             return facts.tallied(self._ledger.tally(now_ns - _SPANS_S[over] * SECOND))
-        began = facts.shift_began(self._shifts, facts.wall(now_ns)) if over == "shift" else None
+        began = facts.shift_began(self.shifts, facts.wall(now_ns)) if over == "shift" else None
         if began is not None:
             return facts.tallied(self._ledger.tally(round(began.timestamp()) * SECOND))
         if over == "lot":
@@ -108,10 +108,6 @@ class Desk:
             "words": "" if status is None else status.bundle,
             "can_start_again": status is not None and status.can_start_again,
         }
-
-    @property
-    def has_shifts(self) -> bool:
-        return bool(self._shifts)
 
     # --- one part ---
 

@@ -37,6 +37,7 @@ def test_the_last_word_of_a_part_stands() -> None:
     )
     assert [lots.lot_of(number) for number in (0, 9, 10, 19, 20, 29, 30, 40, 2**62)] == ["", "", *"aabb", *"aaa"]
     assert lots.ranges_of("a") == [(10, 20), (30, 40), (40, None)] and lots.ranges_of("c") == []
+    assert LotsOfParts([]).ranges_of("a") == []
     assert lots.now == "a" and LotsOfParts([]).now == LotsOfParts([]).lot_of(5) == ""
 
 

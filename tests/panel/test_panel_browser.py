@@ -245,6 +245,27 @@ def test_an_operator_names_the_lot_of_the_parts_and_sees_its_counts(
         assert tab.complaints == []
 
 
+def test_an_operator_chooses_what_to_take_out(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    record(Note(0, KIND, NamedLot("a & b", PART).words("by otto")))
+    record(ended(1))
+    with an_eye(station), served(station, shifts=("06:00",)) as panel, browser(tmp_path, 390, 844) as tab:
+        sign_in(tab, panel, "otto")
+        click(tab, 'nav a[href="/export"]')
+        tab.wait_for("h1", "Export")
+        eventually(lambda: "day=20" in tab.ask("document.querySelector('#parts').href"), "the page is ready", 20.0)
+        tab.ask("document.querySelector('#day').value = '2023-11-14'")
+        tab.ask("document.querySelector('#shift').value = '06:00'")
+        tab.ask("document.querySelector('#shift').dispatchEvent(new Event('input', { bubbles: true }))")
+        assert tab.ask("document.querySelector('#parts').href").endswith("parts.csv?day=2023-11-14&shift=06%3A00")
+        click(tab, '[data-by="lot"]')
+        eventually(lambda: "lot=a+%26+b" in tab.ask("document.querySelector('#pictures').href"), "the lot", 20.0)
+        fetched = "fetch(document.querySelector('#parts').href).then((reply) => reply.text())"
+        assert "a & b" in tab.ask(fetched)
+        assert tab.ask("document.documentElement.scrollWidth") <= 390 and tab.complaints == []
+
+
 def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> None:
     with browser(tmp_path) as tab:
         with an_eye(station), served(station) as panel:
