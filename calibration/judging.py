@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibration.evidence import Judged
 from edge import options
@@ -10,7 +13,8 @@ from edge.infer import TABLE, Engine
 from edge.judge import judge
 from edge.kinds import find
 from edge.picture_set import Picture, read_image
-from edge.pixels import STEP, Pixels
+from edge.pixels import STEP, InputSpec, Pixels
+from edge.records import Scores
 
 THREADS = 1  # as stations run it
 TARGET = "ort"  # what judges where nobody chose: it runs everywhere
@@ -35,16 +39,24 @@ def judge_pictures(
     Raises EngineError for a model that is no student, ConfigError for a picture that cannot be read or lacks the
     region of interest.
     """
+    judged = []
+    for picture, scores, spec in _scored(model, pictures, target):
+        kind, _ = judge(scores, threshold, (spec.height // STEP, spec.width // STEP))
+        likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
+        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest))
+    return judged
+
+
+def embeddings(model: bytes, pictures: Iterable[Picture], target: str = TARGET) -> NDArray[np.float32]:
+    """N x D, in order. Raises as `judge_pictures`."""
+    return np.array([scores.embedding.copy() for _, scores, _ in _scored(model, pictures, target)])
+
+
+def _scored(model: bytes, pictures: Iterable[Picture], target: str) -> Iterator[tuple[Picture, Scores, InputSpec]]:
     engine = engine_for(target)
     engine.load(model)
     pixels = Pixels(engine.spec)
-    shape = (engine.spec.height // STEP, engine.spec.width // STEP)
-    judged = []
     for picture in pictures:
         pixels.to_input(read_image(picture.path), engine.input)
-        scores = engine.infer()
-        kind, _ = judge(scores, threshold, shape)
-        likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
-        judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest))
+        yield picture, engine.infer(), engine.spec
     engine.close()
-    return judged

@@ -168,8 +168,8 @@ class Status(_Packet):
     `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
-    parts are of from now on; the `parts` of edge collect are stored pictures. `likeness` says in what the pictures no
-    longer look as they did when the student learned; empty while they do. `bundle` says which new one is watched, which
+    parts are of from now on; the `parts` of edge collect are stored pictures. `likeness` says in what the pictures are
+    no longer as they were when the student learned; empty while they are. `bundle` says which new one is watched, which
     the station has left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by
     product.
     """

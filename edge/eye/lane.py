@@ -243,7 +243,9 @@ def take_students(lane: Lane, students: Mapping[int, Student], clock: Clock) -> 
     for recipe, student in students.items():
         for view, camera in enumerate(lane.station.camera):
             name = f"{student.product}, camera {camera.name}"
-            lane.client.likeness[recipe, view] = Likeness(name, student.learned, clock, lane.desk.note)
+            lane.client.likeness[recipe, view] = Likeness(
+                name, student.learned, clock, lane.desk.note, student.outside
+            )
     lane.client.students.update(students)
     lane.new_bundles.begin()
     for words in lane.new_bundles.notes:

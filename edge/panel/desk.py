@@ -138,7 +138,7 @@ def _holds(path: Path, part_id: int) -> bool:
 
 def _warnings(records: dict[str, int], deadlines: dict[str, int], likeness: str) -> list[str]:
     """What a person should look after although the station inspects."""
-    found = [f"Pictures no longer look as learned: {likeness}"] if likeness else []
+    found = [f"Pictures are no longer as learned: {likeness}"] if likeness else []
     if records.get("lost"):
         found.append(f"{records['lost']} records were lost: check the disk")
     if deadlines.get("missed"):
