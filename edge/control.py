@@ -110,7 +110,7 @@ class SetLot(_Packet):
 
 
 class AskPicture(_Packet):
-    """Which judged picture of this camera lies in `run_dir`? The next one is put there for having been asked for."""
+    """Which judged or recorded picture of this camera lies in `run_dir`? The next one will, for being asked for."""
 
     ask: Literal["picture"] = "picture"
     camera: Annotated[Name, Field(min_length=1)]
@@ -258,7 +258,7 @@ class Sealed(_Packet):
 
 class Shown(_Packet):
     """The part whose picture lies in `run_dir` under `picture_name`, what its view was judged to be and when; `part_id`
-    is 0 before the first."""
+    is 0 before the first. Of what is recorded `part_id` is a number that counts up, and `kind` is empty."""
 
     answer: Literal["shown"] = "shown"
     part_id: int

@@ -210,7 +210,14 @@ def test_where_pictures_are_collected_an_operator_names_the_lot(tmp_path: Path) 
         sign_in(tab, panel, "otto")
         tab.wait_for("#headline", "Collecting pictures")
         tab.wait_for("#lotnow", "L-6")
-        tab.wait_for("#product", "1 234 pictures")
+        tab.wait_for("#recorded", "1 234")
+        tab.wait_for("#seen_none", "No picture was recorded since somebody looks")
+        show_picture(station, eye, 12, "")
+        tab.wait_for("#seen small", "s ago")
+        eventually(
+            lambda: "/latest/c/top" in tab.ask("document.querySelector('#seen img').src"), "it is shown", 20.0
+        )
+        assert tab.ask("document.querySelector('#seen').href") == "" and tab.text("#seen b") == ""
         click(tab, "#lot")
         tab.ask("document.querySelector('#ask_why').value = 'L-7'")
         click(tab, "#ask_do")
