@@ -20,9 +20,7 @@ SOURCE = "pictures"
 EVERY_NS = SECOND
 OVERDUE_NS = 10 * SECOND
 OLD_NS = 600 * SECOND
-WINDOW = (
-    60  # pictures whose medians are compared with what was learned, and parts of which the unlike ones are counted
-)
+WINDOW = 60  # pictures whose medians are compared with what was learned, and of which the unlike ones are counted
 STEP = 10  # pictures from one comparison to the next
 SURE = 2  # comparisons in a row that must say the same
 MOST_UNLIKE = 0.5  # of a window; 5 % are by chance, and a lot of its own had up to 25 %

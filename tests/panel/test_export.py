@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import socket
 import threading
 import tracemalloc
 import zipfile
@@ -20,7 +22,7 @@ from edge.errors import ConfigError
 from edge.journal.export import PARTS
 from edge.journal.lots import KIND, NamedLot
 from edge.journal.rows import Note, Record
-from edge.panel import access, export
+from edge.panel import access, door, export
 from edge.panel.export import Journals, span_of
 from edge.records import GateEvent
 from edge.station import Station
@@ -162,7 +164,10 @@ def test_who_took_what_is_on_record(panel: Served) -> None:
         until(lambda: f"otto took parts.csv of {DAY} shift 14:00 at " in "; ".join(eye.access), "it is told")
 
 
-def test_one_takes_out_at_a_time_and_who_leaves_makes_room(panel: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_takes_out_at_a_time_and_has_longer_than_others_for_it(
+    panel: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "ANSWERED_WITHIN_S", 1.0)
     go, begun = threading.Event(), threading.Event()
 
     def slow(_self: Journals, _selected: object) -> Iterator[bytes]:
@@ -179,10 +184,27 @@ def test_one_takes_out_at_a_time_and_who_leaves_makes_room(panel: Served, monkey
     again = panel.visitor("erna").get(f"/export/pictures.zip?day={DAY}")
     assert again.status == 429 and "try again" in again.text
     assert panel.visitor("vera").get("/api/live").status == 200, "who looks is served meanwhile"
+    go.wait(1.2)
     go.set()
     thread.join()
     assert found[0].data == b"firstsecond"
     assert panel.visitor("erna").get(f"/export/pictures.zip?day={DAY}").status == 200
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_leaves_or_takes_too_long_makes_room(
+    panel: Served, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    monkeypatch.setattr(Journals, "parts", lambda _self, _selected: itertools.repeat(b"x" * 100_000))
+    monkeypatch.setattr(door, "TAKEN_OUT_WITHIN_S", 20.0 if leaves else 0.5)
+    otto, path = panel.visitor("otto"), f"/export/pictures.zip?day={DAY}"
+    head = f"GET /export/parts.csv?day={DAY} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {otto.cookie}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", panel.port), timeout=20) as taker:
+        taker.sendall(head.encode())
+        assert taker.recv(12) == b"HTTP/1.1 200" and otto.get(path).status == 429
+        if leaves:
+            taker.close()
+        until(lambda: otto.get(path).status == 200, "another one is taken out")
 
 
 def test_too_many_parts_are_refused_before_they_are_read(
@@ -211,8 +233,9 @@ def test_a_day_with_a_change_of_the_clock_and_the_last_shift_have_their_length()
     assert end - since == timedelta(hours=8) and span_of(DAY, "06:00", ("06:00",))[1] == since + timedelta(hours=8)
 
 
-def test_a_large_day_takes_little_memory(tmp_path: Path) -> None:
-    count = 10_000
+def test_a_large_day_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_AT_ONCE", 100)
+    count = 3_000
     journal = opened(tmp_path / "journal", ManualClock(wall_ns=NOON))
     journal.commit([record for number in range(1, count + 1) for record in (decided(number), at(ended(number), 0))])
     journal.close()

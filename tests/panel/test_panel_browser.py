@@ -191,12 +191,16 @@ def test_a_page_asks_no_more_often_for_being_clicked(station: Station, tmp_path:
 
 def test_a_phone_shows_state_and_counts_without_scrolling_sideways(station: Station, tmp_path: Path) -> None:
     with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 390, 844) as tab:
-        eye.says(lot="4712", level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60)
+        eye.says(
+            lot="4712", level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60
+        )
         sign_in(tab, panel, "erna")
         tab.wait_for("#headline", "Fault")
         tab.wait_for("#pass", "3")
         assert tab.ask("document.documentElement.scrollWidth") <= 390
-        assert tab.ask("document.querySelector('#permit').offsetWidth") > 100, "two buttons beside it squeeze no figure"
+        assert tab.ask("document.querySelector('#permit').offsetWidth") > 100, (
+            "two buttons beside it squeeze no figure"
+        )
         small = (
             "[...document.querySelectorAll('button, .button')].filter((each) => each.checkVisibility() && "
             "(each.offsetHeight < 44 || each.offsetWidth < 44)).map((each) => each.textContent)"
