@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibration.evidence import Judged
 from edge import options
@@ -10,7 +13,7 @@ from edge.infer import TABLE, Engine
 from edge.judge import judge
 from edge.kinds import find
 from edge.picture_set import Picture, read_image
-from edge.pixels import STEP, Image, Pixels
+from edge.pixels import STEP, Image, InputSpec, Pixels
 from edge.records import Scores
 
 THREADS = 1  # as stations run it
@@ -41,20 +44,30 @@ def judge_pictures(
     Raises EngineError for a model that is no student, ConfigError for a picture that cannot be read or lacks the
     region of interest.
     """
-    engine = engine_for(target)
-    engine.load(model)
-    pixels = Pixels(engine.spec)
-    shape = (engine.spec.height // STEP, engine.spec.width // STEP)
     judged = []
-    for picture in pictures:
-        image = read_image(picture.path)
-        pixels.to_input(image, engine.input)
-        scores = engine.infer()
+    for picture, image, scores, spec in _scored(model, pictures, target):
         if see is not None:
             see(picture, image, scores)
-        kind, _ = judge(scores, threshold, shape)
+        kind, _ = judge(scores, threshold, (spec.height // STEP, spec.width // STEP))
         likeliest = int(scores.class_scores.argmax()) if scores.class_scores.size else -1
         peak = float(scores.heat_map.max())
         judged.append(Judged(picture.name, picture.label, picture.group, scores.score, kind, likeliest, peak))
-    engine.close()
     return judged
+
+
+def embeddings(model: bytes, pictures: Iterable[Picture], target: str = TARGET) -> NDArray[np.float32]:
+    """N x D, in order. Raises as `judge_pictures`."""
+    return np.array([scores.embedding.copy() for _, _, scores, _ in _scored(model, pictures, target)])
+
+
+def _scored(
+    model: bytes, pictures: Iterable[Picture], target: str
+) -> Iterator[tuple[Picture, Image, Scores, InputSpec]]:
+    engine = engine_for(target)
+    engine.load(model)
+    pixels = Pixels(engine.spec)
+    for picture in pictures:
+        image = read_image(picture.path)
+        pixels.to_input(image, engine.input)
+        yield picture, image, engine.infer(), engine.spec
+    engine.close()

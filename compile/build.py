@@ -24,6 +24,7 @@ from calibration.progress import watched
 from calibration.sample import MOST, sample
 from calibration.threshold import WorkingThreshold
 from compile.agreement import agreement
+from compile.coverage import coverage_of
 from compile.detail import Detail, detail
 from compile.drawn import LABEL as DRAWN
 from compile.drawn import draw, has_defects
@@ -360,7 +361,7 @@ def _built(
         expires=job.expires,
         min_runtime=edge.__version__,
         input=job.student.spec,
-        models=tuple(_entry(one, job, kept, list(pictures)) for one in shipped),
+        models=tuple(_entry(one, job, kept, list(pictures), (chosen, held_out)) for one in shipped),
         classes=job.student.classes,
         provenance=_provenance(job, chosen),
     )
@@ -393,8 +394,14 @@ def _said(one: Trial) -> JudgedSet:
     )
 
 
-def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) -> ModelEntry:
-    """`kept` are the pictures that travel along, under these `names`."""
+def _entry(
+    one: Trial,
+    job: Job,
+    kept: Sequence[Picture],
+    names: Sequence[str],
+    sets: tuple[Sequence[Picture], Sequence[Picture]],
+) -> ModelEntry:
+    """`kept` are the pictures that travel along, under these `names`; `sets` calibrate and are held out."""
     scores = {judged.name: judged.score for judged in (*one.judged, *one.drawn)}
     return ModelEntry(
         file=one.file,
@@ -406,6 +413,7 @@ def _entry(one: Trial, job: Job, kept: Sequence[Picture], names: Sequence[str]) 
         proven=one.proven,
         scores={name: scores[picture.name] for picture, name in zip(kept, names, strict=True)},
         tolerance=job.tolerance,
+        coverage=coverage_of(one.model, one.target, *sets, job.seed),
     )
 
 

@@ -103,7 +103,7 @@ class SealChallenge(_Packet):
 
 
 class SetLot(_Packet):
-    """Pictures that edge collect records from now on are of this lot."""
+    """Parts that are born from now on, or pictures that edge collect records, are of this lot."""
 
     ask: Literal["set_lot"] = "set_lot"
     lot: Annotated[Name, Field(min_length=1)]
@@ -111,7 +111,7 @@ class SetLot(_Packet):
 
 
 class AskPicture(_Packet):
-    """Which judged picture of this camera lies in `run_dir`? The next one is put there for having been asked for."""
+    """Which judged or recorded picture of this camera lies in `run_dir`? The next one will, for being asked for."""
 
     ask: Literal["picture"] = "picture"
     camera: Annotated[Name, Field(min_length=1)]
@@ -179,9 +179,10 @@ class Status(_Packet):
     `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
     is connected. `can_acknowledge`: there is something that an acknowledgement may end. `bypass_left_s` is 0 outside a
     bypass. `turned_away` counts peers that may not ask, `malformed` packets that were no request. `lot` is what
-    edge collect records, whose `parts` are stored pictures. `likeness` says in what the pictures no longer look as they
-    did when the student learned; empty while they do. `bundle` says which new one is watched, which the station has
-    left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by product.
+    parts are of from now on; the `parts` of edge collect are stored pictures. `likeness` says in what the pictures are
+    no longer as they were when the student learned; empty while they are. `bundle` says which new one is watched, which
+    the station has left by itself, and which becomes active at its next start. `versions` are the loaded bundles' by
+    product.
     """
 
     answer: Literal["status"] = "status"
@@ -269,7 +270,7 @@ class Sealed(_Packet):
 
 class Shown(_Packet):
     """The part whose picture lies in `run_dir` under `picture_name`, what its view was judged to be and when; `part_id`
-    is 0 before the first."""
+    is 0 before the first. Of what is recorded `part_id` is a number that counts up, and `kind` is empty."""
 
     answer: Literal["shown"] = "shown"
     part_id: int
@@ -349,7 +350,7 @@ class Control:
         return self._ask(_checked(SealChallenge, result=result, sha256=sha256, who=who), Sealed)
 
     def set_lot(self, lot: str, who: str = "") -> Done:
-        """Name the lot that edge collect records from now on."""
+        """Name the lot of the parts, or of the pictures that edge collect records, from now on."""
         return self._ask(_checked(SetLot, lot=lot, who=who), Done)
 
     def picture(self, camera: str) -> Shown:

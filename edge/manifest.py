@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationE
 
 import edge
 from edge.clock import SECOND
+from edge.coverage import Coverage
 from edge.errors import BundleError, ConfigError
 from edge.pixels import InputSpec
 
@@ -66,7 +67,7 @@ class ModelEntry:
 
     A part is a REJECT where its score is at least `threshold`. `proven`: the evidence meets its target. `scores` are
     those of the acceptance pictures on the host, by name; a device accepts the model where its own are within
-    `tolerance` of them.
+    `tolerance` of them. `coverage` tells pictures of something else; None where too few were there to tell.
     """
 
     __pydantic_config__ = _STRICT
@@ -80,6 +81,7 @@ class ModelEntry:
     proven: bool
     scores: dict[str, Share] = field(default_factory=dict, hash=False)
     tolerance: Share = TOLERANCE
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def _states(answers: dict[str, Figures]) -> Iterator[Metric]:
     state = GaugeMetricFamily("kenpin_state", "1 for the state that the station is in.", labels=[*LABEL, "state"])
     permit = GaugeMetricFamily("kenpin_line_permit", "Whether the belt may run.", labels=LABEL)
     alike = GaugeMetricFamily(
-        "kenpin_pictures_as_learned", "Whether light, colour and focus are what the student learned.", labels=LABEL
+        "kenpin_pictures_as_learned", "Whether light, colour, focus and what is shown are as learned.", labels=LABEL
     )
     proven = GaugeMetricFamily(
         "kenpin_threshold_proven",

@@ -67,10 +67,10 @@ def bypass(
 
 def lot(
     station_file: StationFile,
-    name: Annotated[str, typer.Argument(help="the lot that the pictures are of from now on", show_default=False)],
+    name: Annotated[str, typer.Argument(help="the lot of the parts from now on", show_default=False)],
     who: Who = "",
 ) -> None:
-    """Name the lot that a running edge collect records from now on."""
+    """Name the lot of the parts that are born from now on, or of the pictures that a running edge collect records."""
     done = Control(load(station_file)).set_lot(name, who)
     print(f"{done.words}; asked by {done.by}")
 

@@ -263,6 +263,8 @@ def print_status(status: Status) -> None:
     table.add_row("line", status.line or "away")
     table.add_row("line permit", "on" if status.permit else "off")
     table.add_row("product", f"{status.product} (recipe {status.recipe})")
+    if status.lot:
+        table.add_row("lot", status.lot)
     if status.bundle:
         table.add_row("bundle", Text(status.bundle, "bold yellow"))
     if status.unproven:

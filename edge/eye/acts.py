@@ -36,12 +36,16 @@ from edge.control import (
     Status,
 )
 from edge.eye.bundle_changes import BundleChanges
+from edge.eye.current_lot import CurrentLot
 from edge.eye.desk import Desk
 from edge.eye.held import Held
 from edge.eye.likeness import Likeness
 from edge.eye.reception import Peer
 from edge.eye.shown import Shown
 from edge.eye.student import Student
+from edge.journal.completeness import name_of
+from edge.journal.lots import KIND as LOT
+from edge.journal.lots import NamedLot
 from edge.line.messages import LineState
 from edge.line_link import LineLink
 from edge.records import GateOutcome, Kind, Reason
@@ -111,11 +115,13 @@ class Acts:
         students: Mapping[int, Student],
         changes: BundleChanges,
         shown: Shown,
+        lot: CurrentLot,
     ) -> None:
         self._new_bundles = new_bundles
         self._students = students
         self._changes = changes
         self._shown = shown
+        self._lot = lot
         self._timing = timing
         self._likeness = likeness
         self._station = station
@@ -137,8 +143,6 @@ class Acts:
             return self._figures()
         if isinstance(request, AskPicture):
             return self._shown.ask(request.camera)
-        if isinstance(request, SetLot):
-            return Refused(words="this station inspects: lots are for edge collect")
         now_ns, before = self._clock.now_ns(), self._noted_ns if isinstance(request, NoteAccess) else self._acted_ns
         if len(before) == before.maxlen and now_ns - before[0] < _MINUTE_NS:
             return Refused(words=f"more than {before.maxlen} acts in a minute: wait, then ask again")
@@ -176,6 +180,7 @@ class Acts:
             versions={each.product: each.version for each in self._loaded()},
             unproven=[each.product for each in self._loaded() if not each.entry.proven],
             can_start_again=not self._changes.why_not_again(),
+            lot=self._lot.now,
         )
 
     def _loaded(self) -> list[Student]:
@@ -257,6 +262,14 @@ class Acts:
         done = Done(words="the bypass is over", by=by)
         return self._recorded("bypass", f"ended by {by}: {request.why}", lambda: self._link.bypass(0), done)
 
+    def _set_lot(self, request: SetLot, by: str) -> Answer | RecordedAct:
+        if self._lot.is_changing:
+            return Refused(words="another lot is being recorded just now: ask again")
+        named = NamedLot(request.lot, self._desk.newest_part + 1)
+        self._lot.begin(named)
+        done = Done(words=f"parts from {name_of(named.first)} on are of lot {request.lot!r}", by=by)
+        return self._recorded(LOT, named.words(f"by {by}"), self._lot.recorded, done, self._lot.given_up)
+
     def _begin_challenge(self, _request: BeginChallenge, by: str) -> Answer | RecordedAct:
         return self._recorded(
             "challenge", f"begun by {by}", _nothing, Done(words="the challenge test begins", by=by)
@@ -300,14 +313,21 @@ class Acts:
         done = Done(words="the eye ends and starts again; parts are rejected meanwhile", by=by)
         return self._recorded("start again", f"by {by}: {request.why}", self._changes.start_again, done)
 
-    def _recorded(self, kind: str, words: str, do: Callable[[], bool], done: Answer) -> RecordedAct:
+    def _recorded(
+        self,
+        kind: str,
+        words: str,
+        do: Callable[[], bool],
+        done: Answer,
+        not_done: Callable[[str], str] = "not done: {}".format,
+    ) -> RecordedAct:
         def act() -> Answer:
             if do():
                 return done
             self._desk.note(kind, "not done: the line could not be told")
             return Refused(words="the line could not be told: it has just gone away; ask again when it is back")
 
-        recorded = RecordedAct(act, lambda why: self._desk.note(kind, f"not done: {why}"))
+        recorded = RecordedAct(act, lambda why: self._desk.note(kind, not_done(why)))
         self._desk.note(kind, words, recorded.recorded)
         return recorded
 
@@ -315,6 +335,7 @@ class Acts:
         Acknowledge: _acknowledge,
         AskBypass: _bypass,
         EndBypass: _end_bypass,
+        SetLot: _set_lot,
         BeginChallenge: _begin_challenge,
         SealChallenge: _seal_challenge,
         NoteAccess: _note_access,

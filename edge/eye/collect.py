@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -25,6 +26,7 @@ from edge.eye.collect_door import open_door
 from edge.eye.crew import Crew
 from edge.eye.lots import Lots
 from edge.eye.scribe import Scribe, Stored
+from edge.eye.shown import Shown
 from edge.kinds import find
 from edge.options import Camera as CameraOptions
 from edge.options import CameraTrigger, PresenceTrigger
@@ -134,7 +136,7 @@ class _Recording:
             part = _plain(frame.name) or _named(moment, frame.frame_id)
             patience = stop if frame.name else None  # what is replayed can wait
             self._scribe.offer(
-                frame.image, f"{self._options.name}-{part}", self._lots.group(moment, part), patience
+                frame.image, f"{self._options.name}-{part}", self._lots.group(moment, part), patience, self._index
             )
 
 
@@ -197,14 +199,28 @@ def collect(
             log.info("%d pictures of a recording that was killed had no row yet and are deleted", swept)
         lots = Lots(plan.folder, plan.lot, plan.shifts, plan.grouping)
         so_far.lot = lots.now
-        scribe = Scribe(writer, plan.folder, plan.encoding, plan.quota, plan.pictures, so_far)
-        stack.enter_context(open_door(station, clock, lots, so_far))
+        shown = Shown(station.station.run_dir, [camera.name for camera in station.camera], clock)
+        show = _showing(shown)
+        scribe = Scribe(writer, plan.folder, plan.encoding, plan.quota, plan.pictures, so_far, show)
+        stack.enter_context(open_door(station, clock, lots, so_far, shown))
+        stack.callback(shown.clear)
         parts = _parts(station, plan, scribe, lots, clock)
         recordings = _recordings(station, plan, scribe, lots, parts, clock, so_far)
         if parts is not None and photo_eye is not None:
             stack.enter_context(photo_eye(parts.born, lambda words: _photo_eye(so_far, words)))
         _supervise(plan, clock, asked, watch, so_far, scribe, parts, recordings)
     return so_far
+
+
+def _showing(shown: Shown) -> Callable[[int, Image], None]:
+    """Shows what is recorded to who asked; pictures are numbered for that, as they belong to no part."""
+    numbers = itertools.count(1)
+
+    def show(view: int, image: Image) -> None:
+        if shown.wants(view):
+            shown.show(view, next(numbers), None, image, None)
+
+    return show
 
 
 def _parts(station: Station, plan: Plan, scribe: Scribe, lots: Lots, clock: Clock) -> AtTrigger | None:
@@ -215,7 +231,7 @@ def _parts(station: Station, plan: Plan, scribe: Scribe, lots: Lots, clock: Cloc
     def keep(view: int, part: Part, image: Image) -> None:
         born = _moment(clock, part.born_ns)
         name = _named(born, part.part_id)
-        scribe.offer(image, f"{station.camera[view].name}-{name}", lots.group(born, name))
+        scribe.offer(image, f"{station.camera[view].name}-{name}", lots.group(born, name), view=view)
 
     return AtTrigger(station, keep)
 

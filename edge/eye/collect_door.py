@@ -1,4 +1,4 @@
-"""What a person may ask of a recording on the station's control socket: how it is, and another lot."""
+"""What a person may ask of a recording on the station's control socket: how it is, a picture, and another lot."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edge.clock import SECOND, Clock
 from edge.control import (
     Answer,
     AskFigures,
+    AskPicture,
     AskStatus,
     Control,
     Done,
@@ -26,6 +27,7 @@ from edge.errors import ControlError, DeviceError, JournalError
 from edge.eye.crew import Crew
 from edge.eye.lots import Lots
 from edge.eye.reception import SOURCE, Peer, Reception
+from edge.eye.shown import Shown
 from edge.health import Level, Progress
 from edge.station import Station
 
@@ -38,13 +40,13 @@ _ENDS_NS = SECOND
 
 
 @contextmanager
-def open_door(station: Station, clock: Clock, lots: Lots, so_far: Collected) -> Iterator[None]:
+def open_door(station: Station, clock: Clock, lots: Lots, so_far: Collected, shown: Shown) -> Iterator[None]:
     """Answer while the context lasts. Where no socket can be made, the recording goes on and says so.
 
     Raises ControlError when something runs with this station already: it has the cameras.
     """
     _refuse_company(station)
-    door = _Door(station, lots, so_far)
+    door = _Door(station, lots, so_far, shown)
     try:
         reception = Reception(station.station.run_dir, clock, Progress(clock, {SOURCE: SECOND}), door.ask, _logged)
     except DeviceError as error:
@@ -77,20 +79,23 @@ def _logged(words: str) -> None:
 class _Door:
     """Answers requests; called by the reception's thread."""
 
-    def __init__(self, station: Station, lots: Lots, so_far: Collected) -> None:
+    def __init__(self, station: Station, lots: Lots, so_far: Collected, shown: Shown) -> None:
         self._station = station
         self._lots = lots
         self._so_far = so_far
+        self._shown = shown
 
     def ask(self, request: Request, peer: Peer) -> Answer:
-        """The status, or another lot for the pictures from now on, which is on the disk then; all else is refused."""
+        """The status, the newest picture, or another lot for the pictures from now on, which is on the disk then."""
         if isinstance(request, AskStatus):
             return self._status()
         if isinstance(request, AskFigures):
             return self._figures()
+        if isinstance(request, AskPicture):
+            return self._shown.ask(request.camera)
         if not isinstance(request, SetLot):
             return Refused(
-                words="this station only collects pictures: it can be asked for its status and another lot"
+                words="this station only collects pictures: it can be asked for its status, a picture and another lot"
             )
         try:
             self._lots.change(request.lot)

@@ -47,6 +47,7 @@ class Desk:
 
     A PASS goes to the journal first and to the line when it is on the disk; REJECT and UNKNOWN go to both at once.
     `left_open` are parts of earlier runs with a verdict and no outcome: the ring still has it, or their line is lost.
+    `newest_part` is the greatest id that has been heard of, ever.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Desk:
         disk_stops: bool,
         held: Held,
         left_open: Sequence[Part] = (),
+        newest_part: int = 0,
     ) -> None:
         self._link = link
         self._students = students
@@ -76,6 +78,7 @@ class Desk:
         self._held = held
         self._captured: dict[int, int] = {}
         self._left_open = {part.part_id: part for part in left_open}
+        self.newest_part = newest_part
         self._started_wall_ns = clock.wall_ns()
         self._line: State | None = None
         self._has_heard_line = False
@@ -111,6 +114,7 @@ class Desk:
 
     def born(self, part: Part) -> None:
         """A part was born."""
+        self.newest_part = max(self.newest_part, part.part_id)
         self.parts.born(part, self._clock.now_ns())
 
     def birth_refused(self, token: int) -> None:
@@ -122,6 +126,7 @@ class Desk:
 
         What ended before comes before the line's first state; only there the wall clock tells, as nothing else does.
         """
+        self.newest_part = max(self.newest_part, event.part_id)
         score = self.parts.ended(event.part_id)
         self._captured.pop(event.part_id, None)
         self._left_open.pop(event.part_id, None)

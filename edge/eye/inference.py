@@ -107,6 +107,7 @@ class Inference:
         likeness = client.likeness.get((job.part.recipe, job.view))
         if student is None or scores is None or likeness is None:
             return
+        likeness.place(scores.embedding)
         if likeness.is_due(busy=not self._jobs.are_done):
             likeness.see(look_as_seen(student.engine.input))
 

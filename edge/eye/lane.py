@@ -19,6 +19,7 @@ from edge.eye.acts import Acts
 from edge.eye.archive import Archive
 from edge.eye.bundle_changes import BundleChanges
 from edge.eye.crew import Crew
+from edge.eye.current_lot import CurrentLot
 from edge.eye.desk import SOURCE as LINE
 from edge.eye.desk import Desk
 from edge.eye.held import Held
@@ -34,9 +35,11 @@ from edge.eye.sight import Births, Sight
 from edge.eye.slots import Slots
 from edge.eye.student import Student
 from edge.health import Health, Level, Progress
+from edge.journal import files
 from edge.journal.events import Journal
 from edge.journal.heads import OUTSIDE, Heads
-from edge.journal.reading import left_open
+from edge.journal.lots import lots_in
+from edge.journal.reading import left_open, newest_part
 from edge.journal.retention import Keep
 from edge.line_link import LineLink
 from edge.options import Camera as CameraOptions
@@ -129,6 +132,7 @@ def build(
         station.journal.on_disk_full == "stop",
         held,
         left_open(station.journal.dir),
+        newest_part(station.journal.dir),
     )
     plc = plc_of(station, desk, link, clock, counts, health, progress)
     shown = Shown(station.station.run_dir, [camera.name for camera in station.camera], clock)
@@ -145,7 +149,7 @@ def build(
     changes = BundleChanges(station, clock, desk.note)
     acts = Acts(
         station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words,
-        client.students, changes, shown,
+        client.students, changes, shown, CurrentLot(lots_in(files.day_files(station.journal.dir)).now),
     )  # fmt: skip
     door = _open_door(acts, station, desk, clock, progress, stack)
     return Lane(
@@ -239,7 +243,9 @@ def take_students(lane: Lane, students: Mapping[int, Student], clock: Clock) -> 
     for recipe, student in students.items():
         for view, camera in enumerate(lane.station.camera):
             name = f"{student.product}, camera {camera.name}"
-            lane.client.likeness[recipe, view] = Likeness(name, student.learned, clock, lane.desk.note)
+            lane.client.likeness[recipe, view] = Likeness(
+                name, student.learned, clock, lane.desk.note, student.outside
+            )
     lane.client.students.update(students)
     lane.new_bundles.begin()
     for words in lane.new_bundles.notes:

@@ -1,7 +1,7 @@
-"""Whether the pictures still look as they did when the student learned: their light, colour and focus, as it sees them.
+"""Whether the pictures still are as they were when the student learned: light, colour, focus, and what they show.
 
-The student's own embedding does not tell: it was taught that light does not matter, and it hardly moves when a lens
-goes out of focus either (docs/cameras.md).
+The student's embedding hardly tells the first, as it was taught that light does not matter; figures of the picture do
+not tell the second, where another part lies under the same lamp (docs/cameras.md).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from edge.capture.appraisal import ALIKE, Look, likeness_words
 from edge.clock import SECOND, Clock
+from edge.coverage import Floats, Outside
 
 log = logging.getLogger(__name__)
 
@@ -19,35 +20,67 @@ SOURCE = "pictures"
 EVERY_NS = SECOND
 OVERDUE_NS = 10 * SECOND
 OLD_NS = 600 * SECOND
-WINDOW = 60  # pictures whose medians are compared with what was learned
+WINDOW = 60  # pictures whose medians are compared with what was learned, and of which the unlike ones are counted
 STEP = 10  # pictures from one comparison to the next
 SURE = 2  # comparisons in a row that must say the same
+MOST_UNLIKE = 0.5  # of a window; 5 % are by chance, and a lot of its own had up to 25 %
+FAMILIAR = "they show what the student learned"
+
+
+class _Opinion:
+    """What one sort of comparison says, once it has said so twice in a row."""
+
+    def __init__(self, name: str, note: Callable[[str, str], None]) -> None:
+        self._name = name
+        self._note = note
+        self._other = 0  # comparisons in a row that say otherwise than before
+        self.words = ""  # what is wrong
+
+    def hear(self, said: str, is_well: bool) -> None:
+        words = "" if is_well else f"{self._name}: {said}"
+        if bool(words) is bool(self.words):
+            self.words = words  # the same in other figures
+            self._other = 0
+            return
+        self._other += 1
+        if self._other == SURE:
+            self._other = 0
+            self.words = words
+            log.log(logging.WARNING if words else logging.INFO, "%s: %s", self._name, said)
+            self._note(SOURCE, f"{self._name}: {said}")
 
 
 class Likeness:
     """The pictures that one camera shows one student; `name` says which. Used by one thread; `words` is for any.
 
-    learned: of the bundle's acceptance pictures. `note` (kind, words) hears when the pictures no longer look so, and
-    when they do again; nothing else happens then, for a verdict is as good as its evidence, whatever the light.
+    learned: of the bundle's acceptance pictures; outside: where its embeddings end, None where the bundle does not say.
+    `note` (kind, words) hears when the pictures are no longer so, and when they are again; nothing else happens then,
+    for a verdict is as good as its evidence, whatever the light.
     """
 
-    def __init__(self, name: str, learned: Sequence[Look], clock: Clock, note: Callable[[str, str], None]) -> None:
-        self._name = name
-        self._words = ""
+    def __init__(
+        self,
+        name: str,
+        learned: Sequence[Look],
+        clock: Clock,
+        note: Callable[[str, str], None],
+        outside: Outside | None = None,
+    ) -> None:
         self._learned = learned
+        self._outside = outside
         self._clock = clock
-        self._note = note
+        self._looks_like, self._shows = _Opinion(name, note), _Opinion(name, note)
         self._seen: deque[Look] = deque(maxlen=WINDOW)
-        self._until_next = STEP
-        self._other = 0  # comparisons in a row that say otherwise than before
+        self._unlike: deque[bool] = deque(maxlen=WINDOW)
+        self._until_next = self._until_next_part = STEP
         self._seen_ns: int | None = None
 
     @property
     def words(self) -> str:
-        """In what the pictures do not look as learned; empty while they do, and once none was seen for long: another
+        """In what the pictures are not as learned; empty while they are, and once none was seen for long: another
         recipe runs, and nobody knows."""
         is_old = self._seen_ns is None or self._clock.now_ns() - self._seen_ns > OLD_NS
-        return "" if is_old else self._words
+        return "" if is_old else "; ".join(filter(None, (self._shows.words, self._looks_like.words)))
 
     def is_due(self, busy: bool) -> bool:
         """Whether another picture should be looked at: one in a second is enough, and one in ten must be while others
@@ -60,18 +93,26 @@ class Likeness:
         self._seen_ns = self._clock.now_ns()
         self._seen.append(look)
         self._until_next -= 1
-        if self._until_next > 0:
+        if self._until_next == 0:
+            self._until_next = STEP
+            said = likeness_words(self._seen, self._learned)
+            self._looks_like.hear(said, said == ALIKE)
+
+    def place(self, embedding: Floats) -> None:
+        """One more picture as the network understood it; of every part, which costs some microseconds."""
+        if self._outside is None:
             return
-        self._until_next = STEP
-        said = likeness_words(self._seen, self._learned)
-        words = "" if said == ALIKE else said
-        if bool(words) is bool(self._words):
-            self._words = words and f"{self._name}: {words}"  # the same in other figures
-            self._other = 0
-            return
-        self._other += 1
-        if self._other == SURE:
-            self._other = 0
-            self._words = words and f"{self._name}: {words}"
-            log.log(logging.WARNING if words else logging.INFO, "%s: %s", self._name, said)
-            self._note(SOURCE, f"{self._name}: {said}")
+        self._unlike.append(self._outside.is_unlike(embedding))
+        self._until_next_part -= 1
+        if self._until_next_part == 0:
+            self._until_next_part = STEP
+            unlike, all_ = sum(self._unlike), len(self._unlike)
+            is_well = unlike <= MOST_UNLIKE * all_
+            self._shows.hear(FAMILIAR if is_well else _unlike_words(unlike, all_), is_well)
+
+
+def _unlike_words(unlike: int, all_: int) -> str:
+    return (
+        f"{unlike} of the last {all_} show something else than the student learned: see which product, side and recipe "
+        "runs, or learn from new pictures"
+    )

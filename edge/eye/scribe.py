@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,12 @@ class _Waiting:
     image: NDArray[np.uint8]
     name: str
     group: str
+    view: int
 
 
 class Scribe:
     """Any thread may `offer`; one thread runs `run`, which raises JournalError when the disk fails. `most`: so many
-    pictures, then no more (None: all)."""
+    pictures, then no more (None: all). `show` gets each one that is on the disk, with its camera."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Scribe:
         quota: Quota,
         most: int | None,
         so_far: Stored,
+        show: Callable[[int, NDArray[np.uint8]], None] = lambda _view, _image: None,
     ) -> None:
         self._writer = writer
         self._folder = folder
@@ -66,6 +69,7 @@ class Scribe:
         self._quota = quota
         self._most = most
         self._so_far = so_far
+        self._show = show
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
         self._taken: set[str] = set()  # offered and not yet committed
@@ -79,8 +83,10 @@ class Scribe:
             return True
         return self._most is not None and self._so_far.stored + len(self._taken) >= self._most
 
-    def offer(self, image: NDArray[np.uint8], name: str, group: str, stop: threading.Event | None = None) -> None:
-        """Take a picture over by a copy. Where there is no room it is lost; with `stop` it waits until there is."""
+    def offer(
+        self, image: NDArray[np.uint8], name: str, group: str, stop: threading.Event | None = None, view: int = 0
+    ) -> None:
+        """Take a picture of a camera over by a copy. Where there is no room it is lost; with `stop` it waits for it."""
         with self._changed:
             if self.has_enough:
                 return
@@ -94,7 +100,7 @@ class Scribe:
                 self._changed.wait(_IDLE_S)
             self._taken.add(name)
             self._bytes += image.nbytes
-            self._waiting.append(_Waiting(image.copy(), name, group))
+            self._waiting.append(_Waiting(image.copy(), name, group, view))
             self._so_far.waiting = len(self._taken)
             self._changed.notify_all()
 
@@ -104,7 +110,10 @@ class Scribe:
             while not stop.is_set() or self._waiting:
                 batch = self._next()
                 if batch:
-                    self._settle(batch, self._store(list(encoders.map(self._encode, batch))))
+                    stored = self._store(list(encoders.map(self._encode, batch)))
+                    self._settle(batch, stored)
+                    for each in batch[:stored]:
+                        self._show(each.view, each.image)
 
     def _next(self) -> list[_Waiting]:
         with self._changed:

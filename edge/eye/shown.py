@@ -1,4 +1,4 @@
-"""The newest judged picture of each camera for whoever looks: one small file for each time that it was asked for."""
+"""The newest picture of each camera for whoever looks: one small file for each time that it was asked for."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ class Shown:
         """Whether somebody waits for a picture of this camera."""
         return self._views[view].is_wanted
 
-    def show(self, view: int, part_id: int, kind: Kind, image: NDArray[np.uint8], heat: HeatMap | None) -> None:
-        """Put the picture there where it is wanted, small, with its heat map; the one of before goes.
+    def show(
+        self, view: int, part_id: int, kind: Kind | None, image: NDArray[np.uint8], heat: HeatMap | None
+    ) -> None:
+        """Put the picture there where it is wanted, small, with its heat map; the one of before goes. `kind`: None
+        where it is recorded and not judged.
 
         image: uint8 H x W x 3 (BGR) or H x W; free again when this returns.
         """
@@ -72,7 +75,7 @@ class Shown:
         except (OSError, cv2.error) as error:
             log.warning("the picture that somebody waits for cannot be written: %s", error)
             return
-        one.kind, one.wall_ns, one.part_id = kind.name, self._clock.wall_ns(), part_id
+        one.kind, one.wall_ns, one.part_id = kind.name if kind else "", self._clock.wall_ns(), part_id
         before.unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from edge.bundle import Bundle
 from edge.capture.appraisal import Look, look_as_seen
 from edge.clock import Clock
+from edge.coverage import Outside
 from edge.errors import ConfigError, EngineError
 from edge.eye.new_bundles import go_back, take_up
 from edge.infer import TABLE, Engine
@@ -35,6 +36,7 @@ class Student:
     pixels: Pixels
     sample: Image  # an acceptance picture for keep-warm runs: uint8 H x W x 3 (BGR)
     learned: tuple[Look, ...]  # the acceptance pictures as the network sees them
+    outside: Outside | None  # tells pictures of something else; a bundle may not
 
     def look(self, image: Image, stamps: Stamps, clock: Clock) -> Scores:
         """The scores of one picture (uint8 H x W x 3 BGR, or H x W). Raises ConfigError, EngineError."""
@@ -83,7 +85,8 @@ def _fitted(bundle: Bundle, entry: ModelEntry, engine: Engine) -> Student:
         )
     pixels = Pixels(manifest.input)
     learned = tuple(look_as_seen(pixels.to_input(picture.image)) for picture in pictures)
-    return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned)
+    outside = None if entry.coverage is None else entry.coverage.outside()
+    return Student(manifest.product, manifest.version, entry, engine, pixels, pictures[0].image, learned, outside)
 
 
 def students_of(stations: Sequence[Station], clock: Clock) -> list[dict[int, Student]]:

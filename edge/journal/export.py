@@ -19,13 +19,14 @@ from pathlib import Path
 from edge.errors import ConfigError, JournalError
 from edge.journal import files
 from edge.journal.completeness import name_of
+from edge.journal.lots import LotsOfParts, lots_in
 from edge.journal.reading import notes_of, parts_of
 from edge.journal.rows import Decided, PartRow
 from edge.journal.tables import Cell, tables
 from edge.records import GateEvent, GateOutcome, Kind
 
 PICTURES = "pictures"  # in the journal's folder and in what is taken out
-_PICTURE = re.compile(r"([0-9a-f]{16})_(.+)_([a-z]+)\.jpg")
+PICTURE = re.compile(r"([0-9a-f]{16})_(.+)_([a-z]+)\.jpg")
 
 _TYPES = {"i": int, "t": str, "r": float, "b": bool}
 
@@ -39,7 +40,7 @@ PARTS = _columns(
     "part_id:i session:i number:i day:t recipe:i born_ns:i deadline_ns:i "
     "verdict:t verdict_reason:t score:r threshold:r model:t decided_ns:i "
     "outcome:t outcome_verdict:t outcome_reason:t planned_ns:i written_ns:i confirmed_ns:i ended_utc:t ring_seq:i "
-    "shadow:b sensed:t sensed_ns:i"
+    "shadow:b sensed:t sensed_ns:i lot:t"
 )
 NOTES = _columns("utc:t kind:t words:t")
 
@@ -110,23 +111,26 @@ def _part_rows(days: Sequence[Path], wanted: Wanted) -> Iterator[Sequence[Cell]]
     if not inside:
         return
     near = days[max(0, inside[0] - 1) : inside[-1] + 2]
+    lots = lots_in(days)
     for day, part in parts_of(near):
-        if wanted.has(day) and (not wanted.rejects or _is_rejected(part)):
-            yield _part_row(day, part)
+        if wanted.has(day) and (not wanted.rejects or is_rejected(part)):
+            yield part_row(day, part, lots)
 
 
-def _is_rejected(part: PartRow) -> bool:
+def is_rejected(part: PartRow) -> bool:
     """Whether it was not let pass, or should not have been."""
     judged = part.decided is not None and part.decided.verdict.kind is not Kind.PASS
     return judged or (part.outcome is not None and part.outcome.outcome is not GateOutcome.RELEASED)
 
 
-def _part_row(day: str, part: PartRow) -> Sequence[Cell]:
+def part_row(day: str, part: PartRow, lots: LotsOfParts) -> Sequence[Cell]:
+    """The cells of PARTS for a part whose first row is of this day."""
     source = part.decided.part if part.decided is not None else part.outcome
     assert source is not None
     begins = (part.part_id, part.part_id >> 32, part.part_id & 0xFFFF_FFFF, day)
     born = (source.recipe, source.born_ns, source.deadline_ns)
-    return (*begins, *born, *_decided_cells(part.decided), *_outcome_cells(part.outcome))
+    ends = (lots.lot_of(part.part_id) or None,)
+    return (*begins, *born, *_decided_cells(part.decided), *_outcome_cells(part.outcome), *ends)
 
 
 def _decided_cells(decided: Decided | None) -> Sequence[Cell]:
@@ -161,7 +165,7 @@ def _utc(wall_ns: int) -> str:
 def _copy_pictures(kept: Path, into: Path, wanted: Wanted) -> int:
     rows: list[tuple[str, str, str, str]] = []
     for path in sorted(kept.glob("*/*.jpg")):
-        found = _PICTURE.fullmatch(path.name)
+        found = PICTURE.fullmatch(path.name)
         if found is None or not wanted.has(path.parent.name):
             continue
         if wanted.rejects and found[3] == Kind.PASS.name.lower():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -55,7 +55,7 @@ def newest_part(folder: Path) -> int:
     return max((row[0] or 0 for path in days for row in files.rows(path, asked)), default=0)
 
 
-def parts_of(days: Sequence[Path], after: int = -1) -> Iterator[tuple[str, PartRow]]:
+def parts_of(days: Sequence[Path], after: int = -1) -> Generator[tuple[str, PartRow], None, None]:
     """The parts in these days' files whose id is greater than `after`, in the order of the ids, each with the day of
     its first row.
 

@@ -25,6 +25,18 @@ class Table(Protocol):
         ...
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take a text that begins so for
+
+
+def csv_row(row: Sequence[Cell]) -> list[Cell]:
+    """The fields of a line: empty for a value that does not apply, and no text that a spreadsheet would compute."""
+    return ["" if cell is None else _plain(cell) for cell in row]
+
+
+def _plain(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
 class CsvTable:
     """Comma-separated UTF-8 with a header line; an empty field is a value that does not apply."""
 
@@ -34,7 +46,7 @@ class CsvTable:
         self._writer.writerow(columns)
 
     def add(self, row: Sequence[Cell]) -> None:
-        self._writer.writerow(["" if cell is None else cell for cell in row])
+        self._writer.writerow(csv_row(row))
 
     def close(self) -> None:
         self._file.close()

@@ -39,7 +39,7 @@ class Acts:
         return self._control.end_bypass(why, user.name)
 
     def set_lot(self, user: User, lot: str) -> Done:
-        """Name the lot that edge collect records from now on."""
+        """Name the lot of the parts, or of the pictures that edge collect records, from now on."""
         require(user, Role.OPERATOR, "set the lot")
         return self._control.set_lot(lot, user.name)
 

@@ -19,8 +19,9 @@ from edge.clock import Clock
 from edge.errors import ConfigError, ControlError, KenpinError, RefusedError
 from edge.manifest import PRODUCT_NAME
 from edge.panel.access import AccessNotes
-from edge.panel.acts import Acts, NotAllowedError
+from edge.panel.acts import Acts, NotAllowedError, require
 from edge.panel.desk import Desk
+from edge.panel.downloads import Downloads
 from edge.panel.guard import LOGIN, Guard
 from edge.panel.options import Panel
 from edge.panel.scores import DAYS, EDGES
@@ -38,6 +39,7 @@ SERVED = {
     "bundles.js": "text/javascript",
     "charts.js": "text/javascript",
     "evidence.js": "text/javascript",
+    "export.js": "text/javascript",
     "live.js": "text/javascript",
     "login.js": "text/javascript",
     "part.js": "text/javascript",
@@ -123,6 +125,7 @@ def make_app(desk: Desk, acts: Acts, users: Users, panel: Panel, clock: Clock, a
     _Door(users, sessions, Throttle(clock), cookie, is_secure, access).add_to(app)
     _Pages(desk, users).add_to(app)
     _Changes(desk, acts).add_to(app)
+    Downloads(desk.station, panel.shifts, access).add_to(app)
     app.add_exception_handler(KenpinError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     for status in _UNREAD:
@@ -219,13 +222,13 @@ class _Pages:
         app.get("/latest/{part_id}/{camera}", response_class=Response, responses=_PICTURE)(self.latest)
         pages: dict[str, Callable[..., Any]] = {
             LOGIN: self.login, "/": self.home, "/part/{part_id}": self.part, "/threshold": self.threshold,
-            "/bundles": self.bundles,
+            "/bundles": self.bundles, "/export": self.export,
         }  # fmt: skip
         for path, page in pages.items():
             app.get(path, response_class=HTMLResponse, responses=_NO_PAGE)(page)
         told = {
             "/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds,
-            "/api/bundles": self.told_bundles,
+            "/api/bundles": self.told_bundles, "/api/lots": self.lots,
         }  # fmt: skip
         _add(app, "GET", told)
 
@@ -240,7 +243,7 @@ class _Pages:
     def home(self, request: Request) -> Response:
         station = self._desk.station
         return self._page(
-            "live.html", request, mode=station.station.mode, has_shifts=self._desk.has_shifts,
+            "live.html", request, mode=station.station.mode, has_shifts=bool(self._desk.shifts),
             bypass_max_min=station.limits.bypass_max_min,
             cameras=self._desk.pictures.cameras,
         )  # fmt: skip
@@ -255,6 +258,10 @@ class _Pages:
 
     def bundles(self, request: Request) -> Response:
         return self._page("bundles.html", request, chooses=bool(self._desk.station.recipes))
+
+    def export(self, request: Request) -> Response:
+        require(_who(request), Role.OPERATOR, "take data out")
+        return self._page("export.html", request, shifts=self._desk.shifts)
 
     def picture(self, part_id: str, camera: str, small: bool = False, heat: bool = False) -> Response:
         pictures = self._desk.pictures
@@ -275,6 +282,9 @@ class _Pages:
 
     def told_bundles(self) -> dict[str, Any]:
         return self._desk.bundles()
+
+    def lots(self) -> dict[str, Any]:
+        return {"lots": self._desk.lots()}
 
     def timing(self) -> dict[str, Any]:
         return self._desk.timing()

@@ -8,14 +8,15 @@ from typing import Any
 
 from edge.clock import MS, SECOND, Clock
 from edge.control import Control, Figures
-from edge.errors import ConfigError, KenpinError
+from edge.errors import ConfigError, JournalError, KenpinError
 from edge.journal import files
 from edge.journal.reading import parts_of
 from edge.journal.rows import DECIDED, OUTCOMES
 from edge.panel import facts, words
 from edge.panel.labels import Labels
 from edge.panel.latest import Latest
-from edge.panel.ledger import Ledger
+from edge.panel.ledger import Ledger, Tally
+from edge.panel.lots import LotBook
 from edge.panel.options import Panel
 from edge.panel.pictures import Pictures
 from edge.panel.scores import Thresholds
@@ -33,12 +34,13 @@ class Desk:
     def __init__(self, station: Station, panel: Panel, clock: Clock) -> None:
         self.station = station
         self._clock = clock
-        self._shifts = panel.shifts
+        self.shifts = panel.shifts
         control = Control(station)
         self._watch = Watch(control.figures, clock)
         self.latest = Latest(station, control, clock)
         self._shelf = Shelf(station)
         self._ledger = Ledger(station.journal.dir, clock)
+        self._lots = LotBook(station.journal.dir)
         self.pictures = Pictures(station)
         self.labels = (
             Labels(panel.labels_dir, panel.classes, self.pictures, clock) if panel.labels_dir is not None else None
@@ -82,10 +84,17 @@ class Desk:
         now_ns = self._clock.wall_ns()
         if over in _SPANS_S:
             return facts.tallied(self._ledger.tally(now_ns - _SPANS_S[over] * SECOND))
-        began = facts.shift_began(self._shifts, facts.wall(now_ns)) if over == "shift" else None
+        began = facts.shift_began(self.shifts, facts.wall(now_ns)) if over == "shift" else None
         if began is not None:
             return facts.tallied(self._ledger.tally(round(began.timestamp()) * SECOND))
+        if over == "lot":
+            with suppress(JournalError):  # the ledger's words say it
+                return facts.tallied(next((lot.tally for lot in self._lots.told()), Tally()))
         return None if figures is None else facts.since_start(figures)
+
+    def lots(self) -> list[dict[str, Any]]:
+        """The lots that were named last with their counts, the newest first. Raises JournalError."""
+        return [facts.lot(each) for each in self._lots.told()]
 
     def timing(self) -> dict[str, Any]:
         """Stages and gate edges; empty where the eye does not answer."""
@@ -102,10 +111,6 @@ class Desk:
             "words": "" if status is None else status.bundle,
             "can_start_again": status is not None and status.can_start_again,
         }
-
-    @property
-    def has_shifts(self) -> bool:
-        return bool(self._shifts)
 
     # --- one part ---
 
@@ -136,7 +141,7 @@ def _holds(path: Path, part_id: int) -> bool:
 
 def _warnings(records: dict[str, int], deadlines: dict[str, int], likeness: str) -> list[str]:
     """What a person should look after although the station inspects."""
-    found = [f"Pictures no longer look as learned: {likeness}"] if likeness else []
+    found = [f"Pictures are no longer as learned: {likeness}"] if likeness else []
     if records.get("lost"):
         found.append(f"{records['lost']} records were lost: check the disk")
     if deadlines.get("missed"):

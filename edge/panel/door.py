@@ -12,9 +12,12 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge.panel.guard import EXPORT
+
 WAITING = 200  # connections that ask for nothing (yet); the one that has waited longest gives way to another one
 ASKS_WITHIN_S = 10.0  # the handshake of TLS, and all of a request's head
 ANSWERED_WITHIN_S = 30.0  # the rest of the request, and the answer taken
+TAKEN_OUT_WITHIN_S = 300.0  # the answer where it is an export; one is made at a time
 _IN_A_ROW = 8  # connections that are taken up before the others are served on
 
 
@@ -50,13 +53,13 @@ class Door(socket.socket):
             self._make_room()
         return connection, address
 
-    def asks(self, descriptor: int) -> None:
-        """The head of a request is there. Said again, it wins no time."""
+    def asks(self, descriptor: int, within_s: float) -> None:
+        """The head of a request is there, whose answer must be taken within this time. Said again, it wins no time."""
         if descriptor in self._asking:
             return
         guest = self._forget(descriptor)
         if guest is not None:
-            self._asking[descriptor] = _Guest(guest.connection, ANSWERED_WITHIN_S, self._forget)
+            self._asking[descriptor] = _Guest(guest.connection, within_s, self._forget)
 
     def has_its_answer(self, descriptor: int) -> None:
         """What was asked for last is answered."""
@@ -119,7 +122,8 @@ def protocol_of(door: Door) -> type[asyncio.Protocol]:
         def handle_events(self) -> None:
             super().handle_events()
             if self.cycle is not None and not self.cycle.response_complete:
-                door.asks(self._descriptor)
+                is_export = self.cycle.scope["path"].startswith(EXPORT)
+                door.asks(self._descriptor, TAKEN_OUT_WITHIN_S if is_export else ANSWERED_WITHIN_S)
 
         def on_response_complete(self) -> None:
             door.has_its_answer(self._descriptor)

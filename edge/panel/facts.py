@@ -12,6 +12,7 @@ from edge.control import Figures, Histogram
 from edge.journal.completeness import name_of
 from edge.journal.rows import PartRow
 from edge.panel.ledger import Tally, Turned
+from edge.panel.lots import LotCount
 from edge.panel.words import reason_words
 from edge.records import GateOutcome, Kind
 
@@ -37,6 +38,12 @@ def tallied(tally: Tally) -> dict[str, Any]:
         "outcomes": dict(tally.outcomes),
         "reasons": _explained(tally.reasons),
     }
+
+
+def lot(count: LotCount) -> dict[str, Any]:
+    """A lot with what was counted of it; without `first_ms` no part of it has ended yet."""
+    times = {"first_ms": count.first_ns // MS, "last_ms": count.last_ns // MS} if count.first_ns else {}
+    return {"lot": count.lot, "is_whole": count.is_whole, **times, **tallied(count.tally)}
 
 
 def _explained(reasons: dict[str, int]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ CSRF, ACTIVE = "x-csrf", "x-active"
 LOGIN = "/login"
 _OPEN = (LOGIN, "/api/login")  # without a session; so are the files of the page
 _FILES = "/files/"
+EXPORT = "/export/"  # begins the path of what is taken out
 _JSON = ("/api/", "/picture/", "/latest/")  # what scripts ask for: 401 instead of the page to sign in
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -86,6 +87,11 @@ class Guard:
             raise _Refusal(421, "this panel is known under other names: add this one to panel.hosts")
         if method not in ("GET", "HEAD", "POST"):
             raise _Refusal(405, "the panel answers GET and POST", allow="GET, HEAD, POST")
+        if scope["path"].startswith(EXPORT) and headers.get("sec-fetch-site", "none") not in (
+            "none",
+            "same-origin",
+        ):
+            raise _Refusal(403, "only the panel's own page may take something out")
         if method != "POST":
             return
         if headers.get("origin") != f"{self._scheme}://{host}":

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge.clock import SECOND, Clock
@@ -20,13 +20,13 @@ MINUTE_NS = 60 * SECOND
 _DAYS = 2  # newest files that are followed
 _KEPT_MINUTES = 2 * 1_440
 # a PASS that did not open the gate let nobody pass
-_FINAL = "CASE WHEN verdict = 'PASS' AND outcome = 'FIRED' THEN 'UNKNOWN' ELSE verdict END AS verdict"
+FINAL = "CASE WHEN verdict = 'PASS' AND outcome = 'FIRED' THEN 'UNKNOWN' ELSE verdict END AS verdict"
 _COUNTS = f"""
-SELECT ended_wall_ns / {MINUTE_NS} AS minute, outcome, {_FINAL}, reason, COUNT(*) AS count FROM outcomes
+SELECT ended_wall_ns / {MINUTE_NS} AS minute, outcome, {FINAL}, reason, COUNT(*) AS count FROM outcomes
 WHERE number > {{after}} AND number <= {{last}} GROUP BY 1, 2, 3, 4
 """  # noqa: S608
 _ENDED = f"""
-SELECT part_id, ended_wall_ns AS wall_ns, {_FINAL}, reason, outcome FROM outcomes
+SELECT part_id, ended_wall_ns AS wall_ns, {FINAL}, reason, outcome FROM outcomes
 WHERE number > {{after}} AND number <= {{last}} AND (outcome <> 'RELEASED' OR verdict <> 'PASS')
 ORDER BY number DESC LIMIT {KEPT}
 """  # noqa: S608
@@ -53,10 +53,18 @@ class Turned:
 class Tally:
     """Parts by their verdict, by what the gate did, and those UNKNOWN by their reason."""
 
-    parts: int
-    verdicts: Counter[str]
-    outcomes: Counter[str]
-    reasons: Counter[str]
+    parts: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: str, verdict: str, reason: str, count: int) -> None:
+        """So many more."""
+        self.parts += count
+        self.outcomes[outcome.lower()] += count
+        self.verdicts[verdict.lower()] += count
+        if verdict == Kind.UNKNOWN.name:
+            self.reasons[reason] += count
 
 
 class Ledger:
@@ -99,20 +107,16 @@ class Ledger:
 
     def tally(self, since_wall_ns: int) -> Tally:
         """What ended in the minute of this time and later."""
-        found = Tally(0, Counter(), Counter(), Counter())
+        found = Tally()
         for (minute, outcome, verdict, reason), count in list(self._minutes.items()):
             if minute >= since_wall_ns // MINUTE_NS:
-                found.parts += count
-                found.outcomes[outcome.lower()] += count
-                found.verdicts[verdict.lower()] += count
-                if verdict == Kind.UNKNOWN.name:
-                    found.reasons[reason] += count
+                found.add(outcome, verdict, reason, count)
         return found
 
     # --- reading ---
 
     def _follow(self, path: Path) -> None:
-        judged, ended = _last(path, DECIDED), _last(path, OUTCOMES)
+        judged, ended = last_number(path, DECIDED), last_number(path, OUTCOMES)
         if 0 < judged < self._judged or 0 < ended < self._ended:
             self._begin()  # the journal was moved away, this is another one
         fresh: list[Turned] = []
@@ -151,5 +155,6 @@ class Ledger:
             del self._minutes[key]
 
 
-def _last(path: Path, table: str) -> int:
+def last_number(path: Path, table: str) -> int:
+    """The number of the newest row of a table, 0 without one. Raises JournalError."""
     return next((row["last"] or 0 for row in files.rows(path, f"SELECT MAX(number) AS last FROM {table}")), 0)  # noqa: S608

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from calibration import cli as calibrate
-from calibration.judging import judge_pictures
+from calibration.judging import embeddings, judge_pictures
 from compile import build, cli, search
 from compile.keys import make_keys
 from edge.acceptance import accept
 from edge.bundle import load_keys, read_bundle
 from edge.clock import SystemClock
+from edge.eye.student import load
 from edge.options import OrtEngine, TrtEngine
 from edge.picture_set import read_set
 from edge.records import Kind
@@ -78,6 +79,18 @@ def test_a_bundle_holds_both_models_with_evidence_and_what_a_device_needs(monkey
     assert (len(labels), set(labels)) == (12, {"ok", "spot"})
     told = capsys.readouterr().out
     assert "On 62 held-out defects from 6 groups, 0 missed: escape rate <= 4.7%" in told
+
+
+def test_each_model_says_what_its_embeddings_were_like(monkeypatch, bench, sets):
+    compile_it(monkeypatch, bench, sets)
+    bundle = opened(bench, sets)
+    for entry in bundle.manifest.models:
+        outside = entry.coverage.outside()
+        seen = embeddings(bundle.model(entry), read_set(sets / "locked"))
+        assert 0.01 < np.mean([outside.is_unlike(one) for one in seen]) <= 0.06
+        assert outside.is_unlike(-seen[0])
+    known = load(bundle, OrtEngine(kind="ort", precision="fp32"), SystemClock()).outside
+    assert known.limit == bundle.manifest.entry("ort", "fp32").coverage.limit, "the eye has it"
 
 
 def test_each_target_is_proven_on_its_own_engine(monkeypatch, capsys, bench, sets):

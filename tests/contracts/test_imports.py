@@ -37,7 +37,7 @@ CORE = {
 }
 # The one file that may name the library of an extra, and those that cannot be imported without it.
 EXTRAS = {
-    "fastapi": {"edge/panel/app.py", "edge/panel/serve.py"},
+    "fastapi": {"edge/panel/app.py", "edge/panel/downloads.py", "edge/panel/serve.py"},
     "jinja2": {"edge/panel/app.py"},
     "uvicorn": {"edge/panel/door.py", "edge/panel/serve.py"},
     "cuda": {"edge/gpu.py", "edge/infer/trt.py"},

@@ -31,9 +31,11 @@ from edge.control import (
 )
 from edge.eye.acts import ACCESS_A_MINUTE, ACTS_A_MINUTE, Acts, RecordedAct
 from edge.eye.bundle_changes import BundleChanges
+from edge.eye.current_lot import CurrentLot
 from edge.eye.reception import Peer
 from edge.eye.shown import Shown
 from edge.health import Level
+from edge.journal.lots import LotsOfParts, named_lot
 from edge.journal.reading import read_notes
 from edge.line.messages import LineState, State
 from edge.records import GateOutcome, Kind, Reason
@@ -78,7 +80,7 @@ class Counter:
         office = self.office
         return Acts(
             station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing(), str,
-            {}, self.changes, Shown(station.station.run_dir, ["top"], office.clock),
+            {}, self.changes, Shown(station.station.run_dir, ["top"], office.clock), CurrentLot(""),
         )  # type: ignore[arg-type]  # fmt: skip
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:
@@ -95,6 +97,11 @@ class Counter:
             assert answer.answer is not None
             return answer.answer
         return answer
+
+    def status(self) -> Status:
+        status = self.ask(AskStatus())
+        assert isinstance(status, Status)
+        return status
 
     def notes(self, kind: str) -> list[str]:
         self.office.commit()
@@ -179,9 +186,29 @@ def test_a_bypass_is_recorded_with_its_length_before_it_acts(counter: Counter, s
     assert counter.notes("bypass")[0] == f"for 10 min by {KERNEL}: camera is cleaned"
 
 
-def test_a_station_that_inspects_has_no_lots(counter: Counter) -> None:
-    answer = counter.ask(SetLot(lot="monday"))
-    assert isinstance(answer, Refused) and "edge collect" in answer.words
+def test_parts_that_are_born_after_a_lot_was_named_are_of_it(counter: Counter) -> None:
+    counter.office.settle(1, Kind.PASS)
+    answer = counter.ask(SetLot(lot='4712 "b"', who="Anna"))
+    assert answer == Done(words="parts from 1-2 on are of lot '4712 \"b\"'", by=f"{KERNEL} as 'Anna'")
+    (words,) = counter.notes("lot")
+    assert words.endswith(f"by {KERNEL} as 'Anna'")
+    lots = LotsOfParts([named_lot(words)])
+    assert [lots.lot_of(1 << 32 | number) for number in (1, 2)] == ["", '4712 "b"']
+    assert counter.status().lot == '4712 "b"'
+
+
+def test_a_lot_that_came_to_the_disk_too_late_is_put_back(counter: Counter) -> None:
+    counter.ask(SetLot(lot="4711"))
+    counter.office.journal.broken = True
+    act = counter.acts.ask(SetLot(lot="4712"), ANNA)
+    assert isinstance(act, RecordedAct)
+    second = counter.ask(SetLot(lot="4713"))
+    assert isinstance(second, Refused) and "ask again" in second.words
+    assert isinstance(act.give_up("the disk is slow"), Refused)
+    counter.office.journal.broken = False
+    notes = counter.notes("lot")
+    assert len(notes) == 3 and "not done: the disk is slow" in notes[2]
+    assert LotsOfParts([named_lot(words) for words in notes]).now == counter.status().lot == "4711"
 
 
 def test_a_bypass_is_ended(counter: Counter) -> None:

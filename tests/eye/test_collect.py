@@ -14,19 +14,20 @@ from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.collecting import Quota
-from edge.control import Control
-from edge.errors import ConfigError, ControlError, JournalError
+from edge.control import SHOWN, Control
+from edge.errors import ConfigError, ControlError, JournalError, RefusedError
 from edge.eye import scribe as scribing
 from edge.eye.choice import Choice
 from edge.eye.lots import Lots, group_of, parse_shifts
 from edge.eye.scribe import Scribe, Stored
 from edge.picture_set import read_image, read_set
 from edge.set_writer import NewPicture, PictureSetWriter, encoded
-from edge.station import load
+from edge.station import Station, load
 from tests.eye.stations import DARK, EdgeProcess, draw, modbus_bench
 from tests.peers import eventually
 from tests.test_cli import edge
@@ -116,6 +117,17 @@ def test_a_replay_that_is_killed_again_and_again_ends_with_each_picture_once(tmp
     assert files(into) == {row["file"] for row in rows(into)}
 
 
+def shows_what_it_records(station: Station) -> None:
+    """Who asks for a picture finds the next one that was recorded, small, and later another one."""
+    control, folder = Control(station), station.station.run_dir
+    first = control.picture("top").part_id
+    eventually(lambda: control.picture("top").part_id > first + 1, "pictures that are asked for")
+    assert control.picture("top").kind == ""
+    eventually(lambda: any(cv2.imread(str(path)) is not None for path in folder.glob(f"{SHOWN}*")), "its file")
+    with pytest.raises(RefusedError, match="no camera"):
+        control.picture("side")
+
+
 def test_a_person_names_another_lot_while_it_runs_and_it_stays(tmp_path: Path) -> None:
     file, into = tmp_path / "station.toml", tmp_path / "set"
     file.write_text(BELT)
@@ -124,6 +136,7 @@ def test_a_person_names_another_lot_while_it_runs_and_it_stays(tmp_path: Path) -
         code, said = edge("lot", file, "monday 2")
         assert code == 0 and "of lot 'monday 2'" in said
         assert Control(load(file)).status().lot == "monday 2"
+        shows_what_it_records(load(file))
         code, said = edge("ack", file, "--why", "try")
         assert code == 69 and "only collects" in said
         code, said = edge("collect", file, "--into", tmp_path / "other")

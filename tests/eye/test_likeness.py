@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from edge.bundle import load_keys, read_bundle
 from edge.capture.appraisal import ALIKE, Look, look_as_seen
 from edge.clock import SECOND, ManualClock, SystemClock
+from edge.coverage import Floats, Outside
 from edge.eye import student as room
 from edge.eye.inference import Client, Inference
 from edge.eye.jobs import Job, Jobs
-from edge.eye.likeness import EVERY_NS, OLD_NS, OVERDUE_NS, STEP, SURE, Likeness
+from edge.eye.likeness import EVERY_NS, FAMILIAR, OLD_NS, OVERDUE_NS, STEP, SURE, Likeness
 from edge.health import Health, Progress
 from edge.options import OrtEngine
 from edge.pixels import InputSpec, Pixels
@@ -115,6 +116,64 @@ def test_what_was_not_seen_for_long_is_no_longer_told() -> None:
     assert not station.likeness.words
 
 
+# --- what they show ---
+
+OUTSIDE = Outside(np.zeros(4, np.float32), np.eye(4, dtype=np.float32)[:2], np.ones(2, np.float32), 0.01, 4.0)
+LIKE, UNLIKE = np.zeros(4, np.float32), np.full(4, 3, np.float32)
+
+
+class Belt(Station):
+    """The same with a bundle that says what its student learned; parts come, and a picture of them is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        note = self.notes.append
+        self.likeness = Likeness("cap-a, camera top", LEARNED, self.clock, lambda *said: note(said), OUTSIDE)
+
+    def bring(self, unlike: int, like: int = 0) -> None:
+        self.show(1)
+        for embedding in [UNLIKE] * unlike + [LIKE] * like:
+            self.likeness.place(embedding)
+
+
+def test_another_thing_on_the_belt_is_noted_once_and_so_is_its_end() -> None:
+    belt = Belt()
+    belt.bring(0, 60)
+    belt.bring(60)
+    ((kind, words),) = belt.notes
+    assert kind == "pictures" and words.startswith("cap-a, camera top: 50 of the last 60 show something else than")
+    assert "60 of the last 60" in belt.likeness.words, "the newest figures"
+    belt.bring(0, 60)
+    assert belt.notes[1:] == [("pictures", f"cap-a, camera top: {FAMILIAR}")] and not belt.likeness.words
+
+
+def test_strange_parts_among_others_are_no_change() -> None:
+    belt = Belt()
+    for _ in range(30):
+        belt.bring(4, 6)
+    assert belt.notes == [], "a lot of its own had one in four"
+    for _ in range(30):
+        belt.bring(6, 4)
+    assert len(belt.notes) == 1
+
+
+def test_it_is_told_beside_the_light_and_forgotten_with_it() -> None:
+    belt = Belt()
+    belt.show(90, darker)
+    belt.bring(20)
+    assert len(belt.notes) == 2 and "brightness" in belt.likeness.words and "something else" in belt.likeness.words
+    belt.clock.advance(OLD_NS + 1)
+    assert not belt.likeness.words
+
+
+def test_a_bundle_that_does_not_say_is_as_before() -> None:
+    station = Station()
+    station.show(1)
+    for _ in range(200):
+        station.likeness.place(UNLIKE)
+    assert not station.notes and not station.likeness.words
+
+
 class Engine:
     input = scene(1)
 
@@ -151,10 +210,12 @@ class Parts:
 def test_the_eye_looks_at_each_camera_also_where_its_picture_always_finds_another_waiting() -> None:
     clock, jobs, parts = ManualClock(SECOND), Jobs(1), Parts()
     views = {(0, view): Likeness(f"view {view}", LEARNED, clock, lambda *_: None) for view in range(2)}
+    placed: list[Floats] = []
     looks: dict[int, list[Look]] = {0: [], 1: []}
     for (_, view), likeness in views.items():
         likeness.see(look_as_seen(Engine.input))
         likeness.see = looks[view].append  # type: ignore[method-assign]
+        likeness.place = placed.append  # type: ignore[method-assign]
     client = Client(
         {0: FakeStudent()},
         parts,
@@ -173,7 +234,7 @@ def test_the_eye_looks_at_each_camera_also_where_its_picture_always_finds_anothe
             inference.serve(0)
         assert len(looks[0]) == seen, "the first finds the other waiting, until it is overdue"
     assert looks[1] and looks[1][0] == look_as_seen(Engine.input)
-    assert parts.judged_count == 4
+    assert parts.judged_count == len(placed) == 4, "every part is held against what was learned"
 
 
 def test_a_student_knows_how_its_acceptance_pictures_looked(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ import pytest
 from edge.clock import MS
 from edge.control import SOCKET, Control, Status
 from edge.errors import ControlError
+from edge.journal.files import existing_days
+from edge.journal.lots import lots_in
 from edge.journal.reading import read_notes
 from edge.journal.rows import PartRow
 from edge.records import GateOutcome, Kind, Reason
@@ -33,6 +35,7 @@ from tests.eye.stations import (
     draw,
     modbus_bench,
     parts_reach,
+    relay_bench,
     show,
 )
 from tests.line.lines import end_child
@@ -210,6 +213,28 @@ def test_sigterm_in_a_bypass_finishes_the_parts_in_the_zone(tmp_path: Path) -> N
         later = [row for row in rows if row.outcome and row.outcome.born_ns > asked_ns + 500 * MS]
         assert not released(later) and not bench.permit()[-1][1]
         assert words_of(bench, "line")[-2].startswith("STOPPING")
+
+
+def test_parts_are_of_the_lot_that_was_named_before_they_were_born_also_after_a_crash(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, loop=True) as bench:
+        draw(tmp_path, [DARK] * 4)
+        with EdgeProcess("run", bench.file) as edge:
+            becomes(bench, lambda status: status.outcomes["released"] >= 2, "parts pass")
+            asked_ns = time.monotonic_ns()
+            code, said = told("lot", bench.file, "=4712", "--who", "Anna Berg")
+            named_ns = time.monotonic_ns()
+            assert code == 0 and "are of lot '=4712'" in said and "as 'Anna Berg'" in said
+            seen = becomes(bench, lambda status: status.lot == "=4712", "the status tells it")
+            becomes(bench, lambda status: status.parts >= seen.parts + 4, "parts of the lot")
+            edge.signal(signal.SIGKILL)
+            edge.ends()
+        with EdgeProcess("run", bench.file):
+            again = becomes(bench, lambda status: status.parts >= 4, "the next run goes on with it")
+            assert again.lot == "=4712"
+        lots = lots_in(existing_days(bench.folder / "journal"))
+        born = {row.part_id: row.outcome.born_ns for row in bench.rows() if row.outcome}
+        assert {lots.lot_of(part) for part, at_ns in born.items() if at_ns < asked_ns - 100 * MS} == {""}
+        assert {lots.lot_of(part) for part, at_ns in born.items() if at_ns > named_ns} == {"=4712"}
 
 
 def test_a_bypass_ends_with_the_eye_that_was_asked_for_it(tmp_path: Path) -> None:

@@ -85,7 +85,11 @@ def test_the_role_is_asked_for_by_what_speaks_with_the_eye(station: Station) -> 
 
 @pytest.mark.parametrize(
     ("name", "buttons"),
-    [("vera", set()), ("otto", {"acknowledge", "end_bypass"}), ("erna", {"acknowledge", "end_bypass", "bypass"})],
+    [
+        ("vera", set()),
+        ("otto", {"acknowledge", "end_bypass", "lot"}),
+        ("erna", {"acknowledge", "end_bypass", "lot", "bypass"}),
+    ],
 )
 def test_the_page_has_the_buttons_of_the_role(panel: Served, name: str, buttons: set[str]) -> None:
     page = panel.visitor(name).get("/").text

@@ -21,8 +21,18 @@ from tests.panel.panels import PASSWORDS, Served, Visitor, a_station, an_eye, ke
 
 OPEN = ("/login", "/files/panel.css", "/files/login.js")
 SIGNED = (
-    *("/", "/part/1", "/threshold", "/bundles", "/nothing", "/api/live", "/api/timing", "/api/thresholds"),
-    *("/api/bundles", "/picture/1/top", "/latest/1/top", "/docs", "/openapi.json"),
+    *(
+        "/",
+        "/part/1",
+        "/threshold",
+        "/bundles",
+        "/export",
+        "/nothing",
+        "/api/live",
+        "/api/timing",
+        "/api/thresholds",
+    ),
+    *("/api/bundles", "/api/lots", "/picture/1/top", "/latest/1/top", "/docs", "/openapi.json"),
 )
 CHANGES = (
     *("acknowledge", "bypass", "end_bypass", "lot", "label", "undo", "logout"),

@@ -12,11 +12,13 @@ import pytest
 from edge.clock import SECOND, ManualClock
 from edge.control import Acknowledge, ChangeBundle, SetLot, StartAgain, picture_name
 from edge.install import install
+from edge.journal.lots import KIND, NamedLot
+from edge.journal.rows import Note
 from edge.picture_set import read_set
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station
 from tests.eye.stations import bundle
-from tests.journal.records import decided, ended, opened
+from tests.journal.records import decided, ended, opened, refused
 from tests.panel.panels import PASSWORDS, Served, a_picture, a_station, an_eye, keep_picture, served, show_picture
 from tests.peers.browser import Browser, browser
 from tests.peers.waiting import eventually
@@ -189,11 +191,16 @@ def test_a_page_asks_no_more_often_for_being_clicked(station: Station, tmp_path:
 
 def test_a_phone_shows_state_and_counts_without_scrolling_sideways(station: Station, tmp_path: Path) -> None:
     with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 390, 844) as tab:
-        eye.says(level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60)
+        eye.says(
+            lot="4712", level="FAULT", cause="the gate at 192.0.2.10 " + "does not answer " * 8, product="x" * 60
+        )
         sign_in(tab, panel, "erna")
         tab.wait_for("#headline", "Fault")
         tab.wait_for("#pass", "3")
         assert tab.ask("document.documentElement.scrollWidth") <= 390
+        assert tab.ask("document.querySelector('#permit').offsetWidth") > 100, (
+            "two buttons beside it squeeze no figure"
+        )
         small = (
             "[...document.querySelectorAll('button, .button')].filter((each) => each.checkVisibility() && "
             "(each.offsetHeight < 44 || each.offsetWidth < 44)).map((each) => each.textContent)"
@@ -208,12 +215,67 @@ def test_where_pictures_are_collected_an_operator_names_the_lot(tmp_path: Path) 
         sign_in(tab, panel, "otto")
         tab.wait_for("#headline", "Collecting pictures")
         tab.wait_for("#lotnow", "L-6")
-        tab.wait_for("#product", "1 234 pictures")
+        tab.wait_for("#recorded", "1 234")
+        tab.wait_for("#seen_none", "No picture was recorded since somebody looks")
+        show_picture(station, eye, 12, "")
+        tab.wait_for("#seen small", "s ago")
+        eventually(
+            lambda: "/latest/c/top" in tab.ask("document.querySelector('#seen img').src"), "it is shown", 20.0
+        )
+        assert tab.ask("document.querySelector('#seen').href") == "" and tab.text("#seen b") == ""
         click(tab, "#lot")
         tab.ask("document.querySelector('#ask_why').value = 'L-7'")
         click(tab, "#ask_do")
         eventually(lambda: eye.asked == [SetLot(lot="L-7", who="otto")], "the eye is asked", 20.0)
         assert tab.text("#gallery") == "" and tab.complaints == []
+
+
+def test_an_operator_names_the_lot_of_the_parts_and_sees_its_counts(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 1280, 800) as tab:
+        sign_in(tab, panel, "otto")
+        click(tab, "#lots summary")
+        tab.wait_for("#lots tbody", "No lot was named yet")
+        click(tab, "#lot")
+        tab.wait_for("#ask_about", "Parts that are born from now on")
+        tab.ask(f"document.querySelector('#ask_why').value = '{HTML}'")
+        click(tab, "#ask_do")
+        eventually(lambda: eye.asked == [SetLot(lot=HTML, who="otto")], "the eye is asked", 20.0)
+        record(Note(0, KIND, NamedLot(HTML, PART).words("by otto")))
+        for number in (1, 2):
+            record(ended(number))
+        record(refused(3))
+        eye.says(lot=HTML)
+        tab.wait_for("#lotnow", HTML)
+        click(tab, "[data-over=lot]")
+        tab.wait_for("#parts", "3")
+        tab.wait_for("#reasons", "NO_FRAME")
+        click(tab, "#lots summary")
+        click(tab, "#lots summary")
+        tab.wait_for("#lots tbody tr", f"{HTML}\t3\t2\t0\t1\t2\t1\t0\t14 Nov")
+        assert tab.complaints == []
+
+
+def test_an_operator_chooses_what_to_take_out(
+    station: Station, record: Callable[[Any], None], tmp_path: Path
+) -> None:
+    record(Note(0, KIND, NamedLot("a & b", PART).words("by otto")))
+    record(ended(1))
+    with an_eye(station), served(station, shifts=("06:00",)) as panel, browser(tmp_path, 390, 844) as tab:
+        sign_in(tab, panel, "otto")
+        click(tab, 'nav a[href="/export"]')
+        tab.wait_for("h1", "Export")
+        eventually(lambda: "day=20" in tab.ask("document.querySelector('#parts').href"), "the page is ready", 20.0)
+        tab.ask("document.querySelector('#day').value = '2023-11-14'")
+        tab.ask("document.querySelector('#shift').value = '06:00'")
+        tab.ask("document.querySelector('#shift').dispatchEvent(new Event('input', { bubbles: true }))")
+        assert tab.ask("document.querySelector('#parts').href").endswith("parts.csv?day=2023-11-14&shift=06%3A00")
+        click(tab, '[data-by="lot"]')
+        eventually(lambda: "lot=a+%26+b" in tab.ask("document.querySelector('#pictures').href"), "the lot", 20.0)
+        fetched = "fetch(document.querySelector('#parts').href).then((reply) => reply.text())"
+        assert "a & b" in tab.ask(fetched)
+        assert tab.ask("document.documentElement.scrollWidth") <= 390 and tab.complaints == []
 
 
 def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> None:

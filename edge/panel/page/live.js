@@ -38,9 +38,12 @@ function showState(told) {
   const inspects = status && status.mode !== "collect";
   fact("permit", !status ? "not known" : !inspects ? "" : status.permit ? "✓ on" : "✕ off", status?.permit ? "good" : "bad");
   fact("left", status?.bypass_left_s ? minutes(status.bypass_left_s) : "", "warn");
-  fact("lotnow", status && !inspects ? status.lot || "none named" : "");
-  at("product").hidden = !status;
-  if (status) at("product").textContent = inspects ? status.product + (status.recipe ? ` · recipe ${status.recipe}` : "") : `${number(status.parts)} pictures`;
+  fact("lotnow", status && (status.lot || !inspects) ? status.lot || "none named" : "");
+  const thisLot = document.querySelector("[data-over=lot]");
+  if (thisLot && status) thisLot.hidden = !status.lot && over !== "lot";
+  fact("recorded", status && !inspects ? number(status.parts) : "");
+  at("product").hidden = !inspects;
+  if (inspects) at("product").textContent = status.product + (status.recipe ? ` · recipe ${status.recipe}` : "");
   for (const [id, holds] of [
     ["acknowledge", status?.can_acknowledge],
     ["end_bypass", status?.bypass_left_s > 0],
@@ -118,7 +121,7 @@ function showPicture(link, part) {
   if (link.dataset.shown === source) return;
   link.dataset.shown = source;
   const next = make("img");
-  next.alt = "picture of the newest part, with what the network found";
+  next.alt = link.querySelector("img").alt;
   next.addEventListener("load", () => link.dataset.shown === source && link.querySelector("img").replaceWith(next));
   next.src = source;
 }
@@ -127,25 +130,43 @@ function showLatest(part, told) {
   const link = at("seen"), isUp = Boolean(told.status);
   link.hidden = !part.id;
   at("seen_none").hidden = Boolean(part.id);
-  if (!part.id) return say(at("seen_none"), part.words || (isUp ? "No part was judged since somebody looks; the next one is shown." : "The eye does not answer: there is no picture."));
+  const none = at("gallery") ? "No part was judged since somebody looks; the next one is shown." : "No picture was recorded since somebody looks; the next one is shown.";
+  if (!part.id) return say(at("seen_none"), part.words || (isUp ? none : "The eye does not answer: there is no picture."));
   showPicture(link, part);
   const age = ago(told.now_ms - part.at_ms), isOld = told.now_ms - part.at_ms > OLD_MS;
   link.className = `seen ${part.verdict.toLowerCase()}${isUp ? "" : " down"}`;
-  link.href = `/part/${part.id}`;
+  if (at("gallery")) link.href = `/part/${part.id}`;
   link.dataset.id = part.id;
   say(link.querySelector("b"), `${SIGNS[part.verdict] ?? ""} ${part.verdict}${part.score === null ? "" : ` ${part.score.toFixed(3)}`}`);
   const limit = part.threshold === null || part.score === null ? "" : `rejected from ${part.threshold.toFixed(3)}`;
   say(link.querySelector(".why"), [part.words, limit].filter(Boolean).join(" · "));
-  const since = !isUp ? `The eye does not answer: this is ${age} old` : isOld ? `No new part for ${age}` : `${age} ago`;
-  say(link.querySelector("small"), `part ${part.name} · ${since}`);
+  const since = !isUp ? `The eye does not answer: this is ${age} old` : isOld ? `No new ${at("gallery") ? "part" : "picture"} for ${age}` : `${age} ago`;
+  say(link.querySelector("small"), at("gallery") ? `part ${part.name} · ${since}` : since);
 }
 
 function showParts(told) {
-  showLatest(told.latest, told);
   showCounts(told.counts);
   at("journal").hidden = !told.journal;
   at("journal").textContent = told.journal;
   if (told.turned) showGallery(told.turned);
+}
+
+// A lot with its counts; the day is said where it is not today.
+function moment(ms) {
+  const at = new Date(ms), time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+}
+
+function lotRow(lot) {
+  const counts = [lot.parts, ...["pass", "reject", "unknown"].map((kind) => lot.verdicts[kind] ?? 0), ...["released", "fired", "late"].map((end) => lot.outcomes[end] ?? 0)];
+  const times = lot.first_ms ? `${lot.is_whole ? "" : "before "}${moment(lot.first_ms)} – ${moment(lot.last_ms)}` : "none yet";
+  return make("tr", "", null, make("th", "", lot.lot), ...counts.map((count) => make("td", "count", number(count))), make("td", "", times));
+}
+
+async function showLots() {
+  if (!at("lots").open || document.hidden) return;
+  const { lots } = await get("/api/lots");
+  at("lots").querySelector("tbody").replaceChildren(...(lots.length ? lots.map(lotRow) : [make("tr", "", null, make("td", "", "No lot was named yet."))]));
 }
 
 async function showTimes() {
@@ -158,7 +179,7 @@ async function showTimes() {
 
 // --- again and again ---
 
-const camera = () => (at("latest") ? `&camera=${encodeURIComponent(at("latest").dataset.camera)}` : "");
+const camera = () => `&camera=${encodeURIComponent(at("latest").dataset.camera)}`;
 
 // Whoever looks last goes on; one that still waits for its answer then stops.
 async function look() {
@@ -172,6 +193,7 @@ async function look() {
     at("alarm").hidden = true;
     showState(told);
     showWarnings(told.warnings);
+    showLatest(told.latest, told);
     if (at("gallery")) showParts(told);
     revision = told.revision;
     at("age").textContent = `as of ${new Date(told.now_ms).toLocaleTimeString("en-GB")}`;
@@ -200,7 +222,7 @@ const ACTS = {
   acknowledge: ["Acknowledge", "You have looked at the line, and it may go on. The zone is purged first.", "Why did it stop, what was done?"],
   end_bypass: ["Inspect again", "Parts are judged again from now on.", "Why?"],
   bypass: ["Bypass", "Parts will pass UNINSPECTED until the time is over.", "Why?"],
-  lot: ["Set the lot", "Pictures from now on are of this lot.", "Lot"],
+  lot: ["Set the lot", at("gallery") ? "Parts that are born from now on are of this lot." : "Pictures from now on are of this lot.", "Lot"],
 };
 
 function ask(name) {
@@ -215,9 +237,11 @@ for (const name of Object.keys(ACTS)) at(name)?.addEventListener("click", () => 
 if (at("gallery")) {
   choose("over", "over", (value) => (over = value));
   choose("show", "show", (value) => (show = value));
-  if (at("camera")) choose("camera", "camera", (value) => (at("latest").dataset.camera = value));
-  at("times").addEventListener("toggle", () => showTimes().catch(() => {}));
-  setInterval(() => showTimes().catch(() => {}), 5000);
+  for (const [id, show] of [["times", showTimes], ["lots", showLots]]) {
+    at(id).addEventListener("toggle", () => show().catch(() => {}));
+    setInterval(() => show().catch(() => {}), 5000);
+  }
 }
+if (at("camera")) choose("camera", "camera", (value) => (at("latest").dataset.camera = value));
 document.addEventListener("visibilitychange", look);
 look();
