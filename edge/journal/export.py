@@ -25,7 +25,7 @@ from edge.journal.tables import Cell, tables
 from edge.records import GateEvent, GateOutcome, Kind
 
 PICTURES = "pictures"  # in the journal's folder and in what is taken out
-_PICTURE = re.compile(r"([0-9a-f]{16})_(.+)_([a-z]+)\.jpg")
+PICTURE = re.compile(r"([0-9a-f]{16})_(.+)_([a-z]+)\.jpg")
 
 _TYPES = {"i": int, "t": str, "r": float, "b": bool}
 
@@ -161,7 +161,7 @@ def _utc(wall_ns: int) -> str:
 def _copy_pictures(kept: Path, into: Path, wanted: Wanted) -> int:
     rows: list[tuple[str, str, str, str]] = []
     for path in sorted(kept.glob("*/*.jpg")):
-        found = _PICTURE.fullmatch(path.name)
+        found = PICTURE.fullmatch(path.name)
         if found is None or not wanted.has(path.parent.name):
             continue
         if wanted.rejects and found[3] == Kind.PASS.name.lower():
