@@ -14,45 +14,70 @@ from edge.records import Kind
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What was said of a part before, by the journal (`on_record`) or by the active bundle, and what is said now."""
+    """What was said of a part: by the journal (None where it tells nothing), and now, of the kept pictures, by the
+    `active` bundle and by the one that was asked (`after`)."""
 
     name: str
     label: str
-    before: Said
+    recorded: Said | None
+    active: Said
     after: Said
-    on_record: bool
 
     @property
-    def passes_now(self) -> bool:
-        """It was rejected before, as UNKNOWN is too, and would pass now."""
-        return self.before.kind is not Kind.PASS and self.after.kind is Kind.PASS
+    def before(self) -> Said:
+        """What `after` is compared with."""
+        return self.recorded or self.active
 
     @property
-    def moved(self) -> float:
-        """How far its score is from the one of before; NaN where one of them is none."""
-        return abs(self.after.score - self.before.score)
+    def is_changed(self) -> bool:
+        return self.before.kind is not self.after.kind
+
+    @property
+    def is_by_keeping(self) -> bool:
+        """The change is none of the bundle's: what judged the part then says so too now, of the kept picture."""
+        return self.is_changed and any(
+            self.before.judge == now.judge and now.kind is self.after.kind for now in (self.active, self.after)
+        )
+
+    @property
+    def is_unsure(self) -> bool:
+        """The change may be one by keeping: what judged the part then was not asked again."""
+        return self.is_changed and self.before.judge not in (self.active.judge, self.after.judge)
+
+    @property
+    def is_let_pass(self) -> bool:
+        """It was rejected, as UNKNOWN is too, and the bundle that was asked would let it pass."""
+        return self.is_changed and self.after.kind is Kind.PASS and not self.is_by_keeping
+
+    @property
+    def is_lost(self) -> bool:
+        """It passed, and the bundle that was asked would reject it."""
+        return self.is_changed and self.before.kind is Kind.PASS and not self.is_by_keeping
 
     def rank(self) -> tuple[int, float, str]:
-        """Worst first: defects that pass now, what has no label and does, what passes no more, good parts that do."""
-        order = {GOOD: 3, "": 1}.get(self.label, 0) if self.passes_now else 2
+        """Worst first: defects that would pass, then what has no label and would; good parts that would stand late."""
+        order = 4 if self.is_by_keeping else 2
+        if self.is_let_pass:
+            order = {GOOD: 3, "": 1}.get(self.label, 0)
         return order, -self.before.score if isfinite(self.before.score) else -1.0, self.name
 
     def line(self) -> str:
         """For people."""
         label = f" [{self.label}]" if self.label else ""
-        source = "" if self.on_record else " (the active bundle)"
-        return f"{self.name}{label}: {_words(self.before)}{source} -> {_words(self.after)}"
+        cause = " (by the picture as it was kept)" if self.is_by_keeping else ""
+        return f"{self.name}{label}: {_words(self.before)} -> {_words(self.after)}{cause}"
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
-        sides = {"before": _plain(self.before), "after": _plain(self.after)}
-        return {"name": self.name, "label": self.label, "on_record": self.on_record, **sides}
+        said = {"recorded": self.recorded, "active": self.active, "after": self.after}
+        return {"name": self.name, "label": self.label} | {key: _plain(each) for key, each in said.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The parts that were judged again by `after`, such as "cap-a version 4, ort int8"; `active` is the bundle that the
-    others were compared with, "" where all were on record. `unread`: why, by name; `left_out`: how many, by the reason.
+    """The parts that were judged again by `after`, such as "cap-a version 4, ort int8", and by the `active` bundle.
+
+    `unread`: why a part could not be, by its name; `left_out`: how many, by the reason.
     """
 
     after: str
@@ -63,7 +88,7 @@ class Replayed:
 
     def changed(self) -> list[Compared]:
         """The parts whose verdict is another one, worst first."""
-        return sorted((one for one in self.compared if one.before.kind is not one.after.kind), key=Compared.rank)
+        return sorted((one for one in self.compared if one.is_changed), key=Compared.rank)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -72,10 +97,13 @@ class Replayed:
             "after": self.after,
             "active": self.active,
             "compared": len(self.compared),
-            "on_record": self._on_record(),
+            "on_record": len(self._on_record()),
             "verdicts": {name: _counts(said) for name, said in _sides(self.compared).items()},
-            "score_moved": {"median": median(moved), "max": max(moved)} if moved else None,
-            "rejected_pass_now": sum(one.passes_now for one in self.compared),
+            "score_moved": {name: {"median": median(each), "max": max(each)} for name, each in moved.items()},
+            "let_pass": sum(one.is_let_pass for one in self.compared),
+            "lost": sum(one.is_lost for one in self.compared),
+            "by_keeping": sum(one.is_by_keeping for one in self.compared),
+            "unsure": sum(one.is_unsure for one in self.compared),
             "changed": [one.to_dict() for one in self.changed()],
             "unread": dict(self.unread),
             "left_out": dict(self.left_out),
@@ -85,52 +113,57 @@ class Replayed:
         """For people; what it comes to stands last."""
         yield from (f"not judged: {words}" for words in self.unread.values())
         yield from (f"left out: {count} {why}" for why, count in self.left_out.items())
-        recorded = self._on_record()
-        others = len(self.compared) - recorded
-        sources = [f"{recorded} against the journal"] if recorded else []
-        sources += [f"{others} against {self.active}, which is active"] if others else []
-        yield f"{len(self.compared)} judged again by {self.after}: {', '.join(sources)}"
+        recorded, changed = len(self._on_record()), self.changed()
+        yield f"{len(self.compared)} parts judged again by {self.after}; active is {self.active}"
+        yield f"  {recorded} compared with the journal, {len(self.compared) - recorded} with the active bundle"
         for name, said in _sides(self.compared).items():
             yield f"  {name}: {', '.join(f'{count} {kind}' for kind, count in _counts(said).items())}"
-        if moved := self._moved():
-            yield f"  scores moved by {median(moved):.4f} (median), by {max(moved):.4f} at most"
-        if recorded:
-            yield "  (kept pictures are JPEG, which alone moves a score: the active bundle, asked again, shows how far)"
+        for name, moved in self._moved().items():
+            yield f"  scores, from the {name} ones: {median(moved):.4f} away (median), {max(moved):.4f} at most"
         yield from self._labelled()
-        changed = self.changed()
-        yield f"{len(changed)} verdicts change{', worst first:' if changed else ''}"
+        yield f"changed verdicts: {len(changed)}{', worst first' if changed else ''}"
         yield from (f"  {one.line()}" for one in changed)
-        yield self.sentence()
+        yield from self._sentences()
 
-    def sentence(self) -> str:
-        """Whether what was rejected would pass now."""
-        through = [one.label for one in self.compared if one.passes_now]
-        lost = sum(one.before.kind is Kind.PASS is not one.after.kind for one in self.compared)
-        rest = f"; it would reject {lost} that passed" if lost else ""
-        if not through:
-            return f"{self.after} would let nothing pass that was rejected{rest}"
+    def _sentences(self) -> Iterator[str]:
+        """What it comes to."""
+        through = [one.label for one in self.compared if one.is_let_pass]
         good, bare = through.count(GOOD), through.count("")
-        return (
+        if kept := sum(one.is_by_keeping for one in self.compared):
+            yield f"{kept} of them come from the kept picture (JPEG): the bundle that judged then says so of it too"
+        if unsure := sum(one.is_unsure for one in self.compared):
+            yield f"{unsure} of them were judged by neither bundle then: some may come from the kept picture (JPEG)"
+        if lost := sum(one.is_lost for one in self.compared):
+            yield f"{self.after} would reject {lost} that passed"
+        if not through:
+            yield f"{self.after} would let nothing pass that was rejected"
+            return
+        yield (
             f"{self.after} WOULD LET {len(through)} PASS THAT WERE REJECTED: {len(through) - good - bare} labelled as "
-            f"defects, {good} as {GOOD}, {bare} without a label{rest}"
+            f"defects, {good} as {GOOD}, {bare} without a label"
         )
 
     def _labelled(self) -> Iterator[str]:
-        for kind in (Kind.PASS, Kind.REJECT):
-            is_good = kind is Kind.REJECT
-            those = [one for one in self.compared if one.label and (one.label == GOOD) is is_good]
-            before, now = (
-                sum((each.kind is Kind.PASS) is not is_good for each in said) for said in _sides(those).values()
-            )
-            what, done = (f"labelled {GOOD}", "rejected") if is_good else ("labelled as defects", "let pass")
-            if those:
-                yield f"  of {len(those)} {what} {before} were {done}, {now} would be now"
+        goods = [one for one in self.compared if one.label == GOOD]
+        defects = [one for one in self.compared if one.label not in ("", GOOD)]
+        if defects:
+            before, now = (_counts(said)["PASS"] for said in _sides(defects).values())
+            yield f"  of {len(defects)} labelled as defects {before} passed, {now} would now"
+        if goods:
+            before, now = (len(goods) - _counts(said)["PASS"] for said in _sides(goods).values())
+            yield f"  of {len(goods)} labelled {GOOD} {before} were rejected, {now} would be now"
 
-    def _on_record(self) -> int:
-        return sum(one.on_record for one in self.compared)
+    def _on_record(self) -> list[Compared]:
+        return [one for one in self.compared if one.recorded is not None]
 
-    def _moved(self) -> list[float]:
-        return [one.moved for one in self.compared if isfinite(one.moved)]
+    def _moved(self) -> dict[str, list[float]]:
+        """How far scores are from those on record, and from the active bundle's of the same pictures."""
+        found = {
+            "recorded": [abs(one.after.score - one.before.score) for one in self._on_record()],
+            "active": [abs(one.after.score - one.active.score) for one in self.compared],
+        }
+        finite = {name: [each for each in moved if isfinite(each)] for name, moved in found.items()}
+        return {name: moved for name, moved in finite.items() if moved}
 
 
 def _sides(compared: Iterable[Compared]) -> dict[str, list[Said]]:
@@ -143,11 +176,13 @@ def _counts(said: Sequence[Said]) -> dict[str, int]:
 
 
 def _words(said: Said) -> str:
-    score = f"{said.score:.4f}" if isfinite(said.score) else "without a score"
-    return f"{said.kind.name} {score} (threshold {said.threshold:.4f})"
+    score = f"{said.score:.6g}" if isfinite(said.score) else "without a score"
+    return f"{said.kind.name} {score} (threshold {said.threshold:.6g})"
 
 
-def _plain(said: Said) -> dict[str, object]:
+def _plain(said: Said | None) -> dict[str, object] | None:
     """A number that is none is null."""
+    if said is None:
+        return None
     numbers = {"score": said.score, "threshold": said.threshold}
     return {"verdict": said.kind.name} | {name: each if isfinite(each) else None for name, each in numbers.items()}

@@ -22,11 +22,17 @@ _OF_NETWORK = (Reason.NONE, Reason.DEFECT, Reason.BAD_SCORE)  # the other reason
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a network said of a part: `score` is the highest of its views, NaN without one."""
+    """What a network (`model`: its file's SHA-256) said of a part: `score` is the highest of its views, NaN without."""
 
     kind: Kind
     score: float
     threshold: float
+    model: str
+
+    @property
+    def judge(self) -> tuple[str, float]:
+        """By what the verdict was given."""
+        return self.model, self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def _in_journal(journal: Path, wanted: Container[str]) -> Iterator[tuple[str, _T
         name = f"{row.part_id:016x}"
         if name in wanted and row.decided is not None:
             verdict = row.decided.verdict
-            said = Said(verdict.kind, verdict.score, verdict.threshold)
+            said = Said(verdict.kind, verdict.score, verdict.threshold, verdict.model)
             yield name, (row.decided.part.recipe, said if verdict.reason in _OF_NETWORK else None)
 
 
@@ -120,4 +126,4 @@ def _in_table(path: Path, wanted: Container[str]) -> Iterator[tuple[str, _Told]]
 def _said(row: dict[str, str]) -> Said | None:
     kind, reason = Kind[row["verdict"]], Reason[row["verdict_reason"]]
     score, threshold = (float(row[name] or nan) for name in ("score", "threshold"))
-    return Said(kind, score, threshold) if reason in _OF_NETWORK else None
+    return Said(kind, score, threshold, row["model"]) if reason in _OF_NETWORK else None

@@ -60,18 +60,19 @@ def replay(
 ) -> Replayed:
     """Judge what `folder` holds (see `edge.recorded`) by this bundle and engine. Blocks for all pictures.
 
-    It is compared with what the journal recorded; where that tells nothing, with the station's active bundle. Raises
-    ConfigError where there is nothing to compare, or no picture can be judged; BundleError, EngineError, JournalError.
+    It is compared with what the journal recorded; where that tells nothing, with what the station's active bundle says.
+    That is asked of all, since a kept picture (JPEG) is not quite the one that was judged. Raises ConfigError where
+    there is nothing to compare, or no picture can be judged; BundleError, EngineError, JournalError.
     """
-    parts, left_out = _of_product(read(folder), station, bundle.manifest.product)
-    active: _Model | None = None
-    if any(part.said is None for part in parts):
-        active = open_active(station, bundle.manifest.product), station.engine
-        if _network(active) == _network((bundle, engine)):
-            active = None
-            on_record = [part for part in parts if part.said is not None]
-            left_out["of which the journal holds no network's verdict"] = len(parts) - len(on_record)
-            parts = on_record
+    product = bundle.manifest.product
+    active = open_active(station, product), station.engine
+    is_active = _network(active) == _network((bundle, engine))
+    parts, left_out = _of_product(read(folder), station, product)
+    if is_active:
+        on_record = [part for part in parts if part.said is not None]
+        left_out["of which no verdict of a network is on record"] += len(parts) - len(on_record)
+        parts = on_record
+    left_out = +left_out
     if not parts:
         listed = "; ".join(f"{count} {why}" for why, count in left_out.items())
         raise ConfigError(
@@ -79,11 +80,11 @@ def replay(
         )
     with ExitStack() as stack:
         after = stack.enter_context(_loaded((bundle, engine), clock))
-        before = stack.enter_context(_loaded(active, clock)) if active else None
-        compared, unread = _judged(follow(parts), after, before, clock)
+        before = after if is_active else stack.enter_context(_loaded(active, clock))
+        compared, unread = _judged(follow(parts), before, after, clock)
     if not compared:
         raise ConfigError(f"no picture of {folder} can be judged: {next(iter(unread.values()))}")
-    return Replayed(_name(after), _name(before) if before else "", compared, unread, left_out)
+    return Replayed(_name(after), _name(before), compared, unread, left_out)
 
 
 def _of_product(parts: Sequence[Recorded], station: Station, product: str) -> tuple[list[Recorded], Counter[str]]:
@@ -122,22 +123,19 @@ def _loaded(model: _Model, clock: Clock) -> Iterator[Student]:
 
 
 def _judged(
-    parts: Iterable[Recorded], after: Student, before: Student | None, clock: Clock
+    parts: Iterable[Recorded], before: Student, after: Student, clock: Clock
 ) -> tuple[list[Compared], dict[str, str]]:
-    """Each part by both networks, or by one beside the record; and by name, why one could not be judged."""
+    """Each part by both networks; and by name, why one could not be judged."""
     compared, unread = [], {}
     for part in parts:
         try:
             images = [read_image(path) for path in part.views]
-            said = part.said
-            if said is None:
-                assert before is not None
-                said = _say(before, images, clock)
-            now = _say(after, images, clock)
+            active = _say(before, images, clock)
+            said = active if after is before else _say(after, images, clock)
         except ConfigError as error:
             unread[part.name] = str(error)
-            continue
-        compared.append(Compared(part.name, part.label, said, now, part.said is not None))
+        else:
+            compared.append(Compared(part.name, part.label, part.said, active, said))
     return compared, unread
 
 
@@ -148,4 +146,4 @@ def _say(student: Student, images: Sequence[Image], clock: Clock) -> Said:
         scores = student.look(image, Stamps(), clock)
         decisions.append(student.judge(scores))
         highest = scores.score if isnan(highest) else max(highest, scores.score)
-    return Said(worst(decisions)[0], highest, student.entry.threshold)
+    return Said(worst(decisions)[0], highest, student.entry.threshold, student.entry.sha256)
