@@ -114,7 +114,8 @@ class Replayed:
         yield from (f"not judged: {words}" for words in self.unread.values())
         yield from (f"left out: {count} {why}" for why, count in self.left_out.items())
         recorded, changed = len(self._on_record()), self.changed()
-        yield f"{len(self.compared)} parts judged again by {self.after}; active is {self.active}"
+        active = "which is active" if self.active == self.after else f"where {self.active} is active"
+        yield f"{len(self.compared)} parts judged again by {self.after}, {active}"
         yield f"  {recorded} compared with the journal, {len(self.compared) - recorded} with the active bundle"
         for name, said in _sides(self.compared).items():
             yield f"  {name}: {', '.join(f'{count} {kind}' for kind, count in _counts(said).items())}"

@@ -56,7 +56,7 @@ def journal(
     cameras: Sequence[str] = ("top",),
     model: str = "",
 ) -> Path:
-    """A journal of parts of this brightness with their pictures; without `model` the student of today has judged them."""
+    """A journal of parts of this brightness with their pictures; the student of today has judged them, or `model`."""
     folder, clock = station.journal.dir, SystemClock()
     store, writer = PictureStore(folder / "pictures", 100, 1, clock), opened(folder, clock)
     for number, (level, kind, reason) in enumerate(parts, 1):
@@ -373,7 +373,7 @@ def test_the_command_says_it_and_leaves_everything_as_it_is(
     before = files()
     said = says("--bundle", path)
     assert files() == before, "nothing was written"
-    assert "3 parts judged again by cap-a version 2, ort fp32; active is cap-a version 1, ort fp32" in said
+    assert "3 parts judged again by cap-a version 2, ort fp32, where cap-a version 1, ort fp32 is active" in said
     assert "before: 1 PASS, 2 REJECT, 0 UNKNOWN" in said and "now: 2 PASS, 1 REJECT, 0 UNKNOWN" in said
     assert "_top_reject.jpg: REJECT 0.54902 (threshold 0.5) -> PASS 0.549015 (threshold 0.6)" in said
     assert "WOULD LET 1 PASS" in said.splitlines()[-1] and given_way == [19]
