@@ -34,15 +34,13 @@ class Compared:
 
     @property
     def is_by_keeping(self) -> bool:
-        """The change is none of the bundle's: what judged the part then says so too now, of the kept picture."""
-        return self.is_changed and any(
-            self.before.judge == now.judge and now.kind is self.after.kind for now in (self.active, self.after)
-        )
+        """The change is none of the bundle's: the active one judged the part then, and changes it too, by the picture."""
+        return self.is_changed and self.before.judge == self.active.judge and self.active.kind is self.after.kind
 
     @property
     def is_unsure(self) -> bool:
-        """The change may be one by keeping: what judged the part then was not asked again."""
-        return self.is_changed and self.before.judge not in (self.active.judge, self.after.judge)
+        """It may be one by the picture: the bundle that judged the part then is not the one that was asked again."""
+        return self.is_changed and self.before.judge != self.active.judge
 
     @property
     def is_let_pass(self) -> bool:
@@ -131,9 +129,9 @@ class Replayed:
         through = [one.label for one in self.compared if one.is_let_pass]
         good, bare = through.count(GOOD), through.count("")
         if kept := sum(one.is_by_keeping for one in self.compared):
-            yield f"{kept} of them come from the kept picture (JPEG): the bundle that judged then says so of it too"
+            yield f"{kept} of them come from the kept picture (JPEG): {self.active}, which judged then, says so of it too"
         if unsure := sum(one.is_unsure for one in self.compared):
-            yield f"{unsure} of them were judged by neither bundle then: some may come from the kept picture (JPEG)"
+            yield f"{unsure} of them another bundle or threshold judged then: some may come from the kept picture (JPEG)"
         if lost := sum(one.is_lost for one in self.compared):
             yield f"{self.after} would reject {lost} that passed"
         if not through:

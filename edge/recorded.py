@@ -31,7 +31,7 @@ class Said:
 
     @property
     def judge(self) -> tuple[str, float]:
-        """By what the verdict was given."""
+        """By what the verdict was given; the journal does not tell on which engine."""
         return self.model, self.threshold
 
 

@@ -160,14 +160,20 @@ def test_a_score_that_was_none_may_pass_by_another_bundle(station: Station) -> N
     assert "recorded" not in done.to_dict()["score_moved"] and json.dumps(done.to_dict(), allow_nan=False)
 
 
-def test_what_was_rejected_for_another_reason_is_compared_with_the_active_bundle(station: Station) -> None:
+def test_what_was_rejected_for_another_reason_is_compared_with_the_active_bundle(
+    station: Station, tmp_path: Path
+) -> None:
     """LATE says nothing of the network: else every late part would be one that the other bundle lets pass."""
-    done = by(station, journal(station, *SHIFT, (GOOD, Kind.UNKNOWN, Reason.LATE)), other(station, 0.6))
-    assert [one.recorded is not None for one in done.compared] == [True, True, True, False]
-    assert len(done.changed()) == 1 and "3 compared with the journal, 1 with the active" in "\n".join(done.lines())
-    alone = by(station, station.journal.dir, None)
-    assert len(alone.compared) == 3
-    assert alone.left_out == {"of which no verdict of a network is on record": 1}
+    kept = journal(station, *SHIFT, (GOOD, Kind.UNKNOWN, Reason.LATE))
+    export(kept, tmp_path / "out", Wanted())
+    for folder in (kept, tmp_path / "out"):
+        done = by(station, folder, other(station, 0.6))
+        assert [one.recorded is not None for one in done.compared] == [True, True, True, False]
+        assert len(done.changed()) == 1
+        assert "3 compared with the journal, 1 with the active" in "\n".join(done.lines())
+        alone = by(station, folder, None)
+        assert len(alone.compared) == 3
+        assert alone.left_out == {"of which no verdict of a network is on record": 1}
 
 
 def test_parts_of_another_product_are_left_out(station: Station) -> None:
@@ -335,14 +341,18 @@ def test_what_the_kept_picture_changes_is_not_put_on_the_bundle() -> None:
     done = Replayed("b", "a", [one("p", "", REJECTED, Kind.PASS, Kind.PASS)], {}, {})
     assert last(done) == "b would let nothing pass that was rejected"
     assert "1 of them come from the kept picture (JPEG)" in list(done.lines())[-2]
-    done = Replayed("b", "b", [one("p", "", REJECTED, Kind.PASS, Kind.PASS, by="new")], {}, {})
-    assert last(done) == "b would let nothing pass that was rejected", "it has judged the part then itself"
+
+
+def test_the_same_model_on_another_engine_is_not_taken_for_what_judged_then() -> None:
+    rejects, passes = Said(Kind.REJECT, 0.6, 0.5, "same"), Said(Kind.PASS, 0.4, 0.5, "same")
+    done = Replayed("b", "a", [Compared("p", "", rejects, rejects, passes)], {}, {})
+    assert last(done).startswith("b WOULD LET 1 PASS THAT WERE REJECTED")
 
 
 def test_that_the_active_bundle_lets_it_pass_too_is_no_excuse_where_another_one_judged_then() -> None:
     done = Replayed("b", "a", [one("p", "", REJECTED, Kind.PASS, Kind.PASS, by="older")], {}, {})
     assert last(done).startswith("b WOULD LET 1 PASS THAT WERE REJECTED")
-    assert list(done.lines())[-2].startswith("1 of them were judged by neither bundle then")
+    assert list(done.lines())[-2].startswith("1 of them another bundle or threshold judged then")
 
 
 # --- as it is typed ---------------------------------------------------------------------------------------------
