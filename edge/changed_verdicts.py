@@ -34,7 +34,7 @@ class Compared:
 
     @property
     def is_by_keeping(self) -> bool:
-        """The change is none of the bundle's: the active one judged the part then, and changes it too, by the picture."""
+        """The change is none of the bundle's: the active one, which judged the part then, makes it too."""
         return self.is_changed and self.before.judge == self.active.judge and self.active.kind is self.after.kind
 
     @property
@@ -129,9 +129,9 @@ class Replayed:
         through = [one.label for one in self.compared if one.is_let_pass]
         good, bare = through.count(GOOD), through.count("")
         if kept := sum(one.is_by_keeping for one in self.compared):
-            yield f"{kept} of them come from the kept picture (JPEG): {self.active}, which judged then, says so of it too"
+            yield f"{kept} of them are by the kept picture (JPEG): {self.active}, which judged then, says so of it too"
         if unsure := sum(one.is_unsure for one in self.compared):
-            yield f"{unsure} of them another bundle or threshold judged then: some may come from the kept picture (JPEG)"
+            yield f"{unsure} of them another bundle or threshold judged then: some may be by the kept picture (JPEG)"
         if lost := sum(one.is_lost for one in self.compared):
             yield f"{self.after} would reject {lost} that passed"
         if not through:

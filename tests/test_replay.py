@@ -340,7 +340,7 @@ def test_what_is_worst_stands_first() -> None:
 def test_what_the_kept_picture_changes_is_not_put_on_the_bundle() -> None:
     done = Replayed("b", "a", [one("p", "", REJECTED, Kind.PASS, Kind.PASS)], {}, {})
     assert last(done) == "b would let nothing pass that was rejected"
-    assert "1 of them come from the kept picture (JPEG)" in list(done.lines())[-2]
+    assert "1 of them are by the kept picture (JPEG)" in list(done.lines())[-2]
 
 
 def test_the_same_model_on_another_engine_is_not_taken_for_what_judged_then() -> None:
