@@ -30,6 +30,7 @@ class Compared:
 
     @property
     def is_changed(self) -> bool:
+        """The verdict is another one than before."""
         return self.before.kind is not self.after.kind
 
     @property
@@ -109,7 +110,7 @@ class Replayed:
 
     def lines(self) -> Iterator[str]:
         """For people; what it comes to stands last."""
-        yield from (f"not judged: {words}" for words in self.unread.values())
+        yield from (f"not judged: {name}: {words}" for name, words in self.unread.items())
         yield from (f"left out: {count} {why}" for why, count in self.left_out.items())
         recorded, changed = len(self._on_record()), self.changed()
         active = "which is active" if self.active == self.after else f"where {self.active} is active"
@@ -129,7 +130,7 @@ class Replayed:
         through = [one.label for one in self.compared if one.is_let_pass]
         good, bare = through.count(GOOD), through.count("")
         if kept := sum(one.is_by_keeping for one in self.compared):
-            yield f"{kept} of them are by the kept picture (JPEG): {self.active}, which judged then, says so of it too"
+            yield f"{kept} of them by the kept picture (JPEG): {self.active}, which judged then, says so of it too"
         if unsure := sum(one.is_unsure for one in self.compared):
             yield f"{unsure} of them another bundle or threshold judged then: some may be by the kept picture (JPEG)"
         if lost := sum(one.is_lost for one in self.compared):

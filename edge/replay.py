@@ -105,7 +105,7 @@ def _network(model: _Model) -> tuple[object, ...]:
     """Equal for what gives equal scores and verdicts."""
     bundle, engine = model
     entry = bundle.manifest.entry(engine.kind, engine.precision)
-    return engine.kind, entry.sha256, entry.threshold
+    return engine.kind, entry.sha256, entry.threshold, bundle.manifest.input
 
 
 def _name(student: Student) -> str:

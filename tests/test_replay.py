@@ -267,7 +267,9 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_rest_goes_on(station: Sta
     (pictures / "images" / "a.png").write_bytes(b"no picture")
     done = by(station, pictures, other(station, 0.6))
     assert [one.name for one in done.compared] == ["images/b.png"] and list(done.unread) == ["images/a.png"]
-    assert next(done.lines()).startswith(f"not judged: {pictures}/images/a.png is no readable picture")
+    assert next(done.lines()).startswith(
+        f"not judged: images/a.png: {pictures}/images/a.png is no readable picture"
+    )
     (pictures / "images" / "b.png").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"no picture of .*set can be judged: .*a\.png is no readable"):
         by(station, pictures, other(station, 0.6))
@@ -340,7 +342,7 @@ def test_what_is_worst_stands_first() -> None:
 def test_what_the_kept_picture_changes_is_not_put_on_the_bundle() -> None:
     done = Replayed("b", "a", [one("p", "", REJECTED, Kind.PASS, Kind.PASS)], {}, {})
     assert last(done) == "b would let nothing pass that was rejected"
-    assert "1 of them are by the kept picture (JPEG)" in list(done.lines())[-2]
+    assert "1 of them by the kept picture (JPEG)" in list(done.lines())[-2]
 
 
 def test_the_same_model_on_another_engine_is_not_taken_for_what_judged_then() -> None:
