@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,7 +27,7 @@ from edge.signals import stop_signals
 from edge.station import Metrics, load
 from edge.systemd.command import setup
 from edge.systemd.log import words_for
-from edge.threshold import threshold
+from edge.threshold import chosen_product, threshold
 
 if TYPE_CHECKING:
     from edge.outbox.send import Outbox
@@ -313,6 +313,47 @@ def bundles(station_file: Annotated[Path, typer.Option("--station", help="the st
     from edge.screen import print_installed
 
     print_installed(installed(load(station_file)))
+
+
+@app.command()
+def replay(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="what edge journal export wrote, a journal's folder, or a picture set",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ],
+    station_file: Annotated[Path, typer.Option("--station", help="the station whose pictures they are")],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="judge by this one, installed or not; else by the active one", metavar="X.BUNDLE"),
+    ] = None,
+    engine: Annotated[Literal["ort", "ov"] | None, typer.Option(help="by another engine")] = None,
+    precision: Annotated[Literal["int8", "fp16", "fp32"] | None, typer.Option(help="by this one's model")] = None,
+    product: Annotated[str, typer.Option(help="whose active bundle, where the station has several")] = "",
+    report: ReportFile = None,
+) -> None:
+    """Judge recorded pictures again by another bundle or engine, and list which verdicts change, worst first."""
+    from edge.install import open_active
+    from edge.replay import engine_of, open_other
+    from edge.replay import replay as judge_again
+    from edge.screen import judging
+
+    if bundle is not None and product:
+        raise ConfigError("a bundle says whose it is: leave --product out")
+    station, clock = load(station_file), SystemClock()
+    _writable(report)
+    os.nice(19)  # a station that runs here comes first
+    _one_core_pictures()
+    opened = (
+        open_other(bundle, station, clock) if bundle else open_active(station, chosen_product(station, product))
+    )
+    done = judge_again(folder, station, opened, engine_of(station, engine, precision), clock, judging)
+    write_report(report, done.to_dict())
+    for words in done.lines():
+        print(words)
 
 
 @app.command()

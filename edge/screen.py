@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live as LiveView
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, track
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
+    from edge.recorded import Recorded
     from edge.threshold import Choice
 
 log = logging.getLogger(__name__)
@@ -330,3 +331,11 @@ def collected_words(so_far: Collected) -> str:
     words = [f"{so_far.mb:.0f} MB", *(f"{count} {what}" for count, what in counted if count)]
     words += [f"lot {so_far.lot}"] if so_far.lot else []
     return ", ".join(words + [cause for cause in (so_far.full, *so_far.away.values()) if cause])
+
+
+# --- edge replay ---
+
+
+def judging(parts: Sequence[Recorded]) -> Iterable[Recorded]:
+    """Pass the parts on, with a progress line where a terminal shows it."""
+    return track(parts, "judging", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

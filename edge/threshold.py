@@ -54,7 +54,7 @@ def threshold(
     from edge.screen import print_threshold
 
     station = load(station_file)
-    name = _product(station, product)
+    name = chosen_product(station, product)
     if reset and value is not None:
         raise ConfigError("--reset returns to the bundle's own threshold: leave the number out")
     if reset:
@@ -67,7 +67,8 @@ def threshold(
         print_threshold(tried(station, name, value))
 
 
-def _product(station: Station, wanted: str) -> str:
+def chosen_product(station: Station, wanted: str) -> str:
+    """The product that is meant, the only one where none is named. Raises ConfigError."""
     known = sorted(set(station.products().values()))
     if not known:
         raise ConfigError(f"{station.source} names no product: give it station.product or [recipes]")
