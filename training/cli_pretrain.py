@@ -19,7 +19,7 @@ from training.terminal import follow, progress_on, roi_of, room, size_of
 if TYPE_CHECKING:
     from training.pretrain import Progress
 
-ALL_TERMS = "mask,contrast,dense,synthetic"
+USUAL_TERMS = "mask,contrast,dense"  # training.pretext.USUAL, which takes torch to read
 TIMED = 5  # steps after which the time that is left is known
 
 
@@ -36,7 +36,9 @@ def pretrain(
     fit: Annotated[str, typer.Option(help="stretch, or letterbox to keep the aspect ratio")] = "stretch",
     roi: Annotated[str, typer.Option(help="region of interest in the pictures: x,y,width,height")] = "",
     mono: Annotated[bool, typer.Option("--mono", help="one grey channel")] = False,
-    terms: Annotated[str, typer.Option(help="what is learnt from, with weights: mask,contrast=0.5")] = ALL_TERMS,
+    terms: Annotated[
+        str, typer.Option(help="what is learnt from: mask, contrast, dense, synthetic; weights by contrast=0.5")
+    ] = USUAL_TERMS,
     passes: Annotated[int, typer.Option(min=0, help="over the pictures; 0 = by their number")] = 0,
     batch: Annotated[int, typer.Option(min=2, max=4096, help="pictures per step and shard")] = 32,
     shards: Annotated[int, typer.Option(min=0, help="parts of a step; 0 = one for each process")] = 0,

@@ -15,7 +15,7 @@ from training import pretrain as room
 from training.curve import Curve, alone, refuse_known
 from training.curve_plan import SSL
 from training.pool import Cached, Pool, without
-from training.pretext import TERMS
+from training.pretext import TERMS, USUAL
 from training.pretrain_run import cache, launch, precision_of, pretrain
 from training.results import make_folder
 
@@ -36,10 +36,10 @@ class Pretraining:
 
 
 def arms(ablate: bool) -> tuple[tuple[str, Terms], ...]:
-    """All terms; to `ablate` also without each of them."""
-    every = tuple(TERMS.items())
+    """The usual terms; to `ablate` all of them, and without each."""
     if not ablate:
-        return ((SSL, every),)
+        return ((SSL, tuple(USUAL.items())),)
+    every = tuple(TERMS.items())
     off = ((f"without-{name}", tuple(term for term in every if term[0] != name)) for name in TERMS)
     return ((ALL_TERMS, every), *off)
 

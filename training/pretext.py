@@ -18,6 +18,9 @@ from training.reconstruction import SCALES, reconstruction
 from training.views import Look, Wanted
 
 TERMS: Mapping[str, float] = {"mask": 1.0, "contrast": 0.5, "dense": 0.25, "synthetic": 0.5}
+USUAL: Mapping[str, float] = {
+    name: weight for name, weight in TERMS.items() if name != "synthetic"
+}  # docs/learning.md
 WIDTH = 64  # channels of the decoder
 HIDDEN, CODE = 512, 128  # of the heads that compare views
 RARE = -4.6  # a cell's logit before training: 1 % are flaws

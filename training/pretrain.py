@@ -24,7 +24,7 @@ from training.checkpoint import Checkpoints
 from training.encoder import write_encoder
 from training.fit import warm_cosine
 from training.pool import Cached
-from training.pretext import TERMS, Pretext
+from training.pretext import USUAL, Pretext
 from training.results import versions, write_json
 from training.views import look_at
 
@@ -49,7 +49,7 @@ class Recipe:
     passes: int | None = None
     batch: int = 32
     shards: int = 1
-    terms: tuple[tuple[str, float], ...] = tuple(TERMS.items())
+    terms: tuple[tuple[str, float], ...] = tuple(USUAL.items())
     head_rate: float = 1e-3
     adapted_rate: float = 2e-4
     weight_decay: float = 0.05

@@ -81,7 +81,7 @@ class TimedPixels(Pixels):
 
 def a_student(clock: WorkClock) -> Student:
     entry = a_manifest().models[0]
-    return Student("cap-a", 1, entry, TimedEngine(clock), TimedPixels(clock), PICTURES[0], ())
+    return Student("cap-a", 1, entry, TimedEngine(clock), TimedPixels(clock), PICTURES[0], (), None)
 
 
 class SlowJudge:
