@@ -28,8 +28,10 @@ class Confirm:
         self._waiting: list[GateEvent] = []
         self._quiet_until_ns = 0
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    @property
+    def waits(self) -> bool:
+        """Whether an order has ended whose confirmation is not known yet."""
+        return bool(self._waiting)
 
     def expect(self, part_id: int, at_ns: int, counts: bool) -> None:
         """The gate begins to reject this part; `counts` where one picture of it means one part at the sensor."""

@@ -384,7 +384,7 @@ class LineCore:
             return
         if self._axis.measured and not self._axis.moves(now_ns):
             self._keep(self._tracker.abandoned(self._axis.here(now_ns), wall_ns, self._settings.shadow), now_ns)
-        unconfirmed = self._confirm is not None and len(self._confirm)
+        unconfirmed = self._confirm is not None and self._confirm.waits
         if len(self._tracker) or unconfirmed or self._readiness.permit or self._drive.coasts(now_ns):
             return
         if self._end_when_stopped:

@@ -124,10 +124,11 @@ class Senses:
 
     def due_ns(self) -> list[int]:
         """When `look` has something to do even if nothing happens. A measured belt wakes the line by its counts."""
-        times = [self._confirm.next_ns() if self._confirm else None, self._stale_ns(), self._dead_ns()]
+        confirm = self._confirm
+        times = [None if confirm is None else confirm.next_ns(), self._stale_ns(), self._dead_ns()]
         if not self._axis.measured:
             times += [None if self._is_long else self._too_long(), self._unseen()]
-            times += [self._tracker.next_reach() if self._confirm else None]
+            times += [None if confirm is None else self._tracker.next_reach()]
         return [at_ns for at_ns in times if at_ns is not None]
 
     def look(self, now_ns: int) -> None:
@@ -366,12 +367,13 @@ class Senses:
             if not flight.released and flight.held_back is not Reason.MISSING:
                 counts = flight.held_back not in _NO_ONE_PART
                 confirm.expect(flight.part.part_id, self._begun_ns(flight, now_ns), counts)
-        self._long_go_on(confirm, now_ns)
+        self._bear_with(confirm, now_ns)
+
+    def _bear_with(self, confirm: Confirm, now_ns: int) -> None:
+        """What the sensor may see now without an order: anything while the zone or the belt's times are not known, and
+        of parts that touch, one long part to the trigger, several."""
         if self._readiness.state is not LineState.READY:
             confirm.unsure(now_ns)
-
-    def _long_go_on(self, confirm: Confirm, now_ns: int) -> None:
-        """Parts that touch are one long part to the trigger, and several to the sensor."""
         for flight in self._tracker.in_flight():
             if flight.reached and flight.tail:
                 confirm.goes_on(flight.part.part_id, now_ns)
@@ -381,6 +383,6 @@ class Senses:
 
     def _came_through(self, at_ns: int) -> None:
         assert self._confirm is not None
-        self._long_go_on(self._confirm, at_ns)
+        self._bear_with(self._confirm, at_ns)
         if not self._confirm.seen(at_ns):
             self._trip(Trip(LimitAction.STOP, 1, "a part came through the gate that nobody rejected"))

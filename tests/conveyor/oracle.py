@@ -171,7 +171,7 @@ class Oracle:
             self.excuses.is_long(int(words.split()[1]))
         if self._lost_travel(words):
             self._floor.withdraw()
-        if "that nobody rejected" in words:
+        if words.startswith("stopped: a part came through the gate"):
             self._alarmed()
         if "the encoder does not count" in words:
             self._floor.after(self._plant.write + self._plant.lead + 5, self._floor.encoder.noticed)
@@ -184,7 +184,7 @@ class Oracle:
         is_fired = bool(outcomes) and all(one.outcome is GateOutcome.FIRED for one in outcomes)
         if is_fired and not item.unseen and not self.excuses.for_alarm(item):
             raise Violation(f"the line stopped for item {item.number}, which it had rejected: {self._story(item)}")
-        self._floor.withdraw()
+        self._floor.withdrawn_ns = self._floor.now_ns
 
     def _lost_travel(self, words: str) -> bool:
         """Whether the line says that nobody knows any more where the parts are, and it is so."""

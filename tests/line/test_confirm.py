@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from edge.clock import MS
 from edge.line.confirm import Confirm
-from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
+from edge.line.core import LineCore
+from edge.line.events import CONFIRM, TRIGGER, Armed, EdgeSeen, InputBack
+from edge.line.limits import Bounds
+from edge.line.settings import Settings
+from edge.line.zone import Zone
+from edge.records import Edge, GateEvent, GateOutcome, Kind, Reason, Sensed, TimeSource
 
 AFTER, WINDOW = 60 * MS, 25 * MS
 
@@ -25,7 +30,7 @@ def test_a_reject_that_is_seen_in_its_window_ends_with_the_time_it_was_seen() ->
     assert made.seen(140 * MS)
     made.ended(ended(1))
     assert [(event.sensed, event.sensed_ns) for event in made.settled(141 * MS)] == [(Sensed.SEEN, 140 * MS)]
-    assert len(made) == 0
+    assert not made.waits
 
 
 def test_the_end_of_a_reject_waits_until_it_can_be_seen_no_more() -> None:
@@ -84,3 +89,17 @@ def test_touching_parts_may_be_seen_as_one() -> None:
     made = confirm(100, counts=False)
     made.ended(ended(1))
     assert [event.sensed for event in made.settled(300 * MS)] == [Sensed.UNWATCHED]
+
+
+def test_the_line_wakes_when_a_slot_begins_to_know_what_the_sensor_may_see() -> None:
+    zone = Zone(200 * MS, 30 * MS, 10 * MS, 40 * MS, 60 * MS, 5 * MS, rest_rejects=True)
+    core = LineCore(Settings(zone, Bounds(0, 0, 0, escapes=False), permits=False, confirm=(AFTER, WINDOW)), 3, 1, 0)
+    born_ns = 307 * MS
+    core.step(0, 0, [Armed(), InputBack(TRIGGER), InputBack(CONFIRM)])
+    core.step(born_ns, 0, [EdgeSeen(Edge(True, born_ns, 0, TimeSource.POLL, 1), TRIGGER)])
+    now_ns, woken_ns = born_ns, []
+    while now_ns < zone.slot_start(born_ns):
+        now_ns = core.due_ns(now_ns)
+        woken_ns.append(now_ns)
+        core.step(now_ns, 0)
+    assert woken_ns[-1] == zone.slot_start(born_ns)
