@@ -133,7 +133,8 @@ def test_a_running_eye_changes_its_bundle_and_takes_it_up_when_it_starts_again(t
         assert any("as 'erna': " + WHY in words for words in words_of(bench, "start again"))
         bench.check_gate(bench.rows())
         with a_service(bench):
-            status = becomes(bench, lambda status: status.versions == {"cap-a": 2}, "the active one is loaded")
+            status = becomes(bench, lambda status: status.level == "READY", "it inspects again")
+            assert status.versions == {"cap-a": 2}, "the active one is loaded"
 
 
 def test_an_eye_that_was_started_by_hand_is_not_ended_for_that(tmp_path: Path) -> None:
