@@ -8,10 +8,15 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from edge import options
+from edge.bundle import load_keys, read_bundle
+from edge.clock import SystemClock
 from edge.coverage import Coverage, table_of
-from edge.errors import BundleError
+from edge.errors import BundleError, EngineError
+from edge.eye.student import load, prove
 from edge.manifest import from_json, to_json
 from tests.bundles import a_manifest
+from tests.contracts.source_tree import ROOT
 
 MEAN = np.array([0.5, -0.25, 0, 0.125], np.float32)
 AXES = np.eye(4, dtype=np.float32)[:2]
@@ -59,3 +64,12 @@ def test_what_is_damaged_is_refused(changed: dict[str, object], words: str) -> N
     text["models"][0]["coverage"] = asdict(COVERAGE) | changed
     with pytest.raises(BundleError, match=words):
         from_json(json.dumps(text).encode(), "x")
+
+
+def test_a_coverage_of_another_embedding_is_told_before_a_part_comes() -> None:
+    demo, clock = ROOT / "edge/demo", SystemClock()
+    student = load(read_bundle(demo / "washer-1.bundle", load_keys(demo)), options.OrtEngine(kind="ort"), clock)
+    prove(student, clock)
+    with pytest.raises(EngineError, match="coverage is of 4: compile the bundle again"):
+        prove(replace(student, outside=COVERAGE.outside()), clock)
+    student.engine.close()

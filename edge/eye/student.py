@@ -122,8 +122,13 @@ def _shared(loaded: Loaded, station: Station, product: str, clock: Clock) -> Stu
 def prove(student: Student, clock: Clock) -> None:
     """One inference on the acceptance picture; also keeps an idle engine warm. Raises EngineError."""
     try:
-        decision = student.judge(student.look(student.sample, Stamps(), clock))
+        scores = student.look(student.sample, Stamps(), clock)
     except ConfigError as error:
         raise EngineError(f"the acceptance picture of {student.product} does not fit its model: {error}") from error
-    if decision == (Kind.UNKNOWN, Reason.BAD_SCORE):
+    if student.outside is not None and scores.embedding.shape != student.outside.mean.shape:
+        raise EngineError(
+            f"the model of {student.product} gives an embedding of {scores.embedding.size}, its bundle's coverage is of "
+            f"{student.outside.mean.size}: compile the bundle again"
+        )
+    if student.judge(scores) == (Kind.UNKNOWN, Reason.BAD_SCORE):
         raise EngineError(f"the model of {student.product} gives no sound score: install a bundle that does")
