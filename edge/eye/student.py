@@ -127,8 +127,8 @@ def prove(student: Student, clock: Clock) -> None:
         raise EngineError(f"the acceptance picture of {student.product} does not fit its model: {error}") from error
     if student.outside is not None and scores.embedding.shape != student.outside.mean.shape:
         raise EngineError(
-            f"the model of {student.product} gives an embedding of {scores.embedding.size}, and its bundle's coverage is "
-            f"of {student.outside.mean.size}: compile the bundle again"
+            f"the model of {student.product} gives an embedding of {scores.embedding.size}, and its bundle's "
+            f"coverage is of {student.outside.mean.size}: compile the bundle again"
         )
     if student.judge(scores) == (Kind.UNKNOWN, Reason.BAD_SCORE):
         raise EngineError(f"the model of {student.product} gives no sound score: install a bundle that does")
