@@ -21,7 +21,6 @@ from calibration.evidence import (
     count_by_group,
     evidence_of,
     group_sentence,
-    is_proven,
     sentence,
     shortfall,
 )
@@ -32,6 +31,7 @@ from calibration.sample import MOST
 from calibration.scores import Score, read_scores, write_scores
 from calibration.threshold import Goal, WorkingThreshold, working_threshold, write_threshold
 from edge.errors import ConfigError, KenpinError
+from edge.evidence import is_proven
 from edge.manifest import Evidence
 from edge.picture_set import Picture, read_image, read_mask, read_set, select
 from edge.set_writer import PictureSetWriter

@@ -76,11 +76,6 @@ def evidence_of(judged: Sequence[Judged], confidence: float, target_escape: floa
     )
 
 
-def is_proven(evidence: Evidence) -> bool:
-    """Whether the bound on the escape rate meets its target."""
-    return evidence.escape_upper <= evidence.target_escape
-
-
 def count_by_group(judged: Iterable[Judged]) -> list[GroupCounts]:
     """The counts of each group, in the order of their names."""
     of_group: dict[str, list[Judged]] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from calibration.evidence import Judged, evidence_of, is_proven, shortfall
+from calibration.evidence import Judged, evidence_of, shortfall
 from compile.drawn import LABEL as DRAWN
 from edge.errors import BundleError
+from edge.evidence import is_proven
 from edge.judge import has_clear_margin
 from edge.manifest import Evidence
 from edge.records import Kind

@@ -1,6 +1,7 @@
 """Evidence says in one sentence what was counted, and no more than it proves."""
 
-from calibration.evidence import Judged, count_by_group, evidence_of, group_sentence, is_proven, sentence, shortfall
+from calibration.evidence import Judged, count_by_group, evidence_of, group_sentence, sentence, shortfall
+from edge.evidence import is_proven
 from edge.records import Kind
 
 
