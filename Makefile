@@ -10,7 +10,7 @@ HOST_TESTS = tests/training tests/compile tests/calibration tests/benchmarks tes
 SLOW_TESTS = tests/system tests/soak
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test test-device test-system test-engines bench soak check docs demo-bundle lock clean device-env
+.PHONY: help demo test test-device test-system test-engines bench soak check docs demo-bundle wheel lock clean device-env
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -29,6 +29,9 @@ test-system: .venv/full.stamp  ## containers, virtual machines, peers that take 
 
 test-engines: .venv/full.stamp  ## TensorRT-RTX builds every default student, without a GPU; it comes into an environment of its own
 	.venv/bin/python -m pytest tests/system/test_engines.py --timeout=0 $(PYTEST_ARGS)
+
+wheel: .venv/device.stamp  ## dist/kenpin-*.whl, which is installed on a device
+	.venv/bin/python $(subst install,wheel,$(PIP_INSTALL)) --no-deps -w dist .
 
 bench: .venv/device.stamp  ## a short latency profile, held to ratios that no change may make worse
 	.venv/bin/python -m benchmarks.cli $(BENCH_ARGS) --seconds 8 --runs 3 --idle 1 --budget benchmarks/budget.toml

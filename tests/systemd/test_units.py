@@ -42,6 +42,24 @@ PLC_GATE = example("plc-gate")
 LANES = [example("lanes-left"), example("lanes-right")]
 
 
+def unit(name: str) -> str:
+    """The text of a unit as it is installed."""
+    files = {str(file.path): file.text for file in plan([RELAYS], Path(sys.prefix) / "bin").files}
+    return files[f"/etc/systemd/system/{name}@.service"]
+
+
+def test_an_eye_with_a_wrong_file_or_bundle_is_never_started() -> None:
+    command = re.search(
+        r"^ExecStartPre=\S+ -m edge.cli check --quiet \$STATIONS$", unit("kenpin-eye"), re.MULTILINE
+    )
+    assert command is not None
+
+
+@pytest.mark.parametrize("name", ["kenpin-line", "kenpin-eye"])
+def test_the_log_can_be_asked_for_one_station(name: str) -> None:
+    assert "LogExtraFields=KENPIN_STATION=%i" in unit(name).splitlines()
+
+
 def test_a_line_with_a_serial_board_has_that_and_no_network() -> None:
     settings = drop_in([RELAYS], "kenpin-line@packing-1")
     assert {"DeviceAllow=char-ttyUSB rw", "DeviceAllow=char-ttyACM rw", "PrivateDevices=no"} <= set(settings)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edge import __version__
 from tests.system.device.cache import call
 from tests.system.device.image import PYTHON, ROOT
 
@@ -42,7 +43,8 @@ def wheel(folder: Path, version: str = "") -> Path:
     for name in _METADATA:
         shutil.copy(ROOT / name, tree)
     if version:
-        (tree / "edge" / "__init__.py").write_text(f'__version__ = "{version}"\n')
+        init = tree / "edge" / "__init__.py"
+        init.write_text(init.read_text().replace(f'"{__version__}"', f'"{version}"'))
     pip = (sys.executable, "-m", "pip")
     call(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ".", cwd=tree)
     return next(folder.glob("kenpin-*.whl"))
