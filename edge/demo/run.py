@@ -20,7 +20,7 @@ from edge.station import load
 HERE = Path(__file__).parent
 GATE, PERMIT = 1, 2  # the board's channels
 _SEED = 11
-_MAX_RATE = 40.0
+_MIN_RATE, _MAX_RATE = 0.1, 40.0
 
 _STATION = """\
 [station]
@@ -46,7 +46,7 @@ pitch_ms = {pitch:.3f}
 jitter_ms = {jitter:.3f}
 
 [travel]
-trigger_to_gate_ms = 400
+trigger_to_gate_ms = {travel:.3f}
 decide_before_ms = 40
 lead_ms = 5
 pitch_ms = {pitch:.3f}
@@ -84,15 +84,19 @@ warn = ["unknown_in_a_row"]
 
 
 def station_text(port: str, rate: float) -> str:
-    """The demo's station file for a relay board at this port and so many parts per second."""
+    """The demo's station file for a relay board at this port and so many parts per second.
+
+    Below 10 parts per second the belt itself is slower, so every time along it is longer.
+    """
     pitch = 1_000 / rate
     return _STATION.format(
         seed=_SEED,
         pitch=pitch,
         jitter=0.08 * pitch,
         window=0.2 * pitch,
+        travel=max(400.0, 4 * pitch),
         pulse=min(60.0, 0.7 * pitch),
-        late=min(15.0, 0.2 * pitch),
+        late=min(max(15.0, 0.15 * pitch), 0.2 * pitch),
         port=port,
         gate=GATE,
         permit=PERMIT,
@@ -103,8 +107,8 @@ def run_demo(
     duration_ns: int | None, parts: int | None, rate: float, asked: threading.Event
 ) -> tuple[int, dict[str, Any]]:
     """Run the demo; returns the exit code and the report as plain values."""
-    if not 1 <= rate <= _MAX_RATE:
-        raise ConfigError(f"--rate {rate:g}: give 1 to {_MAX_RATE:g} parts per second")
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise ConfigError(f"--rate {rate:g}: give {_MIN_RATE:g} to {_MAX_RATE:g} parts per second")
     clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="kenpin-demo-") as folder, RelayBoard(clock) as board:
         home = Path(folder)

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import urllib.request
 from pathlib import Path
+from statistics import median
 
 from edge.heat_map import heat_map_in
 from edge.panel.users import Role, Users
@@ -51,7 +52,7 @@ def test_a_reject_appears_a_stop_is_acknowledged_and_the_journal_says_by_whom(tm
                     return len(delays_ms) >= 6
 
                 until(shown, "rejects appear")
-                assert min(delays_ms.values()) < 1_000, delays_ms
+                assert median(delays_ms.values()) < 1_000, delays_ms
                 part = next(iter(delays_ms))
                 until(lambda: otto.get(f"/picture/{part}/top").status == 200, "its picture is kept")
                 heat = heat_map_in(otto.get(f"/picture/{part}/top").data)

@@ -27,6 +27,7 @@ EXTRAS = "export,gpio,mqtt,openvino,panel,plc"  # the others are compiled on the
 SMALL = "mqtt,panel"
 PROCESSOR = "aarch64"
 INSIDE = "/opt/kenpin/bin"
+PARTS, RATE = 24, 0.2
 RESULTS = Table(
     "aarch64",
     "Kenpin in an arm64 userland of Debian 12, emulated by qemu-user",
@@ -103,19 +104,22 @@ def test_every_module_of_the_device_imports(userland: Path) -> None:
     RESULTS.add("imported", f"{len(modules)} modules, and none of the host's libraries is there")
 
 
-def test_the_demo_accepts_its_bundle_there_and_inspects_or_stops(userland: Path) -> None:
-    """An emulator may be too slow for the demo's deadlines: then a limit must stop it, and everything is rejected."""
-    demo = arm64.run(userland, f"cd /opt && {INSIDE}/edge demo --for 2m --rate 1 --report /opt/demo.json")
-    assert demo.returncode in (0, 75), demo.stdout[-4_000:]
+def test_the_demo_inspects_there(userland: Path) -> None:
+    """On a belt as slow as an emulator asks for."""
+    words = f"edge demo --parts {PARTS} --rate {RATE:g}"
+    began = time.monotonic()
+    demo = arm64.run(userland, f"cd /opt && {INSIDE}/{words} --report /opt/demo.json")
+    assert demo.returncode == 0, demo.stdout[-4_000:]
     assert "washer version 1 is active" in demo.stdout, "its engine gives the bundle's pictures their scores"
     told = json.loads((userland / "opt" / "demo.json").read_text())
     gate, verdicts = told["gate"], told["verdicts"]
-    assert told["parts"] > 10 and told["journal"]["lost"] == 0 and gate["released"] <= verdicts["pass"]
+    assert told["parts"] >= PARTS and told["journal"]["lost"] == 0 and gate["released"] <= verdicts["pass"]
+    assert verdicts["pass"] and verdicts["reject"] and gate["released"]
     assert gate["fired"] + gate["released"] + gate["late"] == gate["orders"] == told["parts"]
     RESULTS.add("edge demo: the bundle", "accepted by this processor's engine: its pictures have their scores")
     seen = ", ".join(f"{count} {name}" for name, count in verdicts.items())
-    ended = "to its end" if demo.returncode == 0 else "stopped by a limit: too slow for its deadlines"
-    RESULTS.add("edge demo --for 2m --rate 1", f"{ended}; {told['parts']} parts: {seen}; {gate['fired']} fired")
+    gated = f"{gate['fired']} fired, {gate['released']} released, {told['deadlines']['missed']} deadlines missed"
+    RESULTS.add(words, f"{told['parts']} parts: {seen}; {gated}; {time.monotonic() - began:.0f} s")
 
 
 def test_only_this_userland_knows_the_emulator(userland: Path) -> None:
