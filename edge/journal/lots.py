@@ -15,7 +15,8 @@ from edge.journal.completeness import name_of
 
 KIND = "lot"
 _FROM = re.compile(r" from part (\d+)-(\d+) on, ")
-_NOTES = f"SELECT words FROM notes WHERE kind = '{KIND}' ORDER BY number"  # noqa: S608
+_NOTES = f"SELECT words FROM notes WHERE kind = '{KIND}' AND number <= {{until}} ORDER BY number"  # noqa: S608
+_END = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +45,46 @@ class LotsOfParts:
     """The lots by the notes, which are given in the order of the chain: the last word of a part stands."""
 
     def __init__(self, named: Sequence[NamedLot]) -> None:
-        spans: list[NamedLot] = []
+        self._spans: list[NamedLot] = []
+        self._firsts: list[int] = []
         for each in named:
-            while spans and spans[-1].first >= each.first:
-                spans.pop()
-            spans.append(each)
-        self.spans: tuple[NamedLot, ...] = tuple(spans)
-        self._firsts = [each.first for each in spans]
+            self.add(each)
+
+    def add(self, named: NamedLot) -> None:
+        """What the next note says."""
+        while self._firsts and self._firsts[-1] >= named.first:
+            self._spans.pop()
+            self._firsts.pop()
+        self._spans.append(named)
+        self._firsts.append(named.first)
+
+    @property
+    def spans(self) -> tuple[NamedLot, ...]:
+        """The runs of lots, by their first part."""
+        return tuple(self._spans)
 
     def lot_of(self, part_id: int) -> str:
         """The lot of this part; "" where none was named for it."""
         place = bisect_right(self._firsts, part_id)
-        return self.spans[place - 1].lot if place else ""
+        return self._spans[place - 1].lot if place else ""
 
     def ranges_of(self, lot: str) -> list[tuple[int, int | None]]:
         """First id of each run of parts of this lot, and the id that it ends before (None: it goes on)."""
-        spans = zip_longest(self.spans, self._firsts[1:])
+        spans = zip_longest(self._spans, self._firsts[1:])
         return [(each.first, end) for each, end in spans if each.lot == lot]
 
     @property
     def now(self) -> str:
         """The lot that was named last."""
-        return self.spans[-1].lot if self.spans else ""
+        return self._spans[-1].lot if self._spans else ""
 
 
-def named_in(path: Path) -> Iterator[NamedLot]:
-    """The lots that a day's notes name, oldest first. Raises JournalError."""
-    found = (named_lot(row["words"]) for row in files.rows(path, _NOTES))
+def named_in(path: Path, until: int = _END) -> Iterator[NamedLot]:
+    """The lots that a day's notes name up to row `until`, oldest first. Raises JournalError."""
+    found = (named_lot(row["words"]) for row in files.rows(path, _NOTES.format(until=until)))
     return (each for each in found if each is not None)
 
 
-def lots_in(days: Sequence[Path]) -> LotsOfParts:
-    """The lots by the notes of these days' files. Raises JournalError."""
-    return LotsOfParts([each for path in days for each in named_in(path)])
+def lots_in(days: Sequence[Path], until: int = _END) -> LotsOfParts:
+    """The lots by the notes of these days' files, up to row `until`. Raises JournalError."""
+    return LotsOfParts([each for path in days for each in named_in(path, until)])

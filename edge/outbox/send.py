@@ -10,7 +10,11 @@ from threading import Event
 from edge.clock import SECOND, Clock
 from edge.control import Control
 from edge.errors import ControlError, JournalError
+from edge.journal import files
 from edge.journal.chain import START
+from edge.journal.lots import KIND as LOT
+from edge.journal.lots import LotsOfParts, lots_in, named_lot
+from edge.journal.rows import NOTES
 from edge.outbox.backlog import Place, Row, checked, newest_number, rows_after
 from edge.outbox.broker import Broker, BrokerError
 from edge.outbox.options import Mqtt
@@ -40,6 +44,7 @@ class Outbox:
         self._waiting: deque[Row] = deque()
         self._read = self._place.head  # the newest row that was read
         self._day = ""  # the day of that row
+        self._lots = LotsOfParts([])  # by the notes up to the newest row that was sent
         self._taken = self._place.head  # the newest that the broker has
         self._kept_ns = self._told_ns = self._looked_ns = 0
         self._dropped = 0
@@ -85,6 +90,7 @@ class Outbox:
         """What was on its way is sent again; a journal that is another one is sent from its beginning."""
         self._taken = self._read = checked(self._folder, self._taken)
         self._day = ""
+        self._lots = self._lots_before(self._read.number + 1)
         self._waiting.clear()
         self._told_ns = self._looked_ns = 0
 
@@ -93,7 +99,19 @@ class Outbox:
             self._look()
         while self._waiting and broker.has_room:
             row = self._waiting.popleft()
-            broker.send(f"{self._topic}/{row.table}", message(self._name, row), row.head)
+            broker.send(f"{self._topic}/{row.table}", message(self._name, row, self._lot_of(row)), row.head)
+
+    def _lot_of(self, row: Row) -> str | None:
+        """The lot of a part's row; what a note names counts for the rows after it."""
+        if row.table != NOTES:
+            return self._lots.lot_of(row.values["part_id"])
+        named = named_lot(row.values["words"]) if row.values["kind"] == LOT else None
+        if named is not None:
+            self._lots.add(named)
+        return None
+
+    def _lots_before(self, number: int) -> LotsOfParts:
+        return lots_in(files.day_files(self._folder), number - 1)
 
     def _look(self) -> None:
         """Read on; not more often than new rows are worth."""
@@ -110,6 +128,7 @@ class Outbox:
             log.warning(
                 "%d records were dropped from the journal before they were sent; raise journal.keep_days", gap
             )
+            self._lots = self._lots_before(found[0].head.number)
         self._waiting.extend(found)
         self._read, self._day = found[-1].head, found[-1].day
 
@@ -151,8 +170,11 @@ class Outbox:
             return None
 
 
-def message(station: str, row: Row) -> str:
-    """A row as the broker gets it: JSON with the columns of its table. `id` is never used again for another row."""
+def message(station: str, row: Row, lot: str | None) -> str:
+    """A row as the broker gets it: JSON with the columns of its table between `id` and `link`, and `lot` after them
+    where the row is of a part ("": of none). `id` is never used again for another row."""
     link = row.head.link.hex()
     words = {"form": FORM, "station": station, "id": f"{row.head.number}:{link}", **row.values, "link": link}
+    if lot is not None:
+        words["lot"] = lot
     return json.dumps(words, allow_nan=False)

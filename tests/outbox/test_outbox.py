@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, ManualClock, SystemClock
+from edge.journal import files
 from edge.journal.chain import START, Head, canonical, follow
 from edge.journal.events import Journal
+from edge.journal.lots import KIND as LOT
+from edge.journal.lots import NamedLot, lots_in
 from edge.journal.retention import Keep
 from edge.journal.rows import Note
-from tests.journal.records import SMALL, decided, ended, opened, outside, unknown
+from tests.journal.records import SMALL, decided, ended, opened, outside, part_id, refused, unknown
 from tests.peers import eventually
 from tests.peers.plcs import free_port
 
@@ -102,6 +105,12 @@ def closing_journal(
         journal.close()
 
 
+def columns(row: dict[str, Any]) -> list[Any]:
+    """The values that the chain is computed of: what stands between `id` and `link`, whatever else a message grows."""
+    names = list(row)
+    return [row[name] for name in names[names.index("id") + 1 : names.index("link")]]
+
+
 def chain(rows: Sequence[dict[str, Any]]) -> Head:
     """Whoever gets the rows can check that none is missing and none was changed; returns the chain's head."""
     head, seen = START, 0
@@ -109,8 +118,7 @@ def chain(rows: Sequence[dict[str, Any]]) -> Head:
         if row["number"] <= seen:
             continue  # it came before
         table = row["topic"].rpartition("/")[2]
-        values = [row[name] for name in row if name not in ("form", "station", "id", "link", "topic")]
-        head, seen = follow(head, canonical(table, values)), row["number"]
+        head, seen = follow(head, canonical(table, columns(row))), row["number"]
         assert (head.number, head.link.hex()) == (row["number"], row["link"])
         assert row["id"] == f"{row['number']}:{row['link']}"
     return head
@@ -204,6 +212,60 @@ def test_days_that_were_dropped_before_they_were_sent_are_told(station: Path) ->
         with outbox(station):
             eventually(lambda: 7 in parts_of(receiver), "it goes on")
             eventually(lambda: receiver.status[-1].get("dropped", 0) > 0, "the gap is told")
+
+
+def named(lot: str, number: int) -> Note:
+    return Note(0, LOT, NamedLot(lot, part_id(number)).words("by anna"))
+
+
+def lots(receiver: Receiver) -> list[str | None]:
+    """The lot of each row, None where the message has none."""
+    return [row.get("lot") for row in receiver.rows]
+
+
+def test_each_part_has_the_lot_that_it_was_born_in_over_days_and_restarts(station: Path) -> None:
+    clock = ManualClock(wall_ns=1_790_000_000 * SECOND)
+    with closing_journal(station, clock) as journal:
+        journal.commit([decided(1), named("4711", 2), decided(2), ended(1)])
+        clock.advance(DAY_NS)
+        journal.commit(
+            [unknown(3), named("=検査 2", 4), decided(4), refused(3), ended(2), Note(0, "ack", "looked")]
+        )
+    sent_lots = ["", None, "4711", "", "4711", None, "=検査 2", "4711", "4711", None]
+    with Mosquitto(station.parent, port_of(station)), Receiver(port_of(station)) as receiver:
+        with outbox(station):
+            eventually(lambda: sent(station) == 10, "all is sent")
+        eventually(lambda: len(receiver.rows) == 10, "all came")
+        assert lots(receiver) == sent_lots
+        assert {row["form"] for row in receiver.rows} == {1} and chain(receiver.rows).number == 10
+        recorded = lots_in(files.day_files(station.parent / "journal"))
+        assert all(row["lot"] == recorded.lot_of(row["part_id"]) for row in receiver.rows if "part_id" in row)
+        place = station.parent / "state" / "outbox.place"
+        place.write_text(place.read_text().replace(place.read_text().splitlines()[0], receiver.rows[6]["id"]))
+        with outbox(station):
+            eventually(lambda: len(receiver.rows) == 13, "the last three come again")
+        assert receiver.rows[10:] == receiver.rows[7:10], "the same words by the same id"
+
+
+def test_a_lot_whose_note_was_dropped_before_it_was_sent_is_not_taken_for_the_one_before(station: Path) -> None:
+    clock = ManualClock(wall_ns=1_790_000_000 * SECOND)
+    keep = Keep(days=1, max_mb=2_000, reserve_mb=0)
+    with Mosquitto(station.parent, port_of(station)), Receiver(port_of(station)) as receiver:
+        with closing_journal(station, clock, keep) as journal:
+            journal.commit([named("old", 1), decided(1)])
+        with outbox(station) as process:
+            eventually(lambda: sent(station) == 2, "the first day is sent")
+            process.send_signal(signal.SIGSTOP)
+            with closing_journal(station, clock, keep) as journal:
+                journal.commit([named("4711", 2), decided(2)])
+                for number in range(3, 8):
+                    clock.advance(DAY_NS)
+                    journal.commit([decided(number)])
+                    journal.tend()
+            process.send_signal(signal.SIGCONT)
+            eventually(lambda: 7 in parts_of(receiver), "it goes on")
+            says(station, "were dropped")
+        assert lots(receiver)[1] == "old" and lots(receiver)[parts_of(receiver).index(7)] == ""
 
 
 def test_another_journal_is_sent_from_its_beginning(station: Path) -> None:
