@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge.control import Control, Done
 from edge.errors import RefusedError
+from edge.panel.language import say
 from edge.panel.users import Role, User
 
 
@@ -12,9 +13,10 @@ class NotAllowedError(RefusedError):
 
 
 def require(user: User, role: Role, what: str) -> None:
-    """Raises NotAllowedError for a user with a lesser role."""
+    """Raises NotAllowedError for a user with a lesser role; `what` is a name in the table [may] of the words."""
     if user.role < role:
-        raise NotAllowedError(f"{user.name} may not {what}: ask somebody with the role {role.name.lower()}")
+        of_role = say(f"role.{role.name.lower()}")
+        raise NotAllowedError(say("may.not", name=user.name, what=say(f"may.{what}"), role=of_role))
 
 
 class Acts:
@@ -30,25 +32,25 @@ class Acts:
 
     def bypass(self, user: User, for_s: float, why: str) -> Done:
         """Let parts pass uninspected for so many seconds."""
-        require(user, Role.ENGINEER, "begin a bypass")
+        require(user, Role.ENGINEER, "bypass")
         return self._control.bypass(for_s, why, user.name)
 
     def end_bypass(self, user: User, why: str) -> Done:
         """Inspect again."""
-        require(user, Role.OPERATOR, "end a bypass")
+        require(user, Role.OPERATOR, "end_bypass")
         return self._control.end_bypass(why, user.name)
 
     def set_lot(self, user: User, lot: str) -> Done:
         """Name the lot of the parts, or of the pictures that edge collect records, from now on."""
-        require(user, Role.OPERATOR, "set the lot")
+        require(user, Role.OPERATOR, "lot")
         return self._control.set_lot(lot, user.name)
 
     def change_bundle(self, user: User, product: str, version: int, why: str) -> Done:
         """Begin to make another installed version active; the eye takes it up when it starts again."""
-        require(user, Role.ENGINEER, "change the bundle")
+        require(user, Role.ENGINEER, "bundle")
         return self._control.change_bundle(product, version, why, user.name)
 
     def start_again(self, user: User, why: str) -> Done:
         """Let the eye end in order and start again; parts are rejected meanwhile."""
-        require(user, Role.ENGINEER, "start the eye again")
+        require(user, Role.ENGINEER, "start_again")
         return self._control.start_again(why, user.name)

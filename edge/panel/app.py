@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from edge.panel.acts import Acts, NotAllowedError, require
 from edge.panel.desk import Desk
 from edge.panel.downloads import Downloads
 from edge.panel.guard import LOGIN, Guard
+from edge.panel.language import around, known, language, of_scripts, others, say
 from edge.panel.options import Panel
 from edge.panel.scores import DAYS, EDGES
 from edge.panel.sessions import Session, Sessions
@@ -47,6 +49,9 @@ SERVED = {
     "panel.css": "text/css",
     "panel.svg": "image/svg+xml",
 }
+WORDS = "words.js"  # beside them: what the scripts say, in the language of whoever asks
+PAGES = Environment(loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined)
+PAGES.globals |= {"say": say, "around": around, "language": language, "others": others}
 
 
 class _Body(BaseModel):
@@ -169,7 +174,7 @@ class _Door:
 
     def login(self, request: Request, asked: Login) -> Response:
         if not self._waiting.acquire(blocking=False):
-            return JSONResponse({"error": "many sign in just now: try again"}, 429, {"retry-after": "1"})
+            return JSONResponse({"error": say("no.busy_login")}, 429, {"retry-after": "1"})
         try:
             return self._tried(request, asked)
         finally:
@@ -179,7 +184,7 @@ class _Door:
         address = request.client.host if request.client else ""
         wait_s = self._throttle.begin(asked.name, address)
         if wait_s:
-            words = f"too many wrong passwords: wait {wait_s:.0f} s, then try again"
+            words = say("no.wait", seconds=f"{wait_s:.0f}")
             return JSONResponse({"error": words}, 429, {"retry-after": f"{wait_s:.0f}"})
         user = self._users.check(asked.name, asked.password)
         if user is None:
@@ -187,7 +192,7 @@ class _Door:
             self._tell(
                 f"a login as {known.name if known else 'nobody known'} from {address} failed", logging.WARNING
             )
-            return JSONResponse({"error": "name or password is wrong"}, 403)
+            return JSONResponse({"error": say("no.wrong_password")}, 403)
         self._throttle.succeeded(asked.name, address)
         self._sessions.end(request.state.token)
         self._tell(f"{user.name} ({user.role.name.lower()}) signed in from {address}")
@@ -213,7 +218,6 @@ class _Pages:
     def __init__(self, desk: Desk, users: Users) -> None:
         self._desk = desk
         self._users = users
-        self._pages = Environment(loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined)
 
     def add_to(self, app: FastAPI) -> None:
         """Pages for people, with the files and pictures that they show."""
@@ -233,8 +237,10 @@ class _Pages:
         _add(app, "GET", told)
 
     def file(self, name: str) -> Response:
+        if name == WORDS:
+            return Response(f"export const WORDS = {json.dumps(of_scripts())};\n", media_type="text/javascript")
         if name not in SERVED:
-            return JSONResponse({"error": "there is no such file: load the page again"}, 404)
+            return JSONResponse({"error": say("no.no_file")}, 404)
         return FileResponse(FILES / name, media_type=SERVED[name])
 
     def login(self) -> Response:
@@ -260,7 +266,7 @@ class _Pages:
         return self._page("bundles.html", request, chooses=bool(self._desk.station.recipes))
 
     def export(self, request: Request) -> Response:
-        require(_who(request), Role.OPERATOR, "take data out")
+        require(_who(request), Role.OPERATOR, "export")
         return self._page("export.html", request, shifts=self._desk.shifts)
 
     def picture(self, part_id: str, camera: str, small: bool = False, heat: bool = False) -> Response:
@@ -302,7 +308,7 @@ class _Pages:
             "may_operate": session is not None and session.user.role >= Role.OPERATOR,
             "may_engineer": session is not None and session.user.role >= Role.ENGINEER,
         }
-        return HTMLResponse(self._pages.get_template(name).render(**shown, **values))
+        return HTMLResponse(PAGES.get_template(name).render(**shown, **values))
 
 
 class _Changes:
@@ -340,19 +346,19 @@ class _Changes:
 
     def label(self, request: Request, asked: Label) -> dict[str, str]:
         if self._labels is None:
-            raise ConfigError("labels have no place: set panel.labels_dir in the station file")
+            raise ConfigError(say("no.no_labels_dir"))
         return {"label": self._labels.label(_who(request), _number(asked.part), asked.camera, asked.label)}
 
     def undo(self, request: Request, _asked: Nothing) -> dict[str, str]:
         if self._labels is None:
-            raise ConfigError("labels have no place: set panel.labels_dir in the station file")
+            raise ConfigError(say("no.no_labels_dir"))
         return {"words": self._labels.undo(_who(request))}
 
 
 def _number(part_id: str) -> int:
     """A part's id from its hexadecimal digits. Raises ConfigError."""
     if not 1 <= len(part_id) <= 16 or set(part_id) - set("0123456789abcdef") or int(part_id, 16) >= 2**63:
-        raise ConfigError("that is no part: go back to the first page")
+        raise ConfigError(say("no.no_part"))
     return int(part_id, 16)
 
 
@@ -367,28 +373,41 @@ def _refused(request: Request, error: Exception) -> Response:
     elif isinstance(error, ControlError):
         status = 503
     if request.method == "GET" and not request.url.path.startswith(("/api/", "/picture/", "/latest/")):
-        return HTMLResponse(_ERROR.render(words=str(error)), status)
+        return HTMLResponse(PAGES.get_template("error.html").render(words=str(error)), status)
     return JSONResponse({"error": str(error)}, status)
 
 
 # What the framework refuses before anybody here is asked.
-_UNREAD = {
-    400: "that cannot be read: load the page again",
-    404: "there is no such page: go back to the first one",
-    405: "that is asked for in another way: load the page again",
-}
+_UNREAD = {400: "no.unreadable", 404: "no.no_page", 405: "no.other_way"}
 
 
 def _unread(_request: Request, error: Exception) -> Response:
     status: int = getattr(error, "status_code", 400)
-    return JSONResponse({"error": _UNREAD[status]}, status)
-
-
-_ERROR = Environment(loader=FileSystemLoader(FILES), autoescape=True).get_template("error.html")
+    return JSONResponse({"error": say(_UNREAD[status])}, status)
 
 
 def _malformed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    where = ".".join(str(step) for step in first["loc"][1:])
-    return JSONResponse({"error": f"{where}: {first['msg']}"}, 422)
+    if first["type"] == "json_invalid":
+        return JSONResponse({"error": say(_UNREAD[400])}, 422)
+    name = ".".join(str(step) for step in first["loc"][1:])
+    key, bound = _WRONG.get(first["type"], ("no.other_form", ""))
+    why = say(key, bound=f"{first['ctx'][bound]:g}" if bound else "")
+    return JSONResponse({"error": say("no.malformed", field=known(f"field.{name}", name), why=why)}, 422)
+
+
+# What a field is not, by the word of the framework, and where that tells the bound.
+_WRONG = {
+    "greater_than": ("no.more_than", "gt"),
+    "greater_than_equal": ("no.at_least", "ge"),
+    "less_than_equal": ("no.at_most", "le"),
+    "string_too_long": ("no.too_long", "max_length"),
+    "finite_number": ("no.no_number", ""),
+    "float_parsing": ("no.no_number", ""),
+    "float_type": ("no.no_number", ""),
+    "int_parsing": ("no.no_number", ""),
+    "int_type": ("no.no_number", ""),
+    "missing": ("no.left_out", ""),
+    "extra_forbidden": ("no.not_known", ""),
+}

@@ -14,6 +14,7 @@ from edge.journal.reading import parts_of
 from edge.journal.rows import DECIDED, OUTCOMES
 from edge.panel import facts, words
 from edge.panel.labels import Labels
+from edge.panel.language import say
 from edge.panel.latest import Latest
 from edge.panel.ledger import Ledger, Tally
 from edge.panel.lots import LotBook
@@ -68,9 +69,7 @@ class Desk:
             told["state"] = words.state_words(status)
             told["status"] = status.model_dump(exclude={"answer", "verdicts", "outcomes", "pid"})
             told["warnings"] = _warnings(seen.figures.records, seen.figures.deadlines, status.likeness)
-            told["warnings"] += [
-                f"Not proven: {each} misses its target at this threshold" for each in status.unproven
-            ]
+            told["warnings"] += [say("warning.unproven", which=each) for each in status.unproven]
         told["age_ms"] = (self._clock.now_ns() - seen.at_ns) // MS
         if camera:
             told["latest"] = self.latest.now(camera, seen.figures is not None)
@@ -131,7 +130,7 @@ class Desk:
             if part.part_id == part_id:
                 return facts.part_lines(part, day)
             break
-        raise ConfigError("this part is not on record (any more): its day may have been dropped")
+        raise ConfigError(say("no.not_on_record"))
 
 
 def _holds(path: Path, part_id: int) -> bool:
@@ -141,9 +140,9 @@ def _holds(path: Path, part_id: int) -> bool:
 
 def _warnings(records: dict[str, int], deadlines: dict[str, int], likeness: str) -> list[str]:
     """What a person should look after although the station inspects."""
-    found = [f"Pictures are no longer as learned: {likeness}"] if likeness else []
+    found = [say("warning.likeness", words=likeness)] if likeness else []
     if records.get("lost"):
-        found.append(f"{records['lost']} records were lost: check the disk")
+        found.append(say("warning.lost", count=records["lost"]))
     if deadlines.get("missed"):
-        found.append(f"{deadlines['missed']} parts had no verdict in time since the eye began")
+        found.append(say("warning.missed", count=deadlines["missed"]))
     return found

@@ -13,6 +13,7 @@ from edge.panel.access import AccessNotes
 from edge.panel.acts import require
 from edge.panel.export import Journals, Selection, file_name, span_of
 from edge.panel.guard import EXPORT, Receive, Scope, Send
+from edge.panel.language import say
 from edge.panel.sessions import Session
 from edge.panel.users import Role
 from edge.station import Station
@@ -64,11 +65,9 @@ class Downloads:
         made: Callable[[Selection], Iterator[bytes]],
     ) -> Response:
         session: Session = request.state.session
-        require(session.user, Role.OPERATOR, "take data out")
+        require(session.user, Role.OPERATOR, "export")
         if not self._one.acquire(blocking=False):
-            return JSONResponse(
-                {"error": "something is being taken out just now: try again"}, 429, {"retry-after": "5"}
-            )
+            return JSONResponse({"error": say("no.busy_export")}, 429, {"retry-after": "5"})
         try:
             selected = self._selected(*asked)
             self._access.tell(
@@ -84,7 +83,8 @@ class Downloads:
         if lot:
             return self._journals.of_lot(lot)
         since, until = span_of(day, shift, self._shifts)
-        return self._journals.in_time(f"{day} shift {shift}" if shift else day, since, until)
+        when = say("no.when_shift", day=day, shift=shift) if shift else day
+        return self._journals.in_time(f"{day} shift {shift}" if shift else day, since, until, when)
 
 
 class _Download(StreamingResponse):

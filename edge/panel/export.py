@@ -21,6 +21,7 @@ from edge.journal.lots import lots_in
 from edge.journal.reading import parts_of
 from edge.journal.rows import DECIDED, OUTCOMES
 from edge.journal.tables import csv_row
+from edge.panel.language import say
 from edge.records import Kind
 
 MOST_PARTS = 1_000_000  # what a spreadsheet opens
@@ -58,14 +59,14 @@ def span_of(day: str, shift: str, shifts: Sequence[str]) -> tuple[datetime, date
     try:
         midnight = datetime.fromisoformat(f"{day}T00:00")
     except ValueError as error:
-        raise ConfigError("that is no day: write it as 2026-11-24") from error
+        raise ConfigError(say("no.no_day")) from error
     if not 2000 <= midnight.year < 3000:
-        raise ConfigError("nothing was recorded that day: choose another")
+        raise ConfigError(say("no.nothing_then"))
     next_day = midnight + timedelta(days=1)
     if not shift:
         return midnight.astimezone(), next_day.astimezone()
     if shift not in shifts:
-        raise ConfigError("no shift begins then: load the page again")
+        raise ConfigError(say("no.no_shift"))
     later = [each for each in shifts if each > shift]
     ends = f"{day}T{later[0]}" if later else f"{next_day:%Y-%m-%d}T{shifts[0]}"
     return datetime.fromisoformat(f"{day}T{shift}").astimezone(), datetime.fromisoformat(ends).astimezone()
@@ -77,8 +78,11 @@ class Journals:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def in_time(self, name: str, since: datetime, until: datetime) -> Selection:
-        """The parts that ended in this time. Raises ConfigError where there are none or too many, JournalError."""
+    def in_time(self, name: str, since: datetime, until: datetime, when: str = "") -> Selection:
+        """The parts that ended in this time; `when` names it to whoever asks.
+
+        Raises ConfigError where there are none or too many, JournalError.
+        """
         since_ns, until_ns = round(since.timestamp()) * SECOND, round(until.timestamp()) * SECOND
         around = timedelta(days=1)
         first_day, last_day = (
@@ -88,7 +92,7 @@ class Journals:
         asked = _ENDED.format(since=since_ns, until=until_ns)
         found = [row for path in near for row in files.rows(path, asked) if row["count"]]
         count = sum(row["count"] for row in found)
-        _refuse(count, f"no part ended in {name}")
+        _refuse(count, say("no.none_in", when=when or name))
         ids = min(row["first"] for row in found), max(row["last"] for row in found) + 1
         return Selection(name, self._holding([ids]), (ids,), since_ns, until_ns)
 
@@ -99,7 +103,7 @@ class Journals:
         holding = self._holding(ranges)
         asked = [_COUNT.format(first=first, end=end) for first, end in ranges]
         count = sum(row["count"] for path in holding for each in asked for row in files.rows(path, each))
-        _refuse(count, f"no part of lot {lot!r} has ended, as far as the journal goes back")
+        _refuse(count, say("no.none_of_lot", lot=repr(lot)))
         return Selection(f"lot {lot!r}", holding, ranges)
 
     def _holding(self, ranges: Sequence[tuple[int, int]]) -> tuple[Path, ...]:
@@ -167,11 +171,9 @@ def file_name(station: str, selected: Selection, suffix: str) -> str:
 
 def _refuse(count: int, none: str) -> None:
     if not count:
-        raise ConfigError(f"{none}: choose another time or lot")
+        raise ConfigError(none)
     if count > MOST_PARTS:
-        raise ConfigError(
-            f"these are {count} parts, more than {MOST_PARTS}: choose less, or use edge journal export"
-        )
+        raise ConfigError(say("no.too_many", count=count, most=MOST_PARTS))
 
 
 def _about(name: str, taken: int, there: int) -> str:

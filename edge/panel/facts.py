@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from math import isfinite, isnan
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 from edge.clock import MS, SECOND
 from edge.control import Figures, Histogram
 from edge.journal.completeness import name_of
-from edge.journal.rows import PartRow
+from edge.journal.rows import Decided, PartRow
+from edge.panel.language import say
 from edge.panel.ledger import Tally, Turned
 from edge.panel.lots import LotCount
-from edge.panel.words import reason_words
-from edge.records import GateOutcome, Kind
+from edge.panel.words import reason_words, verdict_words
+from edge.records import GateEvent, Kind
 
 _RANKS = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p99.9", 0.999))
 
@@ -78,40 +79,37 @@ def turned_part(part: Turned) -> dict[str, Any]:
 
 def part_lines(part: PartRow, day: str) -> list[tuple[str, str]]:
     """All that is on record of one part, as names and words."""
-    lines = [("part", name_of(part.part_id)), ("first recorded", f"{day} (UTC)")]
+    told = [("part", name_of(part.part_id)), ("recorded", say("part.recorded_day", day=day))]
     if part.decided is not None:
-        verdict = part.decided.verdict
-        lines.append(("verdict", _named(verdict.kind, verdict.reason.name)))
-        if not isnan(verdict.score):
-            lines.append(("score", f"{verdict.score:.4f}, rejected from {verdict.threshold:.4f}"))
-        lines.append(("decided after birth", _after(verdict.decided_ns, part.decided.part.born_ns)))
-        lines.append(("recipe", str(part.decided.part.recipe)))
-        lines.append(("model", verdict.model[:16] or "none"))
+        told += _decided_lines(part.decided)
     if part.outcome is not None:
-        event = part.outcome
-        lines.append(("ended", f"{wall(event.ended_wall_ns):%Y-%m-%d %H:%M:%S}"))
-        lines.append(("at the gate", _at_gate(event.outcome, event.shadow)))
-        lines.append(("verdict that counted", _named(event.verdict, event.reason.name)))
-        if event.written_ns:
-            lines.append(("gate written", f"{(event.written_ns - event.planned_ns) / MS:+.2f} ms from its plan"))
-        lines.append(("confirm sensor", event.sensed.name.lower()))
-    return lines
+        told += _outcome_lines(part.outcome)
+    return [(say(f"part.{name}"), words) for name, words in told]
+
+
+def _decided_lines(decided: Decided) -> Iterator[tuple[str, str]]:
+    verdict, part = decided.verdict, decided.part
+    yield "verdict", _named(verdict.kind, verdict.reason.name)
+    if not isnan(verdict.score):
+        yield "score", say("part.score_of", score=f"{verdict.score:.4f}", threshold=f"{verdict.threshold:.4f}")
+    yield "decided", say("part.ms", ms=f"{(verdict.decided_ns - part.born_ns) / MS:.1f}")
+    yield "recipe", str(part.recipe)
+    yield "model", verdict.model[:16] or say("part.no_model")
+
+
+def _outcome_lines(event: GateEvent) -> Iterator[tuple[str, str]]:
+    yield "ended", f"{wall(event.ended_wall_ns):%Y-%m-%d %H:%M:%S}"
+    at_gate = say(f"part.{event.outcome.name}")
+    yield "at_gate", say("part.shadow", words=at_gate) if event.shadow else at_gate
+    yield "counted", _named(event.verdict, event.reason.name)
+    if event.written_ns:
+        yield "written", say("part.off_plan", ms=f"{(event.written_ns - event.planned_ns) / MS:+.2f}")
+    yield "confirm", say(f"part.{event.sensed.name}")
 
 
 def _named(kind: Kind, reason: str) -> str:
-    words = reason_words(reason)
-    return f"{kind.name}: {words} ({reason})" if words else kind.name
-
-
-def _at_gate(outcome: GateOutcome, shadow: bool) -> str:
-    words = {GateOutcome.FIRED: "rejected", GateOutcome.RELEASED: "let pass", GateOutcome.LATE: "LATE or failed"}[
-        outcome
-    ]
-    return f"{words} (shadow: the gate was not moved)" if shadow else words
-
-
-def _after(later_ns: int, earlier_ns: int) -> str:
-    return f"{(later_ns - earlier_ns) / MS:.1f} ms"
+    words, verdict = reason_words(reason), verdict_words(kind.name)
+    return say("part.named", kind=verdict, words=words, reason=reason) if words else verdict
 
 
 # --- times ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
+from edge.panel.language import COOKIE, listen, say
 from edge.panel.sessions import Session, Sessions
 
 LONGEST_BODY = 16_384  # bytes
@@ -66,8 +67,9 @@ class Guard:
             return
         try:
             headers = _headers(scope)
+            listen(_cookie(headers, COOKIE), headers.get("accept-language", ""))
             self._refuse_foreign(scope, headers)
-            scope["state"] = {"token": self._token(headers), "session": self._session(scope, headers)}
+            scope["state"] = {"token": _cookie(headers, self._cookie), "session": self._session(scope, headers)}
             body = await _whole_body(scope, headers, receive)
         except _Refusal as refusal:
             await _answer(send, refusal)
@@ -84,20 +86,20 @@ class Guard:
         """Raises _Refusal for what is not of this host or, where it changes something, not from its own page."""
         host, method = headers.get("host", ""), scope["method"]
         if _name(f"//{host}") not in self._names:
-            raise _Refusal(421, "this panel is known under other names: add this one to panel.hosts")
+            raise _Refusal(421, say("no.no_host"))
         if method not in ("GET", "HEAD", "POST"):
-            raise _Refusal(405, "the panel answers GET and POST", allow="GET, HEAD, POST")
+            raise _Refusal(405, say("no.method"), allow="GET, HEAD, POST")
         if scope["path"].startswith(EXPORT) and headers.get("sec-fetch-site", "none") not in (
             "none",
             "same-origin",
         ):
-            raise _Refusal(403, "only the panel's own page may take something out")
+            raise _Refusal(403, say("no.foreign_export"))
         if method != "POST":
             return
         if headers.get("origin") != f"{self._scheme}://{host}":
-            raise _Refusal(403, "only the panel's own page may change something")
+            raise _Refusal(403, say("no.foreign_change"))
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise _Refusal(415, "send JSON")
+            raise _Refusal(415, say("no.not_json"))
 
     def _session(self, scope: Scope, headers: dict[str, str]) -> Session | None:
         """Who asks; None where nobody must be signed in. Raises _Refusal."""
@@ -106,24 +108,27 @@ class Guard:
             return None
         is_page = not path.startswith(_JSON)
         try:
-            session = self._sessions.find(self._token(headers), changes or is_page or headers.get(ACTIVE) == "1")
+            session = self._sessions.find(
+                _cookie(headers, self._cookie), changes or is_page or headers.get(ACTIVE) == "1"
+            )
         except ConfigError as error:
             raise _Refusal(500, str(error)) from error
         if session is None:
             if is_page:
-                raise _Refusal(303, "sign in", location=LOGIN)
-            raise _Refusal(401, "sign in")
+                raise _Refusal(303, say("no.sign_in"), location=LOGIN)
+            raise _Refusal(401, say("no.sign_in"))
         if changes and not compare_digest(headers.get(CSRF, "").encode(), session.csrf.encode()):
-            raise _Refusal(403, "this page is from before somebody signed in anew: load it again")
+            raise _Refusal(403, say("no.old_page"))
         return session
 
-    def _token(self, headers: dict[str, str]) -> str:
-        """Read by hand: other programs of a host leave cookies that the library stumbles over."""
-        for each in headers.get("cookie", "").split(";"):
-            name, _, value = each.strip().partition("=")
-            if name == self._cookie:
-                return value
-        return ""
+
+def _cookie(headers: dict[str, str], wanted: str) -> str:
+    """Read by hand: other programs of a host leave cookies that the library stumbles over."""
+    for each in headers.get("cookie", "").split(";"):
+        name, _, value = each.strip().partition("=")
+        if name == wanted:
+            return value
+    return ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -132,7 +137,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1").lower()
         if name in found and name in ("host", "origin", "content-length", "content-type", CSRF):
-            raise _Refusal(400, f"two headers {name}")
+            raise _Refusal(400, say("no.twice", name=name))
         found[name] = raw_value.decode("latin-1")
     return found
 
@@ -142,13 +147,13 @@ async def _whole_body(scope: Scope, headers: dict[str, str], receive: Receive) -
     length = headers.get("content-length", "0")
     most = LONGEST_BODY if scope["method"] == "POST" else 0
     if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()) or int(length) > most:
-        raise _Refusal(413, f"send at most {most} bytes, and say how many")
+        raise _Refusal(413, say("no.too_much", most=most))
     if int(length) == 0:
         return b""
     try:
         return await asyncio.wait_for(_received(receive, most), _BODY_WITHIN_S)
     except asyncio.TimeoutError as error:
-        raise _Refusal(408, "the rest did not come", connection="close") from error
+        raise _Refusal(408, say("no.no_rest"), connection="close") from error
 
 
 async def _received(receive: Receive, most: int) -> bytes:

@@ -14,6 +14,7 @@ from edge.durable import hold_folder, sync_folder, write_synced, write_whole
 from edge.errors import ConfigError, JournalError
 from edge.journal.completeness import name_of
 from edge.panel.acts import require
+from edge.panel.language import say
 from edge.panel.pictures import Pictures
 from edge.panel.users import Role, User
 from edge.picture_set import COLUMNS, GOOD, LABELS, read_set
@@ -57,9 +58,8 @@ class Labels:
         """Give a picture a label; returns it. The picture is copied first, as it will give way to newer ones."""
         require(user, Role.OPERATOR, "label")
         if label not in self.choices:
-            raise ConfigError(
-                f"label {label[:40]!r}: use one of {', '.join(self.choices)}, or add it to panel.classes"
-            )
+            choices = ", ".join(self.choices)
+            raise ConfigError(say("no.no_such_label", label=repr(label[:40]), choices=choices))
         file = _file(part_id, camera)
         with self._alone():
             rows = self._rows()
@@ -86,8 +86,8 @@ class Labels:
                     self._store(rows, step.after, step.before or (step.file, "", step.after[2], step.after[3]))
                     was = step.before[1] if step.before else ""
                     self._tell(user, step.file, step.after[1], was)
-                    return f"{step.file} is labelled {was or 'nothing'} again"
-        raise ConfigError("there is nothing to take back")
+                    return say("no.taken_back", file=step.file, label=was or say("no.labelled_nothing"))
+        raise ConfigError(say("no.nothing_back"))
 
     # --- files ---
 
@@ -104,9 +104,7 @@ class Labels:
         """A labels.csv would make edge-train overlook folders such as ok/ and ng/."""
         others = [path.name for path in self._folder.iterdir() if path.name not in _OWN]
         if others:
-            raise ConfigError(
-                f"{self._folder} holds {others[0]} and no {LABELS}: let panel.labels_dir be a folder of its own"
-            )
+            raise ConfigError(say("no.strangers", folder=self._folder, other=others[0], labels=LABELS))
 
     def _store(self, rows: list[Row], before: Row | None, after: Row) -> None:
         rows = [after if row == before else row for row in rows] if before else [*rows, after]
@@ -138,9 +136,9 @@ class Labels:
             self._folder.mkdir(parents=True, exist_ok=True)
             held = hold_folder(self._folder)
         except BlockingIOError as error:
-            raise ConfigError(f"{self._folder} is in use, as by edge-train label: close that first") from error
+            raise ConfigError(say("no.set_in_use", folder=self._folder)) from error
         except OSError as error:
-            raise JournalError(f"cannot write {self._folder}: {error.strerror}; check its rights") from error
+            raise JournalError(say("no.cannot_write", path=self._folder, error=error.strerror)) from error
         try:
             yield
         finally:
@@ -156,4 +154,4 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise JournalError(f"cannot write {path}: {error.strerror}; free disk space or check the rights") from error
+        raise JournalError(say("no.cannot_write", path=path, error=error.strerror)) from error

@@ -15,6 +15,7 @@ from edge.errors import ConfigError, ControlError, JournalError, RefusedError
 from edge.journal import files
 from edge.journal.completeness import name_of
 from edge.journal.rows import DECIDED
+from edge.panel.language import say
 from edge.panel.pictures import painted
 from edge.panel.words import reason_words
 from edge.station import Station
@@ -22,7 +23,6 @@ from edge.station import Station
 EVERY_NS = 900 * MS
 _AGAIN_NS = 30 * SECOND  # after an eye that knows no such question
 _NEWEST = 500  # verdicts among which a part's is looked for
-_OLDER = "the eye is of an older version and shows no pictures: start it again"
 _VERDICT = f"""
 SELECT kind, reason, score, threshold FROM {DECIDED}
 WHERE number > (SELECT MAX(number) FROM {DECIDED}) - {_NEWEST} AND part_id = {{part_id}}
@@ -35,7 +35,12 @@ class _Camera:
     told: Shown | None = None
     jpeg: bytes = b""
     verdict: dict[str, Any] | None = None
-    words: str = ""
+    is_older: bool = False  # the eye knows no such question
+    refusal: str = ""
+
+    @property
+    def words(self) -> str:
+        return say("no.older_eye") if self.is_older else self.refusal
 
 
 class Latest:
@@ -61,14 +66,14 @@ class Latest:
         told = one.told
         if told is None or not told.part_id:
             return {"camera": camera, "words": one.words}
-        verdict = one.verdict or {"verdict": told.kind, "reason": "", "words": "", "score": None, "threshold": None}
+        verdict = one.verdict or {"verdict": told.kind, "reason": "", "score": None, "threshold": None}
         return {
             "camera": camera,
-            "words": one.words,
             "id": f"{told.part_id:x}",
             "name": name_of(told.part_id),
             "at_ms": told.wall_ns // MS,
             **verdict,
+            "words": reason_words(verdict["reason"]),
         }
 
     def picture(self, camera: str, part_id: int) -> bytes:
@@ -76,12 +81,12 @@ class Latest:
         one = self._known(camera)
         told, jpeg = one.told, one.jpeg
         if told is None or told.part_id != part_id:
-            raise ConfigError("a newer picture has come meanwhile")
+            raise ConfigError(say("no.newer_picture"))
         return jpeg
 
     def _known(self, camera: str) -> _Camera:
         if camera not in self._cameras:
-            raise ConfigError(f"there is no camera {camera[:40]!r}: load the page again")
+            raise ConfigError(say("no.no_camera", camera=repr(camera[:40])))
         return self._cameras[camera]
 
     def _look(self, camera: str, one: _Camera) -> None:
@@ -92,12 +97,12 @@ class Latest:
         try:
             told = self._control.picture(camera)
         except RefusedError as error:
-            one.words = str(error)
+            one.refusal = str(error)
             return
         except ControlError:
-            one.words, one.asked_ns = _OLDER, now_ns + _AGAIN_NS
+            one.is_older, one.asked_ns = True, now_ns + _AGAIN_NS
             return
-        one.words = ""
+        one.is_older, one.refusal = False, ""
         if told.part_id and (one.told is None or told.part_id != one.told.part_id):
             self._take(camera, one, told)
         if one.told is not None and one.verdict is None:
@@ -117,7 +122,6 @@ class Latest:
                 return {
                     "verdict": row["kind"],
                     "reason": row["reason"],
-                    "words": reason_words(row["reason"]),
                     "score": score if score is not None and isfinite(score) else None,
                     "threshold": row["threshold"],
                 }

@@ -13,6 +13,7 @@ from edge.clock import SECOND, Clock
 from edge.errors import JournalError
 from edge.journal import files
 from edge.journal.rows import DECIDED, OUTCOMES
+from edge.panel.language import say
 from edge.records import Kind
 
 KEPT = 300  # parts that were not let pass
@@ -75,7 +76,8 @@ class Ledger:
         self._clock = clock
         self._reading = threading.Lock()
         self.revision = 0  # counts up with what `turned` tells
-        self.words = ""  # why the journal cannot be read
+        self._unreadable = ""
+        self._is_there = True
         self._begin()
 
     def _begin(self) -> None:
@@ -85,19 +87,24 @@ class Ledger:
         self._turned: OrderedDict[int, Turned] = OrderedDict()
 
     def look(self) -> None:
-        """Read what is new. What is wrong with the journal is kept in `words`."""
+        """Read what is new; what is wrong with the journal is in `words` then."""
         if not self._reading.acquire(blocking=self.revision == 0):
             return
         try:
             days = files.day_files(self._folder)[-_DAYS:]
-            self.words = "" if days else f"{self._folder} holds no journal yet: nothing was recorded"
+            self._unreadable, self._is_there = "", bool(days)
             for path in [path for path in days if path.stem >= self._newest]:
                 self._follow(path)
                 self._newest = path.stem
         except JournalError as error:
-            self.words = str(error)
+            self._unreadable = str(error)
         finally:
             self._reading.release()
+
+    @property
+    def words(self) -> str:
+        """Why the journal cannot be read; "" where it can."""
+        return self._unreadable or ("" if self._is_there else say("no.no_journal", folder=self._folder))
 
     def turned(self, count: int, only_rejects: bool = False) -> list[Turned]:
         """The newest parts that were not let pass, newest first."""

@@ -16,6 +16,7 @@ from edge.heat_map import heat_map_in
 from edge.heat_map import painted as paint
 from edge.journal.export import PICTURES
 from edge.journal.pictures import QUALITY
+from edge.panel.language import say
 from edge.pixels import Image
 from edge.records import Kind
 from edge.station import Station
@@ -43,7 +44,7 @@ class Pictures:
                     path = day / f"{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
                     if path.is_file():
                         return path
-        raise ConfigError("no picture of this part is kept (any more)")
+        raise ConfigError(say("no.no_picture"))
 
     def of_part(self, part_id: int) -> list[str]:
         """The cameras whose picture of this part is kept."""
@@ -60,10 +61,10 @@ class Pictures:
         path = self.find(part_id, camera)
         try:
             if path.stat().st_size > _LARGEST:
-                raise ConfigError("the picture is too large to be shown: copy it from the journal's folder")
+                raise ConfigError(say("no.picture_large"))
             return path.read_bytes()
         except OSError as error:
-            raise ConfigError("the picture has just given way to newer ones") from error
+            raise ConfigError(say("no.picture_gone")) from error
 
     def has_heat_map(self, part_id: int, camera: str) -> bool:
         """Whether the picture tells where the network found something. Raises ConfigError."""
@@ -106,7 +107,7 @@ def _decoded(data: bytes, how: int = cv2.IMREAD_COLOR) -> Image:
     except cv2.error:
         image = None
     if image is None:
-        raise ConfigError("the picture is damaged")
+        raise ConfigError(say("no.picture_damaged"))
     return image.astype(np.uint8, copy=False)
 
 

@@ -20,6 +20,7 @@ from edge.health import Level
 from edge.install import install, open_active
 from edge.journal.events import Journal
 from edge.panel import facts, words
+from edge.panel.language import words_of
 from edge.panel.ledger import KEPT, Ledger
 from edge.panel.watch import Watch
 from edge.records import GateOutcome, Kind, Reason
@@ -140,7 +141,7 @@ def test_every_state_and_every_reason_has_its_words() -> None:
         said = words.state_words(status.model_copy(update={"level": level.name}))
         assert said["headline"] != level.name
         assert bool(said["todo"]) is (level is not Level.READY)
-    assert set(words.REASONS) == set(Reason)
+    assert {f"reason.{reason.name}" for reason in Reason} <= set(words_of("en"))
     assert words.reason_words("NO_SUCH") == "NO_SUCH"
 
 

@@ -1,4 +1,6 @@
-// Asks the panel: signed in or off to sign in, with what proves that this page is the panel's own.
+// Speaks the language of the page, and asks the panel: signed in or off to sign in, with what proves that this page is the panel's own.
+import { WORDS } from "./words.js";
+
 const csrf = document.querySelector('meta[name="csrf"]').content;
 let touched = true; // a person did something since the last request
 
@@ -9,8 +11,8 @@ async function answer(reply) {
     location.assign("/login");
     return new Promise(() => {});
   }
-  const told = await reply.json().catch(() => ({ error: `the panel answered ${reply.status}` }));
-  if (!reply.ok) throw new Error(told.error ?? `the panel answered ${reply.status}`);
+  const told = await reply.json().catch(() => ({ error: say("answered", { status: reply.status }) }));
+  if (!reply.ok) throw new Error(told.error ?? say("answered", { status: reply.status }));
   return told;
 }
 
@@ -34,7 +36,22 @@ export function make(kind, classes = "", words = null, ...children) {
   return element;
 }
 
+// A phrase of the page's language, with its {names} filled in.
+export function say(name, values = {}) {
+  return WORDS[name].replace(/\{(\w+)\}/g, (_, each) => values[each]);
+}
+
+export const known = (name, otherwise) => WORDS[name] ?? otherwise;
+
 export const at = (id) => document.getElementById(id);
+
+for (const each of document.querySelectorAll("[data-language]")) {
+  each.addEventListener("click", () => {
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `kenpin.language=${each.dataset.language}; Path=/; Max-Age=31536000; SameSite=Strict${secure}`;
+    location.reload();
+  });
+}
 
 at("out")?.addEventListener("click", async () => {
   await post("/api/logout", {}).catch(() => {});

@@ -1,5 +1,5 @@
 // Charts as inline SVG: no library, no style attribute.
-import { make } from "./ask.js";
+import { make, say } from "./ask.js";
 
 const WIDTH = 320, HEIGHT = 110, FLOOR = 88;
 
@@ -11,7 +11,8 @@ export function draw(kind, values, words = null) {
 }
 
 function short(ms) {
-  return ms === null ? "more" : ms >= 1000 ? `${ms / 1000} s` : ms >= 1 ? `${ms} ms` : `${Math.round(1000 * ms)} µs`;
+  if (ms === null) return say("more");
+  return ms >= 1000 ? say("s", { n: ms / 1000 }) : ms >= 1 ? say("ms", { n: ms }) : say("us", { n: Math.round(1000 * ms) });
 }
 
 // A histogram: bins with values only, their upper bounds below, and what 50, 90, 99 and 99.9 % do not exceed.
@@ -25,12 +26,12 @@ export function bars(title, bounds, shape) {
     const tall = count ? Math.max(1.5, (count / most) * (FLOOR - 14)) : 0, left = index * wide;
     const bar = draw("rect", { x: left + 1, y: FLOOR - tall, width: wide - 2, height: tall });
     const bound = bounds[first + index] ?? null;
-    bar.append(draw("title", {}, `${count} up to ${short(bound)}`));
+    bar.append(draw("title", {}, say("up_to", { count, bound: short(bound) })));
     chart.append(bar);
     if (index % step === 0) chart.append(draw("text", { x: left + wide / 2, y: HEIGHT - 8, "text-anchor": "middle" }, short(bound)));
   });
   chart.append(draw("line", { x1: 0, x2: WIDTH, y1: FLOOR, y2: FLOOR }));
-  const ranks = Object.entries(shape.ranks).map(([name, ms]) => `${name} ≤ ${ms === null ? "beyond" : short(ms)}`);
+  const ranks = Object.entries(shape.ranks).map(([name, ms]) => say("rank", { rank: name, bound: ms === null ? say("beyond") : short(ms) }));
   return make("figure", "chart", null, make("figcaption", "", title), chart,
-    make("small", "", `${ranks.join(" · ")} · mean ${shape.mean_ms} ms · ${shape.count} parts`));
+    make("small", "", say("mean", { ranks: ranks.join(" · "), mean: say("ms", { n: shape.mean_ms }), count: shape.count })));
 }

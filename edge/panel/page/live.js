@@ -1,49 +1,49 @@
 // The first page: state, counts and gallery, again and again; acts ask for their reason first.
-import { at, get, make, post } from "./ask.js";
+import { at, get, known, make, post, say } from "./ask.js";
 import { askFirst } from "./ask_first.js";
 import { bars } from "./charts.js";
 
 const EVERY_MS = 750, OLD_MS = 60_000;
 const SIGNS = { PASS: "✓", REJECT: "✕", UNKNOWN: "?" };
-const OUTCOMES = { fired: "rejected", released: "let pass", late: "LATE" };
+const OUTCOMES = ["fired", "released", "late"];
 let over = "start", show = "all", revision = "", soon = null, turn = 0, answered = 0;
 
 // --- what is shown ---
 
 function number(count) {
-  return count === null ? "–" : count.toLocaleString("en").replaceAll(",", " ");
+  return count === null ? "–" : count.toLocaleString("en").replaceAll(",", say("thousands"));
 }
 
 // Only what differs is written: whoever has the page read aloud hears what is new.
-function say(element, words) {
-  if (element.textContent !== words) element.textContent = words;
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
-function fact(id, words, level = "") {
+function fact(id, text, level = "") {
   const box = at(id);
-  box.hidden = words === "";
-  say(box.querySelector("b"), words);
+  box.hidden = text === "";
+  write(box.querySelector("b"), text);
   box.dataset.level = level;
 }
 
 function minutes(seconds) {
-  return seconds >= 60 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${Math.ceil(seconds)} s`;
+  return seconds >= 60 ? say("min_s", { min: Math.floor(seconds / 60), s: Math.floor(seconds % 60) }) : say("s", { n: Math.ceil(seconds) });
 }
 
 function showState(told) {
   const { state, status } = told;
   at("state").dataset.level = state.level;
-  for (const id of ["headline", "cause", "todo"]) say(at(id), state[id]);
+  for (const id of ["headline", "cause", "todo"]) write(at(id), state[id]);
   document.title = `${state.headline}: ${document.querySelector(".home").textContent}`;
   const inspects = status && status.mode !== "collect";
-  fact("permit", !status ? "not known" : !inspects ? "" : status.permit ? "✓ on" : "✕ off", status?.permit ? "good" : "bad");
+  fact("permit", !status ? say("not_known") : !inspects ? "" : say(status.permit ? "on" : "off"), status?.permit ? "good" : "bad");
   fact("left", status?.bypass_left_s ? minutes(status.bypass_left_s) : "", "warn");
-  fact("lotnow", status && (status.lot || !inspects) ? status.lot || "none named" : "");
+  fact("lotnow", status && (status.lot || !inspects) ? status.lot || say("none_named") : "");
   const thisLot = document.querySelector("[data-over=lot]");
   if (thisLot && status) thisLot.hidden = !status.lot && over !== "lot";
   fact("recorded", status && !inspects ? number(status.parts) : "");
   at("product").hidden = !inspects;
-  if (inspects) at("product").textContent = status.product + (status.recipe ? ` · recipe ${status.recipe}` : "");
+  if (inspects) at("product").textContent = status.recipe ? say("with_recipe", status) : status.product;
   for (const [id, holds] of [
     ["acknowledge", status?.can_acknowledge],
     ["end_bypass", status?.bypass_left_s > 0],
@@ -51,9 +51,9 @@ function showState(told) {
   ]) if (at(id)) at(id).hidden = !holds;
 }
 
-function showWarnings(words) {
-  at("warnings").hidden = !words?.length;
-  at("warnings").replaceChildren(...(words ?? []).map((each) => make("li", "", each)));
+function showWarnings(told) {
+  at("warnings").hidden = !told?.length;
+  at("warnings").replaceChildren(...(told ?? []).map((each) => make("li", "", each)));
 }
 
 const UNKNOWN = { parts: null, verdicts: {}, outcomes: {}, reasons: [] }; // only the eye knows, and it does not answer
@@ -66,10 +66,11 @@ function showCounts(told) {
     at(kind).textContent = number(count);
     at(`${kind}_share`).textContent = counts.parts ? `${((100 * count) / counts.parts).toFixed(1)} %` : "";
   }
-  const ends = Object.entries(OUTCOMES).filter(([name]) => name !== "late" || counts.outcomes.late);
-  at("outcomes").textContent = told ? ends.map(([name, words]) => `${number(counts.outcomes[name] ?? 0)} ${words}`).join(", ") : "–";
+  const ends = OUTCOMES.filter((name) => name !== "late" || counts.outcomes.late);
+  const ended = (name) => say("how_many", { count: number(counts.outcomes[name] ?? 0), what: say(name) });
+  at("outcomes").textContent = told ? ends.map(ended).join(say("and")) : "–";
   const rows = counts.reasons.map((reason) =>
-    make("tr", "", null, make("td", "count", number(reason.count)), make("td", "", `${reason.words} (${reason.name})`)));
+    make("tr", "", null, make("td", "count", number(reason.count)), make("td", "", say("reason", reason))));
   at("reasons").hidden = !rows.length;
   at("reasons").tBodies[0].replaceChildren(...rows);
 }
@@ -81,14 +82,14 @@ function card(part) {
   picture.alt = "";
   picture.addEventListener("error", () => {
     if (++tries <= 2) return setTimeout(() => (picture.src = `${source}&try=${tries}`), 1200 * tries); // it is still being written
-    picture.replaceWith(make("span", "nopicture", "no picture"));
+    picture.replaceWith(make("span", "nopicture", say("no_picture")));
   });
   picture.src = source;
   const score = part.score === null ? "" : ` ${part.score.toFixed(3)}`;
   const link = make("a", `item ${part.verdict.toLowerCase()}`, null, picture,
-    make("b", "", `${SIGNS[part.verdict] ?? ""} ${part.verdict}${score}`),
+    make("b", "", `${SIGNS[part.verdict] ?? ""} ${known(part.verdict, part.verdict)}${score}`),
     make("span", "why", part.words),
-    make("small", "", `${part.name} · ${new Date(part.at_ms).toLocaleTimeString("en-GB")}${part.outcome ? ` · ${OUTCOMES[part.outcome.toLowerCase()] ?? part.outcome}` : ""}`));
+    make("small", "", `${part.name} · ${clock(part.at_ms)}${part.outcome ? ` · ${known(part.outcome.toLowerCase(), part.outcome)}` : ""}`));
   link.href = `/part/${part.id}`;
   link.dataset.id = part.id;
   link.dataset.said = JSON.stringify(part);
@@ -110,9 +111,11 @@ function showGallery(parts) {
   at("none").hidden = cards.length > 0;
 }
 
+const clock = (ms) => new Date(ms).toLocaleTimeString(say("locale"));
+
 function ago(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  return seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  return seconds < 90 ? say("s", { n: seconds }) : seconds < 5400 ? say("min", { n: Math.round(seconds / 60) }) : say("h", { n: Math.round(seconds / 3600) });
 }
 
 // The picture stays until the next one is there.
@@ -130,18 +133,18 @@ function showLatest(part, told) {
   const link = at("seen"), isUp = Boolean(told.status);
   link.hidden = !part.id;
   at("seen_none").hidden = Boolean(part.id);
-  const none = at("gallery") ? "No part was judged since somebody looks; the next one is shown." : "No picture was recorded since somebody looks; the next one is shown.";
-  if (!part.id) return say(at("seen_none"), part.words || (isUp ? none : "The eye does not answer: there is no picture."));
+  const none = say(at("gallery") ? "no_part_yet" : "no_picture_yet");
+  if (!part.id) return write(at("seen_none"), part.words || (isUp ? none : say("down_no_picture")));
   showPicture(link, part);
   const age = ago(told.now_ms - part.at_ms), isOld = told.now_ms - part.at_ms > OLD_MS;
   link.className = `seen ${part.verdict.toLowerCase()}${isUp ? "" : " down"}`;
   if (at("gallery")) link.href = `/part/${part.id}`;
   link.dataset.id = part.id;
-  say(link.querySelector("b"), `${SIGNS[part.verdict] ?? ""} ${part.verdict}${part.score === null ? "" : ` ${part.score.toFixed(3)}`}`);
-  const limit = part.threshold === null || part.score === null ? "" : `rejected from ${part.threshold.toFixed(3)}`;
-  say(link.querySelector(".why"), [part.words, limit].filter(Boolean).join(" · "));
-  const since = !isUp ? `The eye does not answer: this is ${age} old` : isOld ? `No new ${at("gallery") ? "part" : "picture"} for ${age}` : `${age} ago`;
-  say(link.querySelector("small"), at("gallery") ? `part ${part.name} · ${since}` : since);
+  write(link.querySelector("b"), `${SIGNS[part.verdict] ?? ""} ${known(part.verdict, part.verdict)}${part.score === null ? "" : ` ${part.score.toFixed(3)}`}`);
+  const limit = part.threshold === null || part.score === null ? "" : say("rejected_from", { threshold: part.threshold.toFixed(3) });
+  write(link.querySelector(".why"), [part.words, limit].filter(Boolean).join(" · "));
+  const since = say(!isUp ? "down_old" : !isOld ? "ago" : at("gallery") ? "no_new_part" : "no_new_picture", { age });
+  write(link.querySelector("small"), at("gallery") ? `${say("part", part)} · ${since}` : since);
 }
 
 function showParts(told) {
@@ -153,28 +156,28 @@ function showParts(told) {
 
 // A lot with its counts; the day is said where it is not today.
 function moment(ms) {
-  const at = new Date(ms), time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+  const at = new Date(ms), time = at.toLocaleTimeString(say("locale"), { hour: "2-digit", minute: "2-digit" });
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString(say("locale"), { day: "numeric", month: "short" })} ${time}`;
 }
 
 function lotRow(lot) {
   const counts = [lot.parts, ...["pass", "reject", "unknown"].map((kind) => lot.verdicts[kind] ?? 0), ...["released", "fired", "late"].map((end) => lot.outcomes[end] ?? 0)];
-  const times = lot.first_ms ? `${lot.is_whole ? "" : "before "}${moment(lot.first_ms)} – ${moment(lot.last_ms)}` : "none yet";
+  const times = lot.first_ms ? `${lot.is_whole ? moment(lot.first_ms) : say("before", { time: moment(lot.first_ms) })} – ${moment(lot.last_ms)}` : say("no_part_of_lot");
   return make("tr", "", null, make("th", "", lot.lot), ...counts.map((count) => make("td", "count", number(count))), make("td", "", times));
 }
 
 async function showLots() {
   if (!at("lots").open || document.hidden) return;
   const { lots } = await get("/api/lots");
-  at("lots").querySelector("tbody").replaceChildren(...(lots.length ? lots.map(lotRow) : [make("tr", "", null, make("td", "", "No lot was named yet."))]));
+  at("lots").querySelector("tbody").replaceChildren(...(lots.length ? lots.map(lotRow) : [make("tr", "", null, make("td", "", say("no_lot")))]));
 }
 
 async function showTimes() {
   if (!at("times").open) return;
   const told = await get("/api/timing");
-  const all = Object.entries(told.stages ?? {}).map(([name, shape]) => bars(name.replaceAll("_", " "), told.bounds_ms, shape));
-  if (told.gate) all.push(bars("gate written after its plan", told.edge_bounds_ms, told.gate));
-  at("charts").replaceChildren(...(all.length ? all : [make("p", "note", "Nothing was timed yet.")]));
+  const all = Object.entries(told.stages ?? {}).map(([name, shape]) => bars(known(name, name.replaceAll("_", " ")), told.bounds_ms, shape));
+  if (told.gate) all.push(bars(say("gate"), told.edge_bounds_ms, told.gate));
+  at("charts").replaceChildren(...(all.length ? all : [make("p", "note", say("nothing_timed"))]));
 }
 
 // --- again and again ---
@@ -196,11 +199,11 @@ async function look() {
     showLatest(told.latest, told);
     if (at("gallery")) showParts(told);
     revision = told.revision;
-    at("age").textContent = `as of ${new Date(told.now_ms).toLocaleTimeString("en-GB")}`;
+    at("age").textContent = say("as_of", { time: clock(told.now_ms) });
   } catch (error) {
     if (mine !== turn) return;
-    const since = answered ? ` What you see is ${Math.round((Date.now() - answered) / 1000)} s old.` : "";
-    at("alarm").textContent = `The panel does not answer.${since} The station itself goes on without it. (${error.message})`;
+    const since = answered ? say("since", { seconds: Math.round((Date.now() - answered) / 1000) }) : "";
+    at("alarm").textContent = say("no_answer_live", { since, words: error.message });
     at("alarm").hidden = false;
   }
   soon = setTimeout(look, EVERY_MS);
@@ -219,14 +222,14 @@ function choose(group, key, set) {
 // --- acts ---
 
 const ACTS = {
-  acknowledge: ["Acknowledge", "You have looked at the line, and it may go on. The zone is purged first.", "Why did it stop, what was done?"],
-  end_bypass: ["Inspect again", "Parts are judged again from now on.", "Why?"],
-  bypass: ["Bypass", "Parts will pass UNINSPECTED until the time is over.", "Why?"],
-  lot: ["Set the lot", at("gallery") ? "Parts that are born from now on are of this lot." : "Pictures from now on are of this lot.", "Lot"],
+  acknowledge: ["acknowledge", "acknowledge_about", "acknowledge_why"],
+  end_bypass: ["end_bypass", "end_bypass_about", "why"],
+  bypass: ["bypass", "bypass_about", "why"],
+  lot: ["lot", at("gallery") ? "lot_parts_about" : "lot_pictures_about", "lot_why"],
 };
 
 function ask(name) {
-  const [title, about, label] = ACTS[name];
+  const [title, about, label] = ACTS[name].map((each) => say(each));
   askFirst({ title, about, label, minutes: name === "bypass" }, async (why) => {
     await post(`/api/${name}`, name === "lot" ? { lot: why } : name === "bypass" ? { why, minutes: Number(at("ask_minutes").value) } : { why });
     look();

@@ -1,5 +1,5 @@
 // Signs in; the cookie comes with the answer and no script can read it.
-import { at } from "./ask.js";
+import { at, say } from "./ask.js";
 
 at("login").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -11,7 +11,7 @@ at("login").addEventListener("submit", async (event) => {
     if (reply.ok) return location.assign("/");
     words.textContent = (await reply.json()).error;
   } catch {
-    words.textContent = "the panel does not answer: try again";
+    words.textContent = say("no_answer_login");
   }
   at("password").value = "";
   at("password").focus();

@@ -1,7 +1,9 @@
 // One part: each label is on the disk before the page says so.
-import { at, post } from "./ask.js";
+import { at, post, say } from "./ask.js";
 
 const part = document.querySelector(".part").dataset.part;
+
+const named = (label) => (label === "ok" ? say("ok") : label);
 
 async function doing(work) {
   at("words").textContent = "…";
@@ -16,8 +18,8 @@ for (const button of document.querySelectorAll("button.label")) {
   button.addEventListener("click", () => doing(async () => {
     const camera = button.parentElement.dataset.camera;
     const { label } = await post("/api/label", { part, camera, label: button.dataset.label });
-    document.querySelector(`[data-label-of="${CSS.escape(camera)}"]`).textContent = label;
-    return `stored: ${label}`;
+    document.querySelector(`[data-label-of="${CSS.escape(camera)}"]`).textContent = named(label);
+    return say("stored", { label: named(label) });
   }));
 }
 
@@ -27,7 +29,7 @@ for (const button of document.querySelectorAll("button[data-heat]")) {
   button.addEventListener("click", () => {
     const bare = picture.getAttribute("src") === painted;
     picture.src = bare ? plain : painted;
-    button.textContent = bare ? "with the heat map" : "without the heat map";
+    button.textContent = say(bare ? "with_heat_map" : "without_heat_map");
   });
 }
 

@@ -1,5 +1,5 @@
 // Thresholds: the evidence, the recorded scores, and what another threshold would have turned.
-import { at, get, make } from "./ask.js";
+import { at, get, make, say } from "./ask.js";
 import { draw } from "./charts.js";
 import { evidence } from "./evidence.js";
 
@@ -21,7 +21,7 @@ function histogram(product, edges) {
     if (!count) return;
     const tall = Math.max(2, (Math.log1p(count) / most) * (FLOOR - 8));
     const bar = draw("rect", { x: bin * wide, y: FLOOR - tall, width: wide - 0.4, height: tall, class: product.above[bin] ? "reject" : "pass" });
-    bar.append(draw("title", {}, `${count} parts with a score of about ${edges[bin].toPrecision(3)}`));
+    bar.append(draw("title", {}, say("about_score", { count, score: edges[bin].toPrecision(3) })));
     chart.append(bar);
   });
   for (const score of [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999])
@@ -34,28 +34,26 @@ function histogram(product, edges) {
 
 function trial(product, edges) {
   const total = sum(product.below) + sum(product.above);
-  if (!total) return make("p", "note", "No part that this model judged is on record yet.");
+  if (!total) return make("p", "note", say("no_score"));
   const { chart, move } = histogram(product, edges);
   const slider = make("input"), words = make("p", "big");
   const start = edges.findIndex((edge) => edge >= product.threshold);
   Object.assign(slider, { type: "range", min: 0, max: edges.length - 1, step: 1, value: start });
-  slider.setAttribute("aria-label", "another threshold");
+  slider.setAttribute("aria-label", say("another_threshold"));
   const tell = () => {
     const edge = Number(slider.value);
     const passing = sum(product.above.slice(0, edge)), turned = sum(product.below.slice(edge));
     move(edge);
-    words.textContent = `At ${edges[edge].toPrecision(3)}: of ${total} recorded parts, ${passing} that were rejected would pass, `
-      + `${turned} that passed would be rejected.`;
+    words.textContent = say("turned", { threshold: edges[edge].toPrecision(3), all: total, passing, turned });
   };
   slider.addEventListener("input", tell);
   tell();
   return make("div", "", null, chart, slider, words,
-    make("p", "note", "Dashed: the threshold in use. Heights grow with the logarithm of the count. Which of these parts were defects "
-      + "only their pictures can tell; what another threshold lets escape, edge threshold says on the device."));
+    make("p", "note", say("axis")));
 }
 
 function product(told, edges) {
-  const title = make("h2", "", told.recipe ? `${told.product} (recipe ${told.recipe})` : told.product);
+  const title = make("h2", "", told.recipe ? say("of_recipe", told) : told.product);
   if (told.words) return make("section", "card", null, title, make("p", "note", told.words));
   return make("section", "card", null, title, evidence(told), trial(told, edges));
 }
@@ -63,7 +61,7 @@ function product(told, edges) {
 try {
   const told = await get("/api/thresholds");
   const all = told.products.map((each) => product(each, told.edges));
-  at("products").replaceChildren(...(all.length ? all : [make("p", "note", "This station has no product: it only collects pictures.")]));
+  at("products").replaceChildren(...(all.length ? all : [make("p", "note", say("no_product"))]));
 } catch (error) {
   at("alarm").textContent = error.message;
   at("alarm").hidden = false;
