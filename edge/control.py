@@ -135,6 +135,17 @@ class ChangeBundle(_Packet):
     who: Name = ""
 
 
+class MoveThreshold(_Packet):
+    """Move a product's threshold for the eye's next start as `edge threshold` does, where its evidence meets the
+    target; without a `value` the bundle's own is in force again."""
+
+    ask: Literal["move_threshold"] = "move_threshold"
+    product: Annotated[Name, Field(min_length=1)]
+    value: float | None = Field(gt=0, lt=1)
+    why: Why
+    who: Annotated[Name, Field(min_length=1)]
+
+
 class NoteThreshold(_Packet):
     """Somebody moves a threshold for the eye's next start: from what to what, with the evidence of both."""
 
@@ -164,6 +175,7 @@ Request: TypeAlias = (
     | AskPicture
     | NoteAccess
     | ChangeBundle
+    | MoveThreshold
     | NoteThreshold
     | StartAgain
 )
@@ -368,6 +380,10 @@ class Control:
     def change_bundle(self, product: str, version: int, why: str, who: str = "") -> Done:
         """Begin to make another installed version active; the status tells what came of it."""
         return self._ask(_checked(ChangeBundle, product=product, version=version, why=why, who=who), Done)
+
+    def move_threshold(self, product: str, value: float | None, why: str, who: str) -> Done:
+        """Begin to move a product's threshold, or to return to the bundle's own; the status tells what came of it."""
+        return self._ask(_checked(MoveThreshold, product=product, value=value, why=why, who=who), Done)
 
     def start_again(self, why: str, who: str = "") -> Done:
         """End in order and be started again."""

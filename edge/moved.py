@@ -119,7 +119,8 @@ def in_force(bundle: Bundle, moved: Moved | None) -> Bundle:
     if moved is None or moved.bundle != bundle.sha256:
         return bundle
     models = tuple(
-        _moved_entry(bundle, entry, moved) if moved.is_of(entry) else entry for entry in bundle.manifest.models
+        entry_at(bundle, entry, moved.threshold) if moved.is_of(entry) else entry
+        for entry in bundle.manifest.models
     )
     return bundle if models == bundle.manifest.models else bundle.at(moved, replace(bundle.manifest, models=models))
 
@@ -129,6 +130,10 @@ def moved_for(bundle: Bundle, entry: ModelEntry) -> Moved | None:
     return bundle.moved if bundle.moved is not None and bundle.moved.is_of(entry) else None
 
 
-def _moved_entry(bundle: Bundle, entry: ModelEntry, moved: Moved) -> ModelEntry:
-    evidence = bundle.judged(entry).at(moved.threshold, entry.evidence)
-    return replace(entry, threshold=moved.threshold, evidence=evidence, proven=is_proven(evidence))
+def entry_at(bundle: Bundle, entry: ModelEntry, threshold: float) -> ModelEntry:
+    """The entry of a bundle's model at another threshold, by what it said of the acceptance set.
+
+    Raises BundleError where the bundle does not hold that.
+    """
+    evidence = bundle.judged(entry).at(threshold, entry.evidence)
+    return replace(entry, threshold=threshold, evidence=evidence, proven=is_proven(evidence))

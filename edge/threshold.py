@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -117,14 +117,13 @@ def _entry(bundle: Bundle, station: Station) -> ModelEntry:
 def _at(bundle: Bundle, entry: ModelEntry, value: float) -> ModelEntry:
     """The model's entry at another threshold. Raises ConfigError for one that nobody can mean, BundleError where the
     bundle does not hold what its models said."""
-    from edge.evidence import is_proven
+    from edge.moved import entry_at
 
     if not 0 < value < 1:
         raise ConfigError(
             f"{value:g} is no threshold: write a number between 0 and 1, such as {entry.threshold:.4g}"
         )
-    evidence = bundle.judged(entry).at(value, entry.evidence)
-    return replace(entry, threshold=value, evidence=evidence, proven=is_proven(evidence))
+    return entry_at(bundle, entry, value)
 
 
 # --- moving -----------------------------------------------------------------------------------------------------

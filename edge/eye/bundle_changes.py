@@ -1,4 +1,4 @@
-"""Another installed bundle for the eye's next start, by `edge install` or `edge rollback` in a process beside it."""
+"""Another installed bundle or threshold for the eye's next start, by the `edge` commands in a process beside it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import TypeAlias
 
 from edge.clock import SECOND, Clock
-from edge.control import ChangeBundle
+from edge.control import ChangeBundle, MoveThreshold
 from edge.errors import BundleError, KenpinError
 from edge.install import Installed, before, installed
 from edge.station import Station
@@ -26,6 +27,7 @@ LONGEST_NS = 1_800 * SECOND  # TensorRT builds an engine for minutes
 _IDLE_S, _LOOK_S = 0.5, 0.2
 _BEHIND = 10  # niceness, where it may be set: the inspection goes first
 _MOST_WORDS = 400
+Change: TypeAlias = ChangeBundle | MoveThreshold
 _OF_THIS_PROCESS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -48,7 +50,7 @@ class BundleChanges:
         self._note = note
         self._is_service = environment.get("SYSTEMD_EXEC_PID") == str(os.getpid())
         self._began_ns = clock.now_ns()
-        self._wanted: SimpleQueue[ChangeBundle] = SimpleQueue()
+        self._wanted: SimpleQueue[Change] = SimpleQueue()
         self._is_changing = False
         self.starts_again = False
         self.words = ""
@@ -58,7 +60,7 @@ class BundleChanges:
         """Whether a change is being made or waits."""
         return self._is_changing or not self._wanted.empty()
 
-    def begin(self, request: ChangeBundle) -> bool:
+    def begin(self, request: Change) -> bool:
         """Let this change be made; never blocks."""
         self._wanted.put(request)
         return True
@@ -83,11 +85,14 @@ class BundleChanges:
                 request = self._wanted.get(timeout=_IDLE_S)
                 self._is_changing = True
                 try:
-                    self.words = self._made(request, stop)
+                    self.words = self._done(request, stop)
                 except (KenpinError, OSError) as error:
-                    self.words = f"{request.product} version {request.version} was not made active: {error}"
-                self._note("bundle", self.words)
+                    self.words = f"{_not_done(request)}: {error}"
+                self._note("threshold" if isinstance(request, MoveThreshold) else "bundle", self.words)
                 self._is_changing = False
+
+    def _done(self, request: Change, stop: threading.Event) -> str:
+        return self._moved(request, stop) if isinstance(request, MoveThreshold) else self._made(request, stop)
 
     def _made(self, request: ChangeBundle, stop: threading.Event) -> str:
         """What came of it, in words. Raises KenpinError, OSError."""
@@ -99,6 +104,14 @@ class BundleChanges:
             raise BundleError(said or f"edge {command[0]} ended with {code}; see the log")
         active = next(one for one in installed(self._station) if one.active and one.product == request.product)
         return f"{active.product} version {active.version} is active when the eye starts again"
+
+    def _moved(self, request: MoveThreshold, stop: threading.Event) -> str:
+        """What came of it, in words. Raises KenpinError, OSError."""
+        self.words = f"the threshold of {request.product} is being moved"
+        code, said = self._ends(threshold_command(request, self._station), stop)
+        if code:
+            raise BundleError(said or f"edge threshold ended with {code}; see the log")
+        return f"the threshold of {request.product} is {threshold_of(request)} when the eye starts again"
 
     def _ends(self, command: list[str], stop: threading.Event) -> tuple[int, str]:
         """Exit code and last words of an `edge` command; it is ended with the eye, or when it takes too long."""
@@ -120,6 +133,24 @@ class BundleChanges:
             text = said.read().decode(errors="replace")
         log.info("edge %s: %s", command[0], text.strip())
         return code, " ".join(text.rpartition("edge: ")[2].split())[:_MOST_WORDS] if code > 0 else ""
+
+
+def _not_done(request: Change) -> str:
+    if isinstance(request, MoveThreshold):
+        return f"the threshold of {request.product} was not moved"
+    return f"{request.product} version {request.version} was not made active"
+
+
+def threshold_of(request: MoveThreshold) -> str:
+    """Where the threshold goes, in words."""
+    return "the bundle's own" if request.value is None else f"{request.value:.6g}"
+
+
+def threshold_command(request: MoveThreshold, station: Station) -> list[str]:
+    """The `edge` command that moves the threshold; it takes none that is unproven."""
+    value = "--reset" if request.value is None else str(request.value)
+    words = (f"--product={request.product}", f"--by={request.who}", f"--why={request.why}")
+    return ["threshold", str(station.source), value, *words]
 
 
 def command_for(kept: list[Installed], request: ChangeBundle, station: Station) -> list[str]:

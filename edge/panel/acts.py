@@ -50,6 +50,11 @@ class Acts:
         require(user, Role.ENGINEER, "bundle")
         return self._control.change_bundle(product, version, why, user.name)
 
+    def move_threshold(self, user: User, product: str, value: float | None, why: str) -> Done:
+        """Begin to move a threshold, None: to the bundle's own; the eye takes it up when it starts again."""
+        require(user, Role.ENGINEER, "threshold")
+        return self._control.move_threshold(product, value, why, user.name)
+
     def start_again(self, user: User, why: str) -> Done:
         """Let the eye end in order and start again; parts are rejected meanwhile."""
         require(user, Role.ENGINEER, "start_again")

@@ -7,9 +7,9 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -82,6 +82,13 @@ class Change(Because):
 
     product: str = Field(pattern=PRODUCT_NAME)
     version: int = Field(ge=1, lt=10**10)
+
+
+class Move(Because):
+    """A threshold is to be another one, or (None) the bundle's own."""
+
+    product: str = Field(pattern=PRODUCT_NAME)
+    value: float | None = Field(gt=0, lt=1)
 
 
 class Lot(_Body):
@@ -230,9 +237,9 @@ class _Pages:
         }  # fmt: skip
         for path, page in pages.items():
             app.get(path, response_class=HTMLResponse, responses=_NO_PAGE)(page)
-        told = {
+        told: dict[str, Callable[..., Any]] = {
             "/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds,
-            "/api/bundles": self.told_bundles, "/api/lots": self.lots,
+            "/api/bundles": self.told_bundles, "/api/lots": self.lots, "/api/threshold_at": self.threshold_at,
         }  # fmt: skip
         _add(app, "GET", told)
 
@@ -298,6 +305,11 @@ class _Pages:
     def thresholds(self) -> dict[str, Any]:
         return {"edges": EDGES, "products": self._desk.thresholds.told()}
 
+    def threshold_at(
+        self, product: Annotated[str, Query(pattern=PRODUCT_NAME)], value: Annotated[float, Query(gt=0, lt=1)]
+    ) -> dict[str, Any]:
+        return self._desk.thresholds.at(product, value)
+
     def _page(self, name: str, request: Request | None, **values: Any) -> Response:
         session: Session | None = request.state.session if request is not None else None
         shown = {
@@ -316,6 +328,7 @@ class _Changes:
 
     def __init__(self, desk: Desk, acts: Acts) -> None:
         self._labels = desk.labels
+        self._thresholds = desk.thresholds
         self._acts = acts
 
     def add_to(self, app: FastAPI) -> None:
@@ -323,6 +336,7 @@ class _Changes:
             "/api/acknowledge": self.acknowledge, "/api/bypass": self.bypass, "/api/end_bypass": self.end_bypass,
             "/api/lot": self.lot, "/api/label": self.label, "/api/undo": self.undo,
             "/api/change_bundle": self.change_bundle, "/api/start_again": self.start_again,
+            "/api/move_threshold": self.move_threshold,
         }  # fmt: skip
         _add(app, "POST", routes)
 
@@ -340,6 +354,12 @@ class _Changes:
 
     def change_bundle(self, request: Request, asked: Change) -> dict[str, str]:
         return {"words": self._acts.change_bundle(_who(request), asked.product, asked.version, asked.why).words}
+
+    def move_threshold(self, request: Request, asked: Move) -> dict[str, str]:
+        require(_who(request), Role.ENGINEER, "threshold")
+        if asked.value is not None:
+            self._thresholds.refuse_unproven(asked.product, asked.value)
+        return {"words": self._acts.move_threshold(_who(request), asked.product, asked.value, asked.why).words}
 
     def start_again(self, request: Request, asked: Because) -> dict[str, str]:
         return {"words": self._acts.start_again(_who(request), asked.why).words}
@@ -401,6 +421,7 @@ def _malformed(_request: Request, error: Exception) -> Response:
 _WRONG = {
     "greater_than": ("no.more_than", "gt"),
     "greater_than_equal": ("no.at_least", "ge"),
+    "less_than": ("no.less_than", "lt"),
     "less_than_equal": ("no.at_most", "le"),
     "string_too_long": ("no.too_long", "max_length"),
     "finite_number": ("no.no_number", ""),

@@ -11,7 +11,9 @@ from typing import Any
 from edge.errors import BundleError, ConfigError
 from edge.install import open_active
 from edge.journal import files
-from edge.panel.shelf import told_of
+from edge.moved import entry_at
+from edge.panel.language import say
+from edge.panel.shelf import evidence_of, told_of
 from edge.station import Station
 
 # Networks are nearly sure of most pictures: bins are equally wide in log(score / (1 - score)).
@@ -41,6 +43,27 @@ class Thresholds:
         """
         with self._lock:
             return [self._product(recipe, name) for recipe, name in sorted(self._station.products().items())]
+
+    def at(self, product: str, value: float) -> dict[str, Any]:
+        """What the threshold `value` would prove of the model in use.
+
+        Raises ConfigError for another station's product and where the bundle does not say.
+        """
+        if product not in self._station.products().values():
+            raise ConfigError(say("no.no_product", product=product))
+        try:
+            with self._lock:
+                bundle = open_active(self._station, product)
+                entry = entry_at(bundle, bundle.manifest.entry(*self._engine), value)
+                told = told_of(bundle, self._station)
+        except BundleError as error:
+            raise ConfigError(str(error)) from error
+        return {**told, "threshold": value, "proven": entry.proven, "evidence": evidence_of(entry), "moved": None}
+
+    def refuse_unproven(self, product: str, value: float) -> None:
+        """Raises ConfigError for a threshold whose evidence misses the bundle's target."""
+        if not self.at(product, value)["proven"]:
+            raise ConfigError(say("no.unproven", threshold=f"{value:.6g}"))
 
     def _product(self, recipe: int, product: str) -> dict[str, Any]:
         try:

@@ -11,6 +11,7 @@ from edge.bundle import Bundle
 from edge.clock import MS
 from edge.errors import BundleError, ConfigError
 from edge.install import Installed, before, installed, open_version
+from edge.manifest import ModelEntry
 from edge.moved import moved_for, path_of
 from edge.station import Station
 
@@ -32,11 +33,16 @@ def told_of(bundle: Bundle, station: Station) -> dict[str, Any]:
         "model": f"{entry.target} {entry.precision}",
         "threshold": entry.threshold,
         "proven": entry.proven,
-        "evidence": {name: getattr(entry.evidence, name) for name in _EVIDENCE},
+        "evidence": evidence_of(entry),
         "moved": None
         if moved is None
         else {"was": moved.was, "by": moved.by, "why": moved.why, "wall_ms": moved.wall_ns // MS},
     }
+
+
+def evidence_of(entry: ModelEntry) -> dict[str, float]:
+    """What the page shows of a model's evidence."""
+    return {name: getattr(entry.evidence, name) for name in _EVIDENCE}
 
 
 class Shelf:

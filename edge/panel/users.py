@@ -33,7 +33,7 @@ class Role(IntEnum):
 
     VIEWER = 0  # look
     OPERATOR = 1  # acknowledge, end a bypass, set the lot, label
-    ENGINEER = 2  # begin a bypass, change the bundle, start the eye again
+    ENGINEER = 2  # begin a bypass, change the bundle, move the threshold, start the eye again
 
 
 @dataclass(frozen=True, slots=True)

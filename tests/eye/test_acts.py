@@ -19,6 +19,7 @@ from edge.control import (
     ChangeBundle,
     Done,
     EndBypass,
+    MoveThreshold,
     NoteAccess,
     NoteThreshold,
     Refused,
@@ -318,3 +319,16 @@ def test_a_bundle_is_changed_once_it_is_on_record_and_one_at_a_time(counter: Cou
     assert counter.notes("bundle") == [words]
     second = counter.ask(request)
     assert isinstance(second, Refused) and "another bundle" in second.words
+    moved = counter.ask(MoveThreshold(product="cap-a", value=0.4, why="x", who="Erna"))
+    assert isinstance(moved, Refused) and "another bundle or threshold" in moved.words
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.42, "0.42"), (None, "the bundle's own")])
+def test_a_threshold_is_moved_once_it_is_on_record(counter: Counter, value: float | None, words: str) -> None:
+    act = counter.acts.ask(MoveThreshold(product="cap-a", value=value, why="grey parts", who="Erna"), ANNA)
+    assert isinstance(act, RecordedAct) and not counter.changes.is_busy
+    counter.office.commit()
+    assert isinstance(act.answer, Done) and counter.changes.is_busy
+    assert counter.notes("threshold") == [
+        f"the threshold of cap-a is to be {words}, asked by {KERNEL} as 'Erna': grey parts"
+    ]

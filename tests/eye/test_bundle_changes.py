@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import ChangeBundle, Control
+from edge.control import ChangeBundle, Control, MoveThreshold
 from edge.errors import BundleError, RefusedError
-from edge.eye.bundle_changes import STARTS_AGAIN, STEADY_NS, BundleChanges, command_for
+from edge.eye.bundle_changes import STARTS_AGAIN, STEADY_NS, BundleChanges, command_for, threshold_command
 from edge.install import Installed, install, open_active
 from edge.station import Station
 from tests.contracts.source_tree import ROOT
@@ -69,6 +69,15 @@ def test_the_way_back_leads_past_what_the_station_has_left_by_itself(station: St
     assert command_for(known, wanted(1), station)[:2] == ["rollback", "cap-a"]
     with pytest.raises(BundleError, match="version 2: it failed; `edge rollback --version 2` takes it anyway"):
         command_for(known, wanted(2), station)
+
+
+@pytest.mark.parametrize(("value", "given"), [(0.1, "0.1"), (0.4200000001, "0.4200000001"), (None, "--reset")])
+def test_a_threshold_is_moved_by_its_command_which_takes_none_that_is_unproven(
+    station: Station, value: float | None, given: str
+) -> None:
+    request = MoveThreshold(product="cap-a", value=value, why="--allow-unproven", who="--reset")
+    words = ["--product=cap-a", "--by=--reset", "--why=--allow-unproven"]
+    assert threshold_command(request, station) == ["threshold", str(station.source), given, *words]
 
 
 def changes_of(station: Station, **environment: str) -> tuple[BundleChanges, ManualClock]:
@@ -135,6 +144,33 @@ def test_a_running_eye_changes_its_bundle_and_takes_it_up_when_it_starts_again(t
         with a_service(bench):
             status = becomes(bench, lambda status: status.level == "READY", "it inspects again")
             assert status.versions == {"cap-a": 2}, "the active one is loaded"
+
+
+def test_a_running_eye_moves_its_threshold_for_its_next_start(tmp_path: Path) -> None:
+    with modbus_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=5.0, transit=1_500) as bench:
+        install(bundle(tmp_path / "cap-a-2.bundle", version=2, is_judged=True), bench.station)
+        control = Control(bench.station)
+
+        def in_force() -> float:
+            return open_active(bench.station, "cap-a").manifest.models[0].threshold
+
+        with a_service(bench):
+            becomes(bench, lambda status: status.parts > 3, "it inspects")
+            control.move_threshold("cap-a", 0.45, WHY, "erna")
+            becomes(bench, lambda status: "cap-a is 0.45 when the eye starts again" in status.bundle, "it is moved")
+            assert in_force() == 0.45
+            control.move_threshold("cap-a", 0.54, "--allow-unproven", "erna")
+            status = becomes(bench, lambda status: "cap-a was not moved: " in status.bundle, "it is refused")
+            assert "--allow-unproven" in status.bundle and in_force() == 0.45
+            control.move_threshold("cap-a", None, WHY, "erna")
+            own = "cap-a is the bundle's own when the eye starts again"
+            status = becomes(bench, lambda status: own in status.bundle, "it is the bundle's own")
+            assert in_force() == 0.5 and status.unproven == []
+            becomes(bench, lambda after: after.parts > status.parts + 3, "parts are judged all the while")
+        asked, recorded, done = words_of(bench, "threshold")[:3]
+        assert asked.startswith("the threshold of cap-a is to be 0.45, asked by ") and f"as 'erna': {WHY}" in asked
+        assert "from 0.5 (0 of 60 defects missed" in recorded and f"as 'erna': {WHY}" in recorded
+        assert done == "the threshold of cap-a is 0.45 when the eye starts again"
 
 
 def test_an_eye_that_was_started_by_hand_is_not_ended_for_that(tmp_path: Path) -> None:

@@ -8,13 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from edge.control import Acknowledge, AskBypass, ChangeBundle, Control, EndBypass, Request, SetLot, StartAgain
+from edge.control import (
+    Acknowledge,
+    AskBypass,
+    ChangeBundle,
+    Control,
+    EndBypass,
+    MoveThreshold,
+    Request,
+    SetLot,
+    StartAgain,
+)
 from edge.durable import hold_folder
+from edge.install import install, open_active
 from edge.panel.acts import Acts, NotAllowedError
 from edge.panel.options import Panel
 from edge.panel.users import Role, User
 from edge.picture_set import read_set
 from edge.station import Station
+from tests.eye.stations import bundle
 from tests.panel.panels import ROLES, Served, a_station, an_eye, keep_picture, served
 
 WHY = "the belt was jammed"
@@ -28,6 +40,11 @@ ACTS: dict[str, tuple[dict[str, object], Role, Request | None]] = {
         Role.ENGINEER,
         ChangeBundle(product="cap-a", version=2, why=WHY, who="{}"),
     ),
+    "move_threshold": (
+        {"product": "cap-a", "value": 0.45, "why": WHY},
+        Role.ENGINEER,
+        MoveThreshold(product="cap-a", value=0.45, why=WHY, who="{}"),
+    ),
     "start_again": ({"why": WHY}, Role.ENGINEER, StartAgain(why=WHY, who="{}")),
     "lot": ({"lot": "L-7"}, Role.OPERATOR, SetLot(lot="L-7", who="{}")),
     "label": ({"part": f"{PART:x}", "camera": "top", "label": "ok"}, Role.OPERATOR, None),
@@ -37,7 +54,9 @@ ACTS: dict[str, tuple[dict[str, object], Role, Request | None]] = {
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
-    station = a_station(tmp_path_factory.mktemp("station"))
+    folder = tmp_path_factory.mktemp("station")
+    station = a_station(folder)
+    install(bundle(folder / "cap-a-2.bundle", version=2, is_judged=True), station)
     keep_picture(station, PART)
     return station
 
@@ -218,3 +237,52 @@ def test_options_that_contradict_each_other_are_mistakes() -> None:
     for key, value in (("shifts", ("6:00",)), ("hosts", ("http://x",)), ("classes", ("ok",)), ("idle_min", 0)):
         with pytest.raises(ValueError, match=key):
             Panel(**{key: value})  # type: ignore[arg-type]
+
+
+# --- thresholds ---
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "words"),
+    [
+        (0.54, 409, "the evidence misses its target"),
+        (0, 422, "threshold: write more than 0"),
+        (1, 422, "threshold: write less than 1"),
+        (-0.5, 422, "threshold: write more than 0"),
+        ("many", 422, "threshold: write a number"),
+    ],
+)
+def test_a_threshold_that_is_none_or_unproven_is_not_asked_for(
+    panel: Served, value: object, status: int, words: str
+) -> None:
+    with an_eye(panel.station) as eye:
+        answer = panel.visitor("erna").post("/api/move_threshold", {"product": "cap-a", "value": value, "why": WHY})
+        assert answer.status == status and words in answer.json["error"]
+        assert eye.asked == []
+
+
+def test_a_threshold_is_moved_by_the_panels_own_page_only(panel: Served) -> None:
+    body = {"product": "cap-a", "value": None, "why": WHY}
+    with an_eye(panel.station) as eye:
+        erna = panel.visitor("erna")
+        assert erna.post("/api/move_threshold", body, X_CSRF="x").status == 403
+        assert erna.post("/api/move_threshold", body, Origin="http://elsewhere").status == 403
+        assert erna.post("/api/move_threshold", {**body, "product": "../cap-a"}).status == 422
+        assert erna.post("/api/move_threshold", {"product": "cap-a", "why": WHY}).status == 422, (
+            "nothing is no reset"
+        )
+        assert eye.asked == []
+        assert erna.post("/api/move_threshold", body).status == 200
+        assert eye.asked == [MoveThreshold(product="cap-a", value=None, why=WHY, who="erna")]
+
+
+def test_what_a_threshold_would_prove_is_told_to_all_and_changes_nothing(panel: Served) -> None:
+    vera, asked = panel.visitor("vera"), "/api/threshold_at?product=cap-a&value="
+    told = vera.get(f"{asked}0.45").json
+    assert (told["threshold"], told["proven"], told["evidence"]["missed"]) == (0.45, True, 0)
+    worse = vera.get(f"{asked}0.54").json
+    assert worse["proven"] is False and worse["evidence"]["missed"] == 1
+    for wrong in ("0", "1", "nan", "inf", "x", ""):
+        assert vera.get(f"{asked}{wrong}").status == 422
+    assert vera.get("/api/threshold_at?product=cap-b&value=0.5").status == 409
+    assert open_active(panel.station, "cap-a").manifest.models[0].threshold == 0.5

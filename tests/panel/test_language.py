@@ -80,7 +80,7 @@ def asked_by_name() -> set[str]:
     names = {
         "mode": ("inspect", "shadow", "collect"),
         "role": ("viewer", "operator", "engineer"),
-        "field": ("name", "password", "minutes", "why", "lot", "label", "day", "shift"),
+        "field": ("name", "password", "minutes", "why", "lot", "label", "day", "shift", "value"),
         "verdict": [kind.name for kind in Kind],
         "state": [level.name for level in Level],
         "todo": [level.name for level in Level if level is not Level.READY]

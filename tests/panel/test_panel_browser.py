@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import Acknowledge, ChangeBundle, SetLot, StartAgain, picture_name
+from edge.control import Acknowledge, ChangeBundle, MoveThreshold, SetLot, StartAgain, picture_name
 from edge.install import install
 from edge.journal.lots import KIND, NamedLot
 from edge.journal.rows import Note
@@ -156,6 +156,44 @@ def test_an_engineer_goes_back_to_a_bundle_and_starts_the_eye_again(station: Sta
         tab.wait_for("#ask_words", "less than 60 s ago")
         assert eye.asked[1:] == [StartAgain(why="the shift begins", who="erna")]
         assert tab.complaints == []
+
+
+def test_an_engineer_moves_the_threshold_where_it_is_proven(station: Station, tmp_path: Path) -> None:
+    install(bundle(tmp_path / "cap-a-2.bundle", version=2, is_judged=True), station)
+    choose = "(() => { const e = document.querySelector('[type=number]:not(#ask_minutes)'); e.value = VALUE; "
+    choose += "e.dispatchEvent(new Event('change')); })()"
+    with an_eye(station) as eye, served(station) as panel, browser(tmp_path, 390, 844) as tab:
+        sign_in(tab, panel, "erna")
+        tab.open(f"http://127.0.0.1:{panel.port}/threshold")
+        tab.wait_for("#products", "Another threshold, between 0 and 1")
+        tab.ask(choose.replace("VALUE", "0.54"))
+        tab.wait_for(".chosen", "only edge threshold on the device takes")
+        tab.wait_for(".chosen", "60, of which 1 passed")
+        assert not tab.ask("document.querySelector('.chosen button')")
+        tab.ask(choose.replace("VALUE", "0.45"))
+        tab.wait_for(".chosen button", "Move the threshold to 0.45")
+        click(tab, ".chosen button")
+        tab.wait_for("#ask_about", "0 of 60 defects pass")
+        tab.ask("document.querySelector('#ask_why').value = 'scratches pass'")
+        click(tab, "#ask_do")
+        asked = MoveThreshold(product="cap-a", value=0.45, why="scratches pass", who="erna")
+        eventually(lambda: eye.asked == [asked], "the eye is asked", 20.0)
+        eye.says(bundle="the threshold of cap-a is 0.45 when the eye starts again")
+        tab.wait_for("#eye", "is 0.45 when the eye starts again")
+        assert tab.ask("document.documentElement.scrollWidth") <= 390 and tab.complaints == []
+        sign_in_again(tab, panel)
+        tab.open(f"http://127.0.0.1:{panel.port}/threshold")
+        tab.wait_for("#products", "Another threshold")
+        tab.ask(choose.replace("VALUE", "0.45"))
+        tab.wait_for(".chosen", "yes: the evidence meets its target")
+        assert not tab.ask("document.querySelector('main button')"), "an operator has no button for it"
+        assert tab.complaints == []
+
+
+def sign_in_again(tab: Browser, panel: Served) -> None:
+    click(tab, "#out")
+    tab.wait_for("h1", "Sign in")
+    sign_in(tab, panel, "otto")
 
 
 def test_an_operator_sees_the_bundles_and_has_no_button_for_them(station: Station, tmp_path: Path) -> None:
