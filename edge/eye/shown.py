@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,25 +70,32 @@ class Shown:
         if not one.is_wanted or part_id == one.part_id:
             return
         one.is_wanted = False
-        before = self._folder / picture_name(one.part_id, one.camera)
+        before = self._path(one.part_id, one.camera)
         try:
-            self._write(self._folder / picture_name(part_id, one.camera), _small(image, heat))
+            _write(self._path(part_id, one.camera), _small(image, heat))
         except (OSError, cv2.error) as error:
             log.warning("the picture that somebody waits for cannot be written: %s", error)
             return
         one.kind, one.wall_ns, one.part_id = kind.name if kind else "", self._clock.wall_ns(), part_id
-        before.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(before)
 
-    def _write(self, path: Path, data: bytes) -> None:
-        partial = path.with_name(path.name + PARTIAL)
-        partial.write_bytes(data)
-        partial.replace(path)
+    def _path(self, part_id: int, camera: str) -> str:
+        """No `Path`, which would keep the name for ever; see edge/journal/pictures.py."""
+        return f"{self._folder}/{picture_name(part_id, camera)}"
 
     def clear(self) -> None:
         """Take away what lies there, also of an eye that was killed."""
         with suppress(OSError):
             for path in self._folder.glob(f"{SHOWN}*"):
                 path.unlink(missing_ok=True)
+
+
+def _write(path: str, data: bytes) -> None:
+    partial = path + PARTIAL
+    with open(partial, "wb") as file:
+        file.write(data)
+    os.replace(partial, path)
 
 
 def _small(image: NDArray[np.uint8], heat: HeatMap | None) -> bytes:

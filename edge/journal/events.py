@@ -82,16 +82,17 @@ class Journal:
         files.remove_partial(self._folder)
         days = [path.stem for path in files.day_files(self._folder)]
         self._day = max([*days, files.utc_day(self._clock.wall_ns())])
+        self._path = self._folder / f"{self._day}.sqlite"
         earlier = [self._folder / f"{day}.sqlite" for day in days if day != self._day]
         key = newest_key(self._folder)
         if key not in (None, self._heads.public):
             self._owe("key", f"signed by {self._heads.public.hex()} from here on, before by {key.hex()}")
         before = self._seal_earlier(earlier)
         self._before_path = earlier[-1] if earlier else None
-        file = files.open_day(self._path(), self._sign(before))
+        file = files.open_day(self._path, self._sign(before))
         with ExitStack() as undo:
             undo.callback(file.close)
-            files.translated(self._path(), lambda: self._go_on(file))
+            files.translated(self._path, lambda: self._go_on(file))
             undo.pop_all()
         return file
 
@@ -133,9 +134,6 @@ class Journal:
         if (kind, words) not in self._owed:
             self._owed.append((kind, words))
 
-    def _path(self) -> Path:
-        return self._folder / f"{self._day}.sqlite"
-
     # --- committing ---
 
     def commit(self, records: Sequence[Record]) -> list[Record]:
@@ -166,7 +164,7 @@ class Journal:
         day = files.utc_day(self._clock.wall_ns())
         if day > self._day:
             self._turn_to(day)
-        elif day < self._day and files.bytes_of(self._path()) > self._keep.bytes_a_day:
+        elif day < self._day and files.bytes_of(self._path) > self._keep.bytes_a_day:
             self._turn_to(files.day_after(self._day))
         if self._before is None and self._before_path is not None:
             self._before = files.open_for_reading(self._before_path)
@@ -231,11 +229,11 @@ class Journal:
     def _mended(self, act: Callable[[], list[Record]]) -> list[Record]:
         """Do it; after an error that can be mended here, mend and do it again."""
         try:
-            return files.translated(self._path(), act)
+            return files.translated(self._path, act)
         except JournalError as error:
             if not self._can_mend(error):
                 raise
-        return files.translated(self._path(), act)
+        return files.translated(self._path, act)
 
     def _can_mend(self, error: JournalError) -> bool:
         if files.is_full(error) and self._reserve.free():
@@ -257,7 +255,7 @@ class Journal:
 
     def _open_again(self) -> sqlite3.Connection:
         """The day's file as the disk has it: with every acknowledged row, perhaps with the batch that failed."""
-        path = self._path()
+        path = self._path
         files.forget_cached(path)
         file = files.open_day(path, None)
         with ExitStack() as undo:
@@ -323,10 +321,11 @@ class Journal:
         assert self._file is not None
         self._sign_into(self._file)
         log.info("the journal of %s ends with head %s", self._day, self._head)
-        fresh = files.open_day(self._folder / f"{day}.sqlite", self._sign(self._head))
+        path = self._folder / f"{day}.sqlite"
+        fresh = files.open_day(path, self._sign(self._head))
         self._close_before()
-        self._before, self._before_path = self._file, self._path()
-        self._file, self._day = fresh, day
+        self._before, self._before_path = self._file, self._path
+        self._file, self._day, self._path = fresh, day, path
 
     def _close_before(self) -> None:
         if self._before is not None:
@@ -336,7 +335,7 @@ class Journal:
     def _seal_ended(self) -> None:
         """Whoever reads one is not waited for, and it is tried again: every row of it is on the disk."""
         for path in files.day_files(self._folder):
-            if path.name >= self._path().name or files.is_sealed(path):
+            if path.name >= self._path.name or files.is_sealed(path):
                 continue
             if path == self._before_path:
                 self._close_before()

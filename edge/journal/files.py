@@ -25,6 +25,7 @@ from edge.journal.rows import SCHEMA, SCHEMA_VERSION, TABLES
 
 LOCK = "journal.lock"
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].sqlite"
+_CACHE_KIB = 512  # rows are only added: the newest pages are all that is needed again
 _BUSY_S = 1.0  # how long a commit waits for somebody else's lock on the file
 _SIDES = ("", "-wal", "-shm")
 _SEALED = b"\x01\x01"  # SQLite's file header: the modes of writing and reading, 1 plain, 2 WAL
@@ -155,6 +156,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     """Settings first; then what a killed process left in the WAL is durable."""
     _to_wal(connection)
     check_version(connection)
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     # Rows that a killed process wrote but did not sync are seen again now. Told a second time they would be taken
     # as stored: so sync them before anybody relies on them.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,4 +1,7 @@
-"""The pictures behind the verdicts: JPEG files in a folder per UTC day, which give way to newer ones and to records."""
+"""The pictures behind the verdicts: JPEG files in a folder per UTC day, which give way to newer ones and to records.
+
+Their paths are strings: a `Path` interns its parts, and names that never come again would stay (docs/performance.md).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from heapq import nsmallest
 from pathlib import Path
 
 import cv2
@@ -22,6 +26,7 @@ _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _GOOD = f"_{Kind.PASS.name.lower()}.jpg"
 _MB = 1_000_000
 _FREE_FILES = 500  # so many the disk must still be able to hold, where it counts them
+_KNOWN = 1_000  # names of the oldest that are held; a quota may hold a hundred thousand
 
 
 class PictureStore:
@@ -46,7 +51,7 @@ class PictureStore:
         self._nth = keep_every_nth_pass
         self._clock = clock or SystemClock()
         self._free_min = free_min_mb * _MB
-        self._bytes = sum(size for day in _days(folder) for _, size in _files(day))
+        self._bytes = sum(_size(f"{day}/{name}") for day in _days(folder) for name in _names(day))
         self._oldest = _Oldest(folder, ".jpg")
         self._good = _Oldest(folder, _GOOD)
         self._passes = 0
@@ -106,22 +111,23 @@ class PictureStore:
             self._last_pass = part_id
         return self._nth > 0 and self._passes % self._nth == 0
 
-    def _path(self, part_id: int, kind: Kind, camera: str) -> Path:
+    def _path(self, part_id: int, kind: Kind, camera: str) -> str:
         day = datetime.fromtimestamp(self._clock.wall_ns() // SECOND, timezone.utc).date().isoformat()
-        return self._folder / day / f"{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
+        return f"{self._folder}/{day}/{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
 
-    def _write(self, path: Path, data: bytes) -> bool:
+    def _write(self, path: str, data: bytes) -> bool:
         if not self.give_way():
             return False
         while self._bytes + len(data) > self._limit:
             if self._delete(self._oldest) is None:
                 self._bytes = 0  # somebody else deleted them
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
         except OSError:
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                os.unlink(path)
             raise
         self._bytes += len(data)
         self._oldest.came(path)
@@ -134,18 +140,19 @@ class PictureStore:
         if found is None:
             return None
         path, freed = found
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         self._bytes -= freed
         self.dropped += 1
         for other in {self._oldest, self._good} - {oldest}:
             other.forget()
         with suppress(OSError):  # more came to that day, or something else lies in its folder
-            path.parent.rmdir()
+            os.rmdir(os.path.dirname(path))
         return freed
 
 
 class _Oldest:
-    """The pictures of one sort, oldest first; it knows those of one day, as an index of all would take tens of MB."""
+    """The pictures of one sort, oldest first; it knows some of one day, as an index of all would take tens of MB."""
 
     def __init__(self, folder: Path, suffix: str) -> None:
         self._folder = folder
@@ -153,25 +160,22 @@ class _Oldest:
         self._known: deque[tuple[str, int]] = deque()
         self._is_empty = False  # there was none at all; looking through all days again would cost too much
 
-    def pop(self) -> tuple[Path, int] | None:
+    def pop(self) -> tuple[str, int] | None:
         """Path and size of the oldest, None when there is none."""
         if not self._known and not self._is_empty:
             self._known.extend(next(self._by_day(), ()))
             self._is_empty = not self._known
-        if not self._known:
-            return None
-        name, size = self._known.popleft()
-        return Path(name), size
+        return self._known.popleft() if self._known else None
 
     def _by_day(self) -> Iterator[list[tuple[str, int]]]:
         for day in _days(self._folder):
-            found = [(name, size) for name, size in _files(day) if name.endswith(self._suffix)]
+            found = nsmallest(_KNOWN, (name for name in _names(day) if name.endswith(self._suffix)))
             if found:
-                yield found
+                yield [(path, _size(path)) for path in (f"{day}/{name}" for name in found)]
 
-    def came(self, path: Path) -> None:
+    def came(self, path: str) -> None:
         """A picture was stored."""
-        self._is_empty = self._is_empty and not path.name.endswith(self._suffix)
+        self._is_empty = self._is_empty and not path.endswith(self._suffix)
 
     def forget(self) -> None:
         """Others were deleted, perhaps known ones: look again."""
@@ -182,13 +186,18 @@ def _days(folder: Path) -> list[Path]:
     return sorted(folder.glob(_DAY))
 
 
-def _files(day: Path) -> list[tuple[str, int]]:
-    """Path and size in bytes of a day's pictures, oldest first: their names begin with the part id, which counts up."""
+def _names(day: Path) -> Iterator[str]:
+    """A day's pictures, in no order; the names begin with the part id, which counts up."""
+    with suppress(OSError), os.scandir(day) as entries:
+        yield from (entry.name for entry in entries if entry.name.endswith(".jpg"))
+
+
+def _size(path: str) -> int:
+    """Bytes of a picture; none where it has just gone."""
     try:
-        with os.scandir(day) as entries:
-            return sorted((entry.path, entry.stat().st_size) for entry in entries if entry.name.endswith(".jpg"))
+        return os.stat(path).st_size
     except OSError:
-        return []
+        return 0
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

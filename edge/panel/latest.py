@@ -6,7 +6,6 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from edge.clock import MS, SECOND, Clock
@@ -110,7 +109,11 @@ class Latest:
 
     def _take(self, camera: str, one: _Camera, told: Shown) -> None:
         with suppress(OSError, ConfigError):  # it has given way to a newer one: the next look finds that
-            one.jpeg = painted(Path(self._run_dir / picture_name(told.part_id, camera)).read_bytes())
+            path = (
+                f"{self._run_dir}/{picture_name(told.part_id, camera)}"  # no Path, as in edge/journal/pictures.py
+            )
+            with open(path, "rb") as file:
+                one.jpeg = painted(file.read())
             one.told, one.verdict = told, None
 
     def _verdict(self, part_id: int) -> dict[str, Any] | None:

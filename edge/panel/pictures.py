@@ -1,10 +1,13 @@
-"""The pictures that the station kept: found by part and camera, never by a name that a browser gave."""
+"""The pictures that the station kept: found by part and camera, never by a name that a browser gave.
+
+Their paths are strings, for the reason in edge/journal/pictures.py.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -34,15 +37,15 @@ class Pictures:
         self._folder = station.journal.dir / PICTURES
         self.cameras = tuple(camera.name for camera in station.camera)
         self._lock = threading.Lock()
-        self._small: OrderedDict[Path, bytes] = OrderedDict()
+        self._small: OrderedDict[str, bytes] = OrderedDict()
 
-    def find(self, part_id: int, camera: str) -> Path:
+    def find(self, part_id: int, camera: str) -> str:
         """The file. Raises ConfigError where there is none (any more)."""
         if camera in self.cameras and 0 <= part_id < 2**63:
             for day in sorted(self._folder.glob(_DAY), reverse=True):
                 for kind in Kind:
-                    path = day / f"{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
-                    if path.is_file():
+                    path = f"{day}/{part_id:016x}_{camera}_{kind.name.lower()}.jpg"
+                    if os.path.isfile(path):
                         return path
         raise ConfigError(say("no.no_picture"))
 
@@ -60,11 +63,13 @@ class Pictures:
         """The JPEG as it was stored. Raises ConfigError."""
         path = self.find(part_id, camera)
         try:
-            if path.stat().st_size > _LARGEST:
-                raise ConfigError(say("no.picture_large"))
-            return path.read_bytes()
+            with open(path, "rb") as file:
+                data = file.read(_LARGEST + 1)
         except OSError as error:
             raise ConfigError(say("no.picture_gone")) from error
+        if len(data) > _LARGEST:
+            raise ConfigError(say("no.picture_large"))
+        return data
 
     def has_heat_map(self, part_id: int, camera: str) -> bool:
         """Whether the picture tells where the network found something. Raises ConfigError."""

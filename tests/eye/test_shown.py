@@ -15,6 +15,7 @@ from edge.eye.shown import WIDEST, Shown
 from edge.heat_map import heat_map, heat_map_in, painted
 from edge.pixels import InputSpec
 from edge.records import Kind
+from tests.interned import interned
 
 PART = 0x700000001
 IMAGE = np.full((1_536, 2_048, 3), 90, np.uint8)
@@ -78,3 +79,11 @@ def test_a_camera_that_there_is_not_and_a_folder_that_fails_are_no_harm(shown: S
     lost.show(0, PART, Kind.PASS, IMAGE, None)
     answer = lost.ask("top")
     assert isinstance(answer, Told) and answer.part_id == 0
+
+
+def test_names_that_never_come_again_are_not_interned(shown: Shown) -> None:
+    with interned() as found:
+        for part in range(PART, PART + 3):
+            shown.ask("top")
+            shown.show(0, part, Kind.REJECT, IMAGE, HEAT)
+    assert not [text for text in found if "_top" in text]

@@ -1,14 +1,17 @@
 """The pictures that explain verdicts are kept, the oldest give way, and a full disk is only counted."""
 
 import shutil
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.clock import SECOND, ManualClock
+from edge.journal import pictures
 from edge.journal.pictures import PictureStore
 from edge.records import Kind
+from tests.interned import interned
 from tests.peers.disks import fill, tmpfs
 
 DAY = 86_400 * SECOND
@@ -205,3 +208,36 @@ def test_pictures_that_somebody_else_deleted_free_their_room(tmp_path, clock):
     assert all(store.keep(number, Kind.REJECT, "top", noise(number)) for number in range(8, 12))
     assert store.dropped == 0
     assert len(names(tmp_path)) == 4
+
+
+def test_the_oldest_go_in_order_however_few_of_them_are_known(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(pictures, "_KNOWN", 3)
+    store = PictureStore(tmp_path, 1, 0, clock)
+    for number in range(40):
+        assert store.keep(number, Kind.REJECT, "top", noise(number))
+    left = names(tmp_path)
+    assert left == [f"2026-09-25/{number:016x}_top_reject.jpg" for number in range(40 - len(left), 40)]
+
+
+def test_a_full_quota_costs_little_memory_however_many_pictures_it_holds(tmp_path, clock):
+    day = tmp_path / "2026-09-24"
+    day.mkdir()
+    for number in range(10_000):
+        (day / f"{number:016x}_top_reject.jpg").write_bytes(bytes(100))
+    tracemalloc.start()
+    try:
+        store = PictureStore(tmp_path, 1, 0, clock)
+        assert store.keep(10_000, Kind.REJECT, "top", noise())
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert store.dropped > 0
+    assert held < 400_000 and most < 1_000_000, f"{held} bytes are held, {most} were"
+
+
+def test_names_that_never_come_again_are_not_interned(tmp_path, clock):
+    store = PictureStore(tmp_path, 1, 0, clock)
+    with interned() as found:
+        assert all(store.keep(number, Kind.REJECT, "top", noise(number)) for number in range(20))
+    assert store.dropped > 0
+    assert not [text for text in found if "_top_" in text]

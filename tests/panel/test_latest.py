@@ -14,10 +14,12 @@ from edge.control import Control
 from edge.errors import ConfigError
 from edge.panel import latest
 from edge.panel.latest import Latest
+from edge.panel.pictures import Pictures
 from edge.records import Kind, Reason
 from edge.station import Station
+from tests.interned import interned
 from tests.journal.records import decided, opened
-from tests.panel.panels import Eye, a_station, an_eye, served, show_picture
+from tests.panel.panels import Eye, a_station, an_eye, keep_picture, served, show_picture
 
 PART = 0x700000001
 
@@ -110,3 +112,17 @@ def test_an_eye_of_an_older_version_is_named_and_not_asked_for_a_while(
     clock.sleep_until(clock.now_ns() + 10 * latest.EVERY_NS)
     seen.now("top", is_up=True)
     assert len(eye.asked) == 1
+
+
+def test_names_that_never_come_again_are_not_interned(station: Station, eye: Eye) -> None:
+    """Neither of the newest pictures nor of those in the gallery: a panel runs for months."""
+    clock = ManualClock()
+    seen, kept = Latest(station, Control(station), clock), Pictures(station)
+    keep_picture(station, PART)
+    show_picture(station, eye, PART)
+    with interned() as found:
+        seen.now("top", is_up=True)
+        clock.sleep_until(clock.now_ns() + latest.EVERY_NS)
+        assert "id" in seen.now("top", is_up=True)
+        assert kept.whole(PART, "top") and kept.of_part(PART + 1) == []
+    assert not [text for text in found if "_top" in text]
