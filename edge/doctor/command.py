@@ -33,7 +33,7 @@ def doctor(
 ) -> None:
     """Examine this machine: what is missing or in the way, and the remedy.
 
-    Opens no device; writes one file to time the disk, and removes it.
+    Opens none of a station's devices; writes one file to time the disk, and removes it.
     """
     here, clock = Here(), SystemClock()
     found = list(machine.examine(here))

@@ -41,7 +41,12 @@ class Here:
     def has(self, path: str) -> bool:
         return (self._root / path).exists()
 
+    def files(self, pattern: str) -> Iterator[tuple[str, str]]:
+        """Each file that matches, and what it says."""
+        for path in sorted(self._root.glob(pattern)):
+            name = str(path.relative_to(self._root))
+            yield name, self.text(name)
+
     def texts(self, pattern: str) -> Iterator[str]:
         """What each file that matches says."""
-        for path in sorted(self._root.glob(pattern)):
-            yield self.text(str(path.relative_to(self._root)))
+        return (text for _, text in self.files(pattern))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from pathlib import Path
 from edge import check
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, Clock
+from edge.doctor import links
 from edge.doctor.finding import Finding, Here, graded
 from edge.errors import BundleError, ConfigError, KenpinError
 from edge.infer import TABLE as ENGINES
@@ -19,7 +19,7 @@ from edge.install import open_active
 from edge.kinds import EXTRAS, find
 from edge.line import inputs, outputs
 from edge.line.wiring import devices
-from edge.options import Camera, CvCamera, GigeCamera, GpioLine, GstCamera
+from edge.options import GpioLine
 from edge.outbox import TABLE as OUTBOX
 from edge.panel import TABLE as PANEL
 from edge.station import Station
@@ -29,7 +29,6 @@ _FORGETFUL = ("tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "vfat", "exfat
 _FLUSHES = 20
 _SLOW_MS = 50.0
 _WORN = 8  # of 10: eMMC tells its used life in tenths
-_USB_MB, _SOCKET_BYTES = 128, 4_000_000
 
 
 def examine(station: Station, here: Here, clock: Clock) -> Iterator[Finding]:
@@ -114,36 +113,10 @@ def _latency(path: str, here: Here) -> Iterator[Finding]:
 
 def _cameras(station: Station, here: Here) -> Iterator[Finding]:
     for camera in station.camera:
-        path = _video_node(camera)
+        path = links.video_node(camera)
         if path:
             yield _node(f"camera {camera.name}", path)
-        if isinstance(camera, GigeCamera):
-            yield from _bandwidth(camera, here)
-
-
-def _video_node(camera: Camera) -> str:
-    """The device that the camera opens, as far as its settings tell; empty where they name none."""
-    if isinstance(camera, CvCamera):
-        source = str(camera.source)
-        path = f"/dev/video{source}" if source.isdigit() else source
-        return path if path.startswith("/dev/") else ""
-    if not isinstance(camera, GstCamera):
-        return ""
-    named = re.search(r"v4l2src\b[^!]*?\bdevice=\"?([^\s\"!]+)", camera.pipeline)
-    return named[1] if named else camera.uri.partition("v4l2://")[2]
-
-
-def _bandwidth(camera: GigeCamera, here: Here) -> Iterator[Finding]:
-    if camera.address:
-        most = here.text("proc/sys/net/core/rmem_max")
-        remedy = f"sysctl net.core.rmem_max={2 * _SOCKET_BYTES}: frames are lost where the kernel cannot hold them"
-        is_well = not most.isdigit() or int(most) >= _SOCKET_BYTES
-        yield graded("camera", is_well, f"network buffers up to {most} bytes", remedy)
-        return
-    most = here.text("sys/module/usbcore/parameters/usbfs_memory_mb")
-    if most.isdigit():
-        remedy = "usbcore.usbfs_memory_mb=1000 on the kernel's command line: USB3 cameras need it"
-        yield graded("camera", int(most) == 0 or int(most) >= _USB_MB, f"USB buffers up to {most} MB", remedy)
+    yield from links.examine(station, here)
 
 
 # --- the journal's disk -------------------------------------------------------------------------------------------
