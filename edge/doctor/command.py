@@ -29,6 +29,10 @@ def doctor(
         bool,
         typer.Option("--engines", help="time the bundles' engines too: seconds of work, not while it inspects"),
     ] = False,
+    endurance_tb: Annotated[
+        float,
+        typer.Option(min=0, help="what the journal's disk may be written in its life (TBW of its data sheet)"),
+    ] = 0,
     json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Examine this machine: what is missing or in the way, and the remedy.
@@ -39,7 +43,7 @@ def doctor(
     found = list(machine.examine(here))
     for path in station_files or []:
         station = load(path)
-        found += needs.examine(station, here, clock)
+        found += needs.examine(station, here, clock, endurance_tb)
         if with_engines:
             from edge.doctor import engines  # arrays and pictures, which no other command would wait for
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge import check
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, Clock
-from edge.doctor import links
+from edge.doctor import links, wear
 from edge.doctor.finding import Finding, Here, graded
 from edge.errors import BundleError, ConfigError, KenpinError
 from edge.infer import TABLE as ENGINES
@@ -28,17 +28,17 @@ _PLC_LIBRARIES = {"s7": "snap7", "enip": "pycomm3", "opcua": "asyncua"}
 _FORGETFUL = ("tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "vfat", "exfat")
 _FLUSHES = 20
 _SLOW_MS = 50.0
-_WORN = 8  # of 10: eMMC tells its used life in tenths
 
 
-def examine(station: Station, here: Here, clock: Clock) -> Iterator[Finding]:
-    """Everything that can be said of a station on this machine without opening a device."""
+def examine(station: Station, here: Here, clock: Clock, endurance_tb: float = 0) -> Iterator[Finding]:
+    """Everything that can be said of a station on this machine without opening a device. `endurance_tb` is what may be
+    written to the journal's disk in its life; 0: not known."""
     yield _file(station)
     yield from _libraries(station)
     yield from _bundles(station)
     yield from _nodes(station, here)
     yield from _cameras(station, here)
-    yield from _disk(station.journal.dir, station, here, clock)
+    yield from _disk(station.journal.dir, station, here, clock, endurance_tb)
 
 
 def _file(station: Station) -> Finding:
@@ -122,7 +122,7 @@ def _cameras(station: Station, here: Here) -> Iterator[Finding]:
 # --- the journal's disk -------------------------------------------------------------------------------------------
 
 
-def _disk(folder: Path, station: Station, here: Here, clock: Clock) -> Iterator[Finding]:
+def _disk(folder: Path, station: Station, here: Here, clock: Clock, endurance_tb: float) -> Iterator[Finding]:
     place = next(path for path in (folder, *folder.parents) if _is_seen(path))
     kind = _file_system(place, here)
     yield graded(
@@ -137,7 +137,7 @@ def _disk(folder: Path, station: Station, here: Here, clock: Clock) -> Iterator[
     words = f"{free_mb} MB are free, the journal may take {wanted_mb} MB"
     yield graded("disk", free_mb >= wanted_mb, words, "lower journal.pictures_max_mb, or take a larger disk")
     yield _flushes(place, clock)
-    yield from _wear(place, here)
+    yield from wear.examine(place, station, here, endurance_tb)
 
 
 def _is_seen(path: Path) -> bool:
@@ -172,13 +172,3 @@ def _flushes(place: Path, clock: Clock) -> Finding:
     worst_ms = max(took_ms)
     words = f"a flush takes {sorted(took_ms)[_FLUSHES // 2]:.1f} ms, at worst {worst_ms:.1f} ms of {_FLUSHES}"
     return graded("disk", worst_ms < _SLOW_MS, words, "a PASS waits for a flush: allow for it in decide_before_ms")
-
-
-def _wear(place: Path, here: Here) -> Iterator[Finding]:
-    device = place.stat().st_dev
-    block = f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
-    tenths = here.text(f"{block}/../device/life_time") or here.text(f"{block}/device/life_time")
-    used = [int(word, 16) for word in tenths.split() if word.startswith("0x")]
-    if used:
-        words = f"flash memory: at most {10 * max(used)} % of its life is used"
-        yield graded("disk", max(used) < _WORN, words, "replace it soon, or move journal.dir to another disk")
