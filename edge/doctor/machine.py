@@ -8,6 +8,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import suppress
 
+from edge.doctor import jetson
 from edge.doctor.finding import Finding, Here, graded
 from edge.line.realtime import PRIORITY
 from edge.report import host
@@ -79,9 +80,7 @@ def _power(here: Here) -> Iterator[Finding]:
             f"processor clock: {', '.join(sorted(governors))}",
             "set it to performance (cpupower frequency-set -g performance; on a Jetson jetson_clocks)",
         )
-    mode = here.text("var/lib/nvpmodel/status").rpartition(":")[2]
-    if mode:
-        yield graded("power", not mode.strip("0"), f"Jetson power mode {mode}", "nvpmodel -m 0, then jetson_clocks")
+    yield from jetson.examine(here)
     throttled = sum(
         int(count)
         for count in here.texts("sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count")

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge import check
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, Clock
-from edge.doctor import links, wear
+from edge.doctor import jetson, links, wear
 from edge.doctor.finding import Finding, Here, graded
 from edge.errors import BundleError, ConfigError, KenpinError
 from edge.infer import TABLE as ENGINES
@@ -37,6 +37,7 @@ def examine(station: Station, here: Here, clock: Clock, endurance_tb: float = 0)
     yield from _libraries(station)
     yield from _bundles(station)
     yield from _nodes(station, here)
+    yield from jetson.pins(station, here)
     yield from _cameras(station, here)
     yield from _disk(station.journal.dir, station, here, clock, endurance_tb)
 

@@ -55,7 +55,6 @@ def test_a_machine_that_is_well_needs_nothing(tmp_path: Path) -> None:
         ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "powersave", "power", "cpupower"),
         ("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "7", "heat", "cool"),
         ("sys/class/watchdog/watchdog0/state", "inactive", "watchdog", "RuntimeWatchdogSec"),
-        ("var/lib/nvpmodel/status", "pmode:0002", "power", "nvpmodel"),
         ("usr/sbin/ModemManager", "", "serial", "ModemManager"),
         ("sys/kernel/debug/sched/preempt", "none (voluntary) full lazy", "preemption", "preempt=full"),
         ("proc/cmdline", "quiet preempt=none", "preemption", "preempt=full"),
