@@ -201,7 +201,7 @@ def host() -> dict[str, Any]:
         "kernel": platform.release(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: found for name in _LIBRARIES if (found := _version(name))},
+        "versions": {name: found for name in _LIBRARIES if (found := installed(name))},
     }
 
 
@@ -215,7 +215,8 @@ def _processor() -> tuple[str, set[str]]:
     return model, set((facts.get("flags") or facts.get("Features") or "").split())
 
 
-def _version(library: str) -> str:
+def installed(library: str) -> str:
+    """The version of a Python library; "" where it is not installed."""
     try:
         return version(library)
     except PackageNotFoundError:

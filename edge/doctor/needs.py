@@ -19,11 +19,14 @@ from edge.install import open_active
 from edge.kinds import EXTRAS, find
 from edge.line import inputs, outputs
 from edge.line.wiring import devices
+from edge.manifest import Manifest
 from edge.options import GpioLine
 from edge.outbox import TABLE as OUTBOX
 from edge.panel import TABLE as PANEL
+from edge.report import installed
 from edge.station import Station
 
+_ENGINE_LIBRARIES = {"ort": "onnxruntime", "ov": "openvino", "trt": "tensorrt"}
 _PLC_LIBRARIES = {"s7": "snap7", "enip": "pycomm3", "opcua": "asyncua"}
 _FORGETFUL = ("tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "vfat", "exfat")
 _FLUSHES = 20
@@ -75,7 +78,7 @@ def _libraries(station: Station) -> Iterator[Finding]:
 
 
 def _bundles(station: Station) -> Iterator[Finding]:
-    """Opening verifies the signature and that this Kenpin is new enough."""
+    """Opening verifies the signature and that this Kenpin is new enough; other versions are compared."""
     for product in station.products().values():
         try:
             manifest = open_active(station, product).manifest
@@ -85,6 +88,30 @@ def _bundles(station: Station) -> Iterator[Finding]:
         yield Finding(
             "bundle", "well", f"{product} {manifest.version}, needs kenpin {manifest.min_runtime} or newer"
         )
+        yield from _made_with(product, manifest, station.engine.kind)
+
+
+def _made_with(product: str, manifest: Manifest, kind: str) -> Iterator[Finding]:
+    """The library that the evidence was made with beside the one that judges here. All evidence is ONNX Runtime's so
+    far; of another engine the bundle says no version, and `edge install` has held its scores against the host's."""
+    library = _ENGINE_LIBRARIES.get(kind, "")
+    host, here = manifest.provenance.get(library, ""), installed(library)
+    if host and here:
+        yield graded(
+            "bundle",
+            _minor(host) == _minor(here),
+            f"{product}: its evidence was made with {library} {host}, {here} is installed",
+            "no error: edge install judged it by its acceptance pictures, and does so again; after an update of the "
+            "library run edge replay, or install the bundle again",
+        )
+    elif here:
+        made = manifest.provenance.get("onnxruntime", "of a version that is not told")
+        words = f"{product}: its evidence was made with onnxruntime {made}; here {library} {here} judges"
+        yield Finding("bundle", "well", f"{words}, whose scores edge install has compared")
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
 
 
 def _nodes(station: Station, here: Here) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from edge.clock import SystemClock
 from edge.doctor import machine, needs
 from edge.doctor.finding import Finding, Here
 from edge.station import Station, load
+from tests.bundles import a_manifest
 from tests.contracts.source_tree import ROOT
 
 WELL = {
@@ -156,3 +158,30 @@ def test_it_speaks_json_and_ends_with_69_where_something_is_wrong(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
     assert done.returncode == 69, done.stderr
     assert {"topic", "grade", "words", "remedy"} == set(json.loads(done.stdout)[0])
+
+
+@pytest.mark.parametrize(
+    ("provenance", "engine", "grade", "words"),
+    [
+        ({"onnxruntime": "1.22.9"}, "ort", "well", "onnxruntime 1.22.9, 1.22.1 is installed"),
+        ({"onnxruntime": "1.21.1"}, "ort", "advice", "onnxruntime 1.21.1, 1.22.1 is installed"),
+        ({"onnxruntime": "1.21.1"}, "ov", "well", "onnxruntime 1.21.1; here openvino 2025.3.0 judges"),
+        ({"openvino": "2025.1.0"}, "ov", "advice", "openvino 2025.1.0, 2025.3.0 is installed"),
+    ],
+)
+def test_another_version_than_the_evidence_was_made_with_is_told_and_no_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provenance: dict[str, str],
+    engine: str,
+    grade: str,
+    words: str,
+) -> None:
+    here = {"onnxruntime": "1.22.1", "openvino": "2025.3.0"}
+    monkeypatch.setattr(needs, "installed", here.get)
+    held = SimpleNamespace(manifest=a_manifest(provenance=provenance))
+    monkeypatch.setattr(needs, "open_active", lambda *_: held)
+    station = a_station(tmp_path, "[trigger]", f'[engine]\nkind = "{engine}"\n[trigger]')
+    found = [one for one in needs.examine(station, Here(), SystemClock()) if "evidence" in one.words]
+    assert [one.grade for one in found] == [grade] and words in found[0].words
+    assert grade == "well" or "edge replay" in found[0].remedy
