@@ -103,7 +103,7 @@ def gate(
     station = load(station_file)
     held = lock(station.station.state_dir / "line.lock")
     try:
-        if not belt_stands and not typer.confirm("Does the belt stand, and is nobody at the gate?"):
+        if not belt_stands and not _agreed("Does the belt stand, and is nobody at the gate?"):
             raise ConfigError("the gate was not moved: stop the belt, then answer y")
         for moved in pulses(station, times, SystemClock()):
             after_ns = moved.confirmed_after_ns
@@ -112,6 +112,17 @@ def gate(
     finally:
         os.close(held)
     print("the gate stands at rest; did it move? Only a person or a [confirm] sensor can tell")
+
+
+def _agreed(question: str) -> bool:
+    """Raises ConfigError where nobody is there to answer."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        raise ConfigError(
+            "the gate was not moved: nobody answered; run this at a terminal, or give --belt-stands where you see "
+            "that it does"
+        ) from None
 
 
 def _chosen(station: Station, name: str) -> CameraOptions:

@@ -74,12 +74,8 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
     """
     clock = clock or SystemClock()
     keys = load_keys(station.station.keys_dir)
-    bundle = read_bundle(path, keys)
+    bundle = verified(path, keys, clock)
     manifest = bundle.manifest
-    if manifest.has_expired(clock.wall_ns()):
-        raise BundleError(
-            f"{path} expired at {manifest.expires}; compile it again, or set this machine's clock if it is wrong"
-        )
     folder = folder_of(station, manifest.product)
     copy = b"" if _is_stored(bundle, keys, folder) else _read(path)  # root may read it, the station's user need not
     there = _moved(station, folder, manifest.version)
@@ -104,6 +100,16 @@ def install(path: Path, station: Station, clock: Clock | None = None) -> Manifes
             manifest.product,
         )
     return _told(held, station)
+
+
+def verified(path: Path, keys: KeyRing, clock: Clock) -> Bundle:
+    """What this file holds, signed by one of the keys and not expired. Raises BundleError."""
+    bundle = read_bundle(path, keys)
+    if bundle.manifest.has_expired(clock.wall_ns()):
+        raise BundleError(
+            f"{path} expired at {bundle.manifest.expires}; compile it again, or set this machine's clock if it is wrong"
+        )
+    return bundle
 
 
 def _told(bundle: Bundle, station: Station) -> Manifest:

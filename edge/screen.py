@@ -190,7 +190,7 @@ def report_tables(report: Report, title: str) -> Group:
     facts.add_row("start to READY", startup)
     facts.add_row("memory, processor", f"{report.rss_mb:.0f} MB, {report.cpu_s:.1f} s")
     if report.cause:
-        facts.add_row(report.state, report.cause)
+        facts.add_row(report.state, Text(report.cause))
     return Group(facts, _latency_table(report.latency_ms))
 
 

@@ -47,6 +47,14 @@ def test_without_a_person_s_word_nothing_moves(tmp_path: Path) -> None:
         assert levels(bench.gate()) == [True, False]
 
 
+def test_where_nobody_can_answer_it_is_said_how_to_go_on(tmp_path: Path) -> None:
+    with modbus_bench(tmp_path) as bench:
+        code, said = edge("io", "gate", bench.station.source)
+        assert code == ConfigError.exit_code and "Aborted" not in said
+        assert "the gate was not moved: nobody answered" in said and "--belt-stands" in said
+        assert bench.gate() == []
+
+
 def test_a_gate_of_a_running_line_is_left_alone(tmp_path: Path) -> None:
     with modbus_bench(tmp_path) as bench:
         state_dir = bench.station.station.state_dir

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.clock import SystemClock
@@ -60,7 +61,7 @@ def _table(found: Sequence[Finding]) -> Table:
     table = Table("topic", "", "found", "remedy", show_lines=True)
     for finding in found:
         grade = f"[{_COLOURS[finding.grade]}]{finding.grade}[/]"
-        table.add_row(finding.topic, grade, finding.words, finding.remedy)
+        table.add_row(finding.topic, grade, escape(finding.words), escape(finding.remedy))
     for column in table.columns:
         column.overflow = "fold"
     return table

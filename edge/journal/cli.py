@@ -37,6 +37,7 @@ class _Source:
 
 def _source(path: Path) -> _Source:
     from edge.device_key import PUBLIC, load_public
+    from edge.journal.files import day_files
     from edge.journal.heads import OUTSIDE, kept_head
     from edge.station import load
 
@@ -44,9 +45,25 @@ def _source(path: Path) -> _Source:
         return _Source(path)
     station = load(path)
     state_dir, folder = station.station.state_dir, station.journal.dir
+    if _is_missing(state_dir / PUBLIC) and not day_files(folder):
+        raise ConfigError(
+            f"{path}: this station has not run yet, so there is no journal in {folder}; start it (edge run), then ask "
+            "again"
+        )
     return _Source(
         folder, (load_public(state_dir / PUBLIC).public_bytes_raw(),), kept_head(state_dir / OUTSIDE, folder)
     )
+
+
+def _is_missing(path: Path) -> bool:
+    """Not of a file that somebody may not see."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _anchor(text: str) -> Head:

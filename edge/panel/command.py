@@ -47,7 +47,7 @@ def panel(
 ) -> None:
     """The operator panel: a web page in a process of its own that asks the eye and reads the journal.
 
-    Options stand for those of [panel] in the station file. Users: `edge panel-user add`.
+    Options stand for those of \\[panel] in the station file. Users: `edge panel-user add`.
     """
     import cv2
 
@@ -111,8 +111,11 @@ def remove(station_file: StationFile, name: Name) -> None:
 @users.command("list")
 def list_(station_file: StationFile) -> None:
     """Who may sign in, and as what."""
-    for user in _users_of(station_file).all():
+    known = _users_of(station_file).all()
+    for user in known:
         print(f"{user.name}  {user.role.name.lower()}")
+    if not known:
+        print(f"nobody may sign in yet: edge panel-user add {station_file} NAME --role operator")
 
 
 def _users_of(station_file: Path) -> Users:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge.bundle import load_keys
+from edge.clock import SystemClock
 from edge.errors import ConfigError
-from edge.install import install, open_active
+from edge.install import install, open_active, verified
 from edge.screen import print_evidence
 from edge.station import Station, load
 
@@ -50,6 +52,8 @@ def setup(
         done = remove(station_files, machine)
     else:
         stations = [load(path) for path in station_files]
+        if dry_run:
+            _verify(stations, bundle or [])
         refuse(stations, machine)
         if dry_run:
             _print(stations, machine)
@@ -58,6 +62,15 @@ def setup(
         done = set_up(stations, machine, _BIN)
     for words in done:
         print(words, flush=True)
+
+
+def _verify(stations: list[Station], paths: list[Path]) -> None:
+    """Refuse what could not be installed, as far as that can be said without running it."""
+    clock = SystemClock()
+    for station in stations:
+        for path in paths:
+            manifest = verified(path, load_keys(station.station.keys_dir), clock).manifest
+            print(f"{path}: {manifest.product} version {manifest.version} would be installed")
 
 
 def _bundles(stations: list[Station], paths: list[Path]) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from edge.clock import SystemClock
 from edge.doctor import machine, needs
+from edge.doctor.command import _table
 from edge.doctor.finding import Finding, Here
 from edge.station import Station, load
 from tests.bundles import a_manifest
@@ -185,3 +187,10 @@ def test_another_version_than_the_evidence_was_made_with_is_told_and_no_error(
     found = [one for one in needs.examine(station, Here(), SystemClock()) if "evidence" in one.words]
     assert [one.grade for one in found] == [grade] and words in found[0].words
     assert grade == "well" or "edge replay" in found[0].remedy
+
+
+def test_what_stands_in_brackets_is_shown_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding("library", "wrong", "[plc] needs snap7", "pip install 'kenpin[plc]'")
+    Console(width=200).print(_table([finding]))
+    said = capsys.readouterr().out
+    assert "[plc] needs snap7" in said and "'kenpin[plc]'" in said

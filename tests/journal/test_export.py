@@ -23,6 +23,7 @@ from edge.journal.tables import has_parquet
 from edge.journal.verify import verify
 from edge.picture_set import read_image, read_set
 from edge.records import Kind
+from tests.contracts.source_tree import ROOT
 from tests.eye.stations import lay_out
 from tests.journal.records import decided, ended, opened, part_id, refused, unknown
 from tests.peers.waiting import missing
@@ -179,6 +180,21 @@ def test_a_sound_journal_is_said_to_be_intact(station: Path) -> None:
     assert edge("verify", station, "--anchor", head).returncode == 0
     assert (
         edge("verify", station.parent / "journal", "--key", station.parent / "state" / "device.pub").returncode == 0
+    )
+
+
+@pytest.mark.parametrize("command", [("verify",), ("export", "out")])
+def test_before_the_first_run_it_is_said_that_there_was_none(tmp_path: Path, command: tuple[str, ...]) -> None:
+    text = (ROOT / "examples" / "first-station.toml").read_text()
+    text = text.replace("[station]", '[station]\nstate_dir = "state"', 1) + '\n[journal]\ndir = "journal"\n'
+    (tmp_path / "station.toml").write_text(text)
+    done = edge(command[0], tmp_path / "station.toml", *(tmp_path / word for word in command[1:]))
+    assert done.returncode == 78 and "this station has not run yet" in done.stderr and "edge run" in done.stderr
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal/2026-01-01.sqlite").touch()
+    done = edge(command[0], tmp_path / "station.toml", *(tmp_path / word for word in command[1:]))
+    assert "has not run" not in done.stderr and "device.pub" in done.stderr, (
+        "its key is lost: that is something else"
     )
 
 

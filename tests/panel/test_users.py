@@ -118,7 +118,8 @@ def test_users_are_kept_by_the_command(tmp_path: Path, costly: None) -> None:
     assert told("list", str(station)) == (0, "anna  operator\n")
     assert Users(tmp_path / "state").check("anna", WORD) is not None
     assert told("remove", str(station), "anna")[0] == 0
-    assert told("list", str(station)) == (0, "")
+    nobody = f"nobody may sign in yet: edge panel-user add {station} NAME --role operator\n"
+    assert told("list", str(station)) == (0, nobody)
 
 
 # --- sessions ---

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import ConfigError
+from edge.errors import BundleError, ConfigError
 from edge.station import Station, load, parse
+from edge.systemd.command import setup
 from edge.systemd.machine import Machine
 from edge.systemd.setup import changes, refuse, remove, set_up
 from edge.systemd.units import plan
+from tests.bundles import OTHER_KEY, a_bundle, store_key
 from tests.contracts.source_tree import ROOT
 from tests.systemd.test_units import EXAMPLES, LANES, PLC_GATE, RELAYS, example
 
@@ -218,6 +220,16 @@ def test_dry_run_prints_the_files_for_anybody(tmp_path: Path) -> None:
     for file in plan([load(folder / "rest-open.toml")], Path(sys.prefix) / "bin").files:
         assert f"==> {file.path} (" in done.stdout
         assert file.text in done.stdout
+
+
+def test_a_dry_run_refuses_a_bundle_that_could_not_be_installed(tmp_path: Path) -> None:
+    store_key(tmp_path / "keys")
+    text = (EXAMPLES / "rest-open.toml").read_text().replace("[station]", '[station]\nkeys_dir = "keys"', 1)
+    station = on_disk(tmp_path, text).source
+    with pytest.raises(BundleError, match=r"missing\.bundle"):
+        setup([station], bundle=[tmp_path / "missing.bundle"], dry_run=True)
+    with pytest.raises(BundleError, match="key"):
+        setup([station], bundle=[a_bundle(tmp_path / "other.bundle", key=OTHER_KEY)], dry_run=True)
 
 
 def test_changes_of_a_new_machine_are_all_new(machine: Pretended) -> None:
