@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from edge.control import Figures, Histogram, Status
 from edge.errors import ConfigError, ControlError
 from edge.metrics import StationMetrics, keep, registry_of, serve
 from edge.timing import BOUNDS_NS, Series
+from tests.contracts.source_tree import ROOT
 from tests.eye.stations import BELT, BELT_TRIGGER, EdgeProcess, modbus_bench
 from tests.eye.test_operator import becomes
 from tests.line.lines import station_file
@@ -224,3 +226,42 @@ def test_a_running_station_is_scraped_over_http_and_told_as_down_when_it_has_end
 def test_the_bounds_rise_and_registering_asks_nobody() -> None:
     assert list(BOUNDS_NS) == sorted(set(BOUNDS_NS))
     registry_of([])
+
+
+# --- the rules of docs/fleet.md ---
+
+BY_OTHERS = {"up", "node_textfile_mtime_seconds"}  # Prometheus' own, node_exporter's
+
+
+def rules() -> list[str]:
+    """The expressions of the page's alert rules."""
+    page = (ROOT / "docs" / "fleet.md").read_text()
+    return re.findall(r"^ +expr: (.*)$", page, re.MULTILINE)
+
+
+def exported() -> dict[str, list[dict[str, str]]]:
+    """Each sample's name -> the labels that it comes with."""
+    registry = CollectorRegistry()
+    status = figures().status.model_copy(update={"versions": {"cap-a": 3}})
+    registry.register(StationMetrics({"left": lambda: figures(status=status)}))
+    found: dict[str, list[dict[str, str]]] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample.labels)
+    return found
+
+
+def test_the_alert_rules_speak_of_what_is_exported() -> None:
+    known, spoken = exported(), set()
+    for rule in rules():
+        plain = re.sub(r'"[^"]*"|\[\d+m\]', "", rule)
+        for name in set(re.findall(r"[a-z_]+(?=\s*(?:\{|==|\)|\[|>|$))", plain)) - BY_OTHERS:
+            assert name in known, f"{rule}: nobody exports {name}"
+            spoken.add(name)
+        for name, label, value in re.findall(r'(kenpin_\w+)\{(\w+)="(\w+)"\}', rule):
+            assert any(labels.get(label) == value for labels in known[name]), (
+                f"{rule}: no {name} has {label}={value}"
+            )
+    assert len(rules()) >= 9
+    assert {"kenpin_up", "kenpin_line_permit", "kenpin_records_total", "kenpin_deadlines_total"} <= spoken
+    assert "kenpin_pictures_as_learned" in spoken
