@@ -58,6 +58,15 @@ class AskFigures(_Packet):
     ask: Literal["figures"] = "figures"
 
 
+class TellOutbox(_Packet):
+    """How many records wait for the broker, and how many left the journal unsent: from the outbox, which asks for the
+    status with it."""
+
+    ask: Literal["tell_outbox"] = "tell_outbox"
+    waiting: int = Field(ge=0, lt=2**63)
+    dropped: int = Field(ge=0, lt=2**63)
+
+
 class Acknowledge(_Packet):
     """Somebody looked at the line: end the stop of a limit, or the fault of an output that stands at rest again.
 
@@ -166,6 +175,7 @@ class StartAgain(_Packet):
 Request: TypeAlias = (
     AskStatus
     | AskFigures
+    | TellOutbox
     | Acknowledge
     | AskBypass
     | EndBypass
@@ -234,6 +244,8 @@ class Figures(_Packet):
     """What a station has counted and timed since it began, beside its status.
 
     `stages` are those of edge.timing, `gate_edges` the gate's writes after their planned time. Bounds in nanoseconds.
+    `outbox_waiting` and `outbox_dropped` are records as the outbox told them last, `outbox_silent_s` seconds ago (since
+    the eye began, where it never did); None without [mqtt].
     """
 
     answer: Literal["figures"] = "figures"
@@ -247,6 +259,9 @@ class Figures(_Packet):
     stages: dict[str, Histogram]
     edge_bounds_ns: list[int]
     gate_edges: Histogram
+    outbox_waiting: int = 0
+    outbox_dropped: int = 0
+    outbox_silent_s: float | None = None
 
 
 class Done(_Packet):
@@ -340,6 +355,10 @@ class Control:
     def figures(self) -> Figures:
         """What it has counted and timed."""
         return self._ask(AskFigures(), Figures)
+
+    def tell_outbox(self, waiting: int, dropped: int) -> Status:
+        """How the station is, told how far its outbox is behind."""
+        return self._ask(TellOutbox(waiting=waiting, dropped=dropped), Status)
 
     def acknowledge(self, why: str, who: str = "") -> Done:
         """End a stop or the fault of an output; the line purges its zone, then it is READY again."""

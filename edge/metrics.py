@@ -77,6 +77,22 @@ def _states(answers: dict[str, Figures]) -> Iterator[Metric]:
         permit.add_metric([name], told.status.permit)
         alike.add_metric([name], not told.status.likeness)
     yield from (state, permit, alike, proven)
+    yield from _outboxes(answers)
+
+
+def _outboxes(answers: dict[str, Figures]) -> Iterator[Metric]:
+    """Of stations with [mqtt]."""
+    waiting = GaugeMetricFamily("kenpin_outbox_waiting", "Records that the broker has not taken yet.", labels=LABEL)
+    dropped = GaugeMetricFamily("kenpin_outbox_dropped", "Records that left the journal unsent.", labels=LABEL)
+    silent = GaugeMetricFamily(
+        "kenpin_outbox_silent_seconds", "How long ago the outbox told the eye of itself.", labels=LABEL
+    )
+    for name, told in answers.items():
+        if told.outbox_silent_s is not None:
+            waiting.add_metric([name], told.outbox_waiting)
+            dropped.add_metric([name], told.outbox_dropped)
+            silent.add_metric([name], told.outbox_silent_s)
+    yield from (waiting, dropped, silent)
 
 
 def _counters(answers: dict[str, Figures]) -> Iterator[Metric]:

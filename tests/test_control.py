@@ -28,6 +28,7 @@ from edge.control import (
     SealChallenge,
     SetLot,
     StartAgain,
+    TellOutbox,
     packed,
     read_request,
 )
@@ -40,6 +41,7 @@ NAMES = st.text(st.characters(exclude_categories=("C", "Z")), max_size=60)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.just(AskStatus()),
     st.just(AskFigures()),
+    st.builds(TellOutbox, waiting=st.integers(0, 2**63 - 1), dropped=st.integers(0, 2**63 - 1)),
     st.builds(Acknowledge, why=LINES, who=NAMES),
     st.builds(AskBypass, for_s=st.floats(0.001, 86_400), why=LINES, who=NAMES),
     st.builds(EndBypass, why=LINES, who=NAMES),

@@ -228,6 +228,19 @@ def test_the_bounds_rise_and_registering_asks_nobody() -> None:
     registry_of([])
 
 
+def test_an_outbox_is_told_of_where_there_is_one() -> None:
+    told = exposed(
+        left=lambda: figures(outbox_waiting=7, outbox_dropped=2, outbox_silent_s=3.5),
+        right=figures,
+    )
+    assert [told[f"kenpin_outbox_{what}", "left"] for what in ("waiting", "dropped", "silent_seconds")] == [
+        7,
+        2,
+        3.5,
+    ]
+    assert not any(key[0].startswith("kenpin_outbox") and key[1] == "right" for key in told)
+
+
 # --- the rules of docs/fleet.md ---
 
 BY_OTHERS = {"up", "node_textfile_mtime_seconds"}  # Prometheus' own, node_exporter's
@@ -243,7 +256,7 @@ def exported() -> dict[str, list[dict[str, str]]]:
     """Each sample's name -> the labels that it comes with."""
     registry = CollectorRegistry()
     status = figures().status.model_copy(update={"versions": {"cap-a": 3}})
-    registry.register(StationMetrics({"left": lambda: figures(status=status)}))
+    registry.register(StationMetrics({"left": lambda: figures(status=status, outbox_silent_s=1.0)}))
     found: dict[str, list[dict[str, str]]] = {}
     for family in registry.collect():
         for sample in family.samples:
@@ -264,4 +277,4 @@ def test_the_alert_rules_speak_of_what_is_exported() -> None:
             )
     assert len(rules()) >= 9
     assert {"kenpin_up", "kenpin_line_permit", "kenpin_records_total", "kenpin_deadlines_total"} <= spoken
-    assert "kenpin_pictures_as_learned" in spoken
+    assert {"kenpin_pictures_as_learned", "kenpin_outbox_waiting"} <= spoken

@@ -35,6 +35,7 @@ from edge.control import (
     StartAgain,
     Statement,
     Status,
+    TellOutbox,
 )
 from edge.eye.bundle_changes import BundleChanges, threshold_of
 from edge.eye.current_lot import CurrentLot
@@ -135,11 +136,15 @@ class Acts:
         self._key = key
         self._acted_ns: deque[int] = deque(maxlen=ACTS_A_MINUTE)
         self._noted_ns: deque[int] = deque(maxlen=ACCESS_A_MINUTE)
+        self._outbox, self._outbox_ns = TellOutbox(waiting=0, dropped=0), clock.now_ns()
         self.door: Door | None = None
 
     def ask(self, request: Request, peer: Peer) -> Answer | RecordedAct:
         """The answer, or the act that has it once its record is on the disk."""
         if isinstance(request, AskStatus):
+            return self._status()
+        if isinstance(request, TellOutbox):
+            self._outbox, self._outbox_ns = request, self._clock.now_ns()
             return self._status()
         if isinstance(request, AskFigures):
             return self._figures()
@@ -205,7 +210,14 @@ class Acts:
             stages={stage: _histogram(self._timing.series(stage)) for stage in STAGES},
             edge_bounds_ns=list(counts.edge_errors.bounds),
             gate_edges=_histogram(counts.edge_errors),
+            outbox_waiting=self._outbox.waiting,
+            outbox_dropped=self._outbox.dropped,
+            outbox_silent_s=self._silent_s(),
         )
+
+    def _silent_s(self) -> float | None:
+        silent_ns = self._clock.now_ns() - self._outbox_ns
+        return None if self._station.mqtt is None else round(silent_ns / SECOND, 1)
 
     # --- acts ---
 

@@ -22,6 +22,7 @@ from edge.control import (
     Request,
     SetLot,
     Status,
+    TellOutbox,
 )
 from edge.errors import ControlError, DeviceError, JournalError
 from edge.eye.crew import Crew
@@ -87,7 +88,7 @@ class _Door:
 
     def ask(self, request: Request, peer: Peer) -> Answer:
         """The status, the newest picture, or another lot for the pictures from now on, which is on the disk then."""
-        if isinstance(request, AskStatus):
+        if isinstance(request, AskStatus | TellOutbox):
             return self._status()
         if isinstance(request, AskFigures):
             return self._figures()

@@ -62,6 +62,7 @@ class Outbox:
                     if failures == 1 or str(error) != told:
                         told = str(error)
                         log.warning("%s; trying again", told)
+                    self._station_state()
                     self._stop.wait(_WAITS_S[min(failures, len(_WAITS_S)) - 1])
         finally:
             self._keep()
@@ -158,16 +159,20 @@ class Outbox:
         """The station's state as `edge status` tells it, null while no eye answers, and how far the outbox is."""
         words: dict[str, object] = {"form": FORM, "station": self._name, "outbox": outbox}
         if outbox == "connected":
-            newest = newest_number(self._folder) or 0
-            words |= {"sent": self._taken.number, "waiting": newest - self._taken.number, "dropped": self._dropped}
+            words |= {"sent": self._taken.number, "waiting": self._behind(), "dropped": self._dropped}
             words["state"] = self._station_state()
         return json.dumps(words, allow_nan=False)
 
+    def _behind(self) -> int:
+        return (newest_number(self._folder) or 0) - self._taken.number
+
     def _station_state(self) -> dict[str, object] | None:
+        """Told how far this is behind, for its figures; None where no eye answers or the journal cannot be read."""
         try:
-            return self._control.status().model_dump(exclude={"answer", "pid"})
-        except ControlError:
+            status = self._control.tell_outbox(max(0, self._behind()), self._dropped)
+        except (ControlError, JournalError):
             return None
+        return status.model_dump(exclude={"answer", "pid"})
 
 
 def message(station: str, row: Row, lot: str | None) -> str:

@@ -14,11 +14,13 @@ from edge.control import (
     Acknowledge,
     Answer,
     AskBypass,
+    AskFigures,
     AskStatus,
     BeginChallenge,
     ChangeBundle,
     Done,
     EndBypass,
+    Figures,
     MoveThreshold,
     NoteAccess,
     NoteThreshold,
@@ -28,6 +30,7 @@ from edge.control import (
     Sealed,
     SetLot,
     Status,
+    TellOutbox,
     packed,
 )
 from edge.eye.acts import ACCESS_A_MINUTE, ACTS_A_MINUTE, Acts, RecordedAct
@@ -39,6 +42,7 @@ from edge.health import Level
 from edge.journal.lots import LotsOfParts, named_lot
 from edge.journal.reading import read_notes
 from edge.line.messages import LineState, State
+from edge.outbox.options import Mqtt
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Limits, Station
 from edge.timing import Timing
@@ -332,3 +336,19 @@ def test_a_threshold_is_moved_once_it_is_on_record(counter: Counter, value: floa
     assert counter.notes("threshold") == [
         f"the threshold of cap-a is to be {words}, asked by {KERNEL} as 'Erna': grey parts"
     ]
+
+
+def test_the_figures_say_what_the_outbox_told_and_how_long_ago(counter: Counter) -> None:
+    def told() -> tuple[int, int, float | None]:
+        figures = counter.ask(AskFigures())
+        assert isinstance(figures, Figures)
+        return figures.outbox_waiting, figures.outbox_dropped, figures.outbox_silent_s
+
+    assert told() == (0, 0, None), "a station without [mqtt]"
+    station = counter.station.model_copy(update={"mqtt": Mqtt(host="192.0.2.30")})
+    counter.acts = counter.acts_of(station)
+    counter.office.clock.advance(5 * SECOND)
+    assert told() == (0, 0, 5.0), "nobody has told yet"
+    assert isinstance(counter.ask(TellOutbox(waiting=12, dropped=3)), Status)
+    counter.office.clock.advance(2 * SECOND)
+    assert told() == (12, 3, 2.0)

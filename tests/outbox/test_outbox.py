@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edge.clock import SECOND, ManualClock, SystemClock
+from edge.errors import ControlError
 from edge.journal import files
 from edge.journal.chain import START, Head, canonical, follow
 from edge.journal.events import Journal
@@ -20,12 +23,15 @@ from edge.journal.lots import KIND as LOT
 from edge.journal.lots import NamedLot, lots_in
 from edge.journal.retention import Keep
 from edge.journal.rows import Note
+from edge.station import load
 from tests.journal.records import SMALL, decided, ended, opened, outside, part_id, refused, unknown
 from tests.peers import eventually
 from tests.peers.plcs import free_port
 
 pytest.importorskip("paho", reason="pip install 'kenpin[mqtt]'")
 
+from edge.outbox.backlog import newest_number
+from edge.outbox.send import Outbox
 from tests.peers.mosquitto import Mosquitto, Receiver
 
 DAY_NS = 86_400 * SECOND
@@ -344,3 +350,19 @@ def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
 def openssl(subject: str, key: Path, certificate: Path, *more: str) -> None:
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", subject]
     subprocess.run([*words, "-keyout", str(key), "-out", str(certificate), *more], check=True, capture_output=True)
+
+
+def test_while_the_broker_is_away_the_eye_is_told_how_much_waits(station: Path) -> None:
+    write(station, 1, 20)
+    loaded, stop, told = load(station), Event(), []
+    assert loaded.mqtt is not None
+    box = Outbox(loaded, loaded.mqtt, SystemClock(), stop)
+
+    def tell_outbox(waiting: int, dropped: int) -> None:
+        told.append((waiting, dropped))
+        stop.set()
+        raise ControlError("no eye")
+
+    box._control = SimpleNamespace(tell_outbox=tell_outbox)
+    box.run()
+    assert told == [(newest_number(loaded.journal.dir), 0)] and told[0][0] >= 40
