@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.records import Reason
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,20 +43,29 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """What became of a figure: the second result over the first, with the 95 % interval of so many runs each; no
-    interval with a single run."""
+class Change:
+    """What became of a figure, with the 95 % interval of so many runs each; no interval with fewer than three.
+
+    `ratio` is the second result over the first, and so is the interval; where a run's figure is zero or less there is
+    no ratio, and the interval is of the difference.
+    """
 
     path: str
     before: float
     after: float
-    ratio: float
+    ratio: float | None
     interval: tuple[float, float] | None
+
+    @property
+    def difference(self) -> float:
+        """The second result less the first."""
+        return self.after - self.before
 
     @property
     def is_sure(self) -> bool:
         """Whether the interval says that it changed."""
-        return self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
+        same = 0 if self.ratio is None else 1
+        return self.interval is not None and not self.interval[0] <= same <= self.interval[1]
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -64,14 +74,22 @@ def read_result(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}; give a file that edge-bench --json wrote") from error
-    if not isinstance(values, dict) or "latency_ms" not in values:
+    if not isinstance(values, dict) or not isinstance(values.get("latency_ms"), dict):
         raise ConfigError(f"{path} is no result of edge-bench --json")
+    for key in ("host", "hardware", "bench"):
+        if not isinstance(values.get(key, {}), dict):
+            raise ConfigError(f'{path} is no result of edge-bench --json: its "{key}" is no table')
+    runs = values.get("bench", {}).get("runs", [])
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        raise ConfigError(f'{path} is no result of edge-bench --json: its "bench.runs" is no list of runs')
     return values
 
 
 def figures(values: Mapping[str, Any]) -> dict[str, float]:
-    """Every number of a result by its path, such as "bench.engine.p50"; what is of single runs is left out."""
-    return dict(_figures(values, ""))
+    """Every number of a result by its path, such as "bench.engine.p50"; what is of single runs is left out, and a
+    reason that no part was unknown for is 0."""
+    none = {f"unknown_reasons.{reason.name}": 0.0 for reason in Reason} if "unknown_reasons" in values else {}
+    return none | dict(_figures(values, ""))
 
 
 def _figures(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
@@ -99,8 +117,12 @@ def read_budget(path: Path) -> dict[str, dict[str, float]]:
     limits: dict[str, dict[str, float]] = {}
     for side, table in told.items():
         limits[side] = dict(_figures(table, "")) if isinstance(table, dict) else {}
-        if not limits[side] or len(limits[side]) < _leaves(table):
-            raise ConfigError(f'{path}: [{side}] must hold numbers only, such as "bench.engine.p50" = 5.0')
+        if (
+            not limits[side]
+            or len(limits[side]) < _leaves(table)
+            or not all(map(math.isfinite, limits[side].values()))
+        ):
+            raise ConfigError(f'{path}: [{side}] must hold finite numbers only, such as "bench.engine.p50" = 5.0')
     return limits
 
 
@@ -129,34 +151,46 @@ def misses(limits: Mapping[str, Mapping[str, float]], known: Mapping[str, float]
 # --- comparison -------------------------------------------------------------------------------------------------
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ratio]:
-    """Every figure above zero that both results have, as a ratio, in the order of the first.
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Every figure that both results have, in the order of the first; what is 0 in both is left out.
 
-    Results of several runs (`bench.runs`) are compared by the medians of their runs; the interval comes from runs
-    drawn again, of each result by itself: runs of two commands are no pairs.
+    What each run of several has (`bench.runs`) is compared by the medians of the runs; the interval comes from runs
+    drawn again, of each result by itself: runs of two commands are no pairs. Raises ConfigError for a bundle's
+    result and a station's, which have no figure in common.
     """
-    first, second = _runs(before), _runs(after)
-    ratios = []
-    for path in (path for path in first[0] if all(path in run for run in (*first, *second))):
-        old, new = (np.array([run[path] for run in runs]) for runs in (first, second))
-        if not (old > 0).all() or not (new > 0).all():
-            continue
-        ratio = float(np.median(new) / np.median(old))
-        ratios.append(Ratio(path, float(np.median(old)), float(np.median(new)), ratio, _interval(old, new)))
-    return ratios
+    kinds = ["a bundle" if "engine" in values.get("bench", {}) else "a station" for values in (before, after)]
+    if kinds[0] != kinds[1]:
+        raise ConfigError(f"{kinds[0]} cannot be compared with {kinds[1]}: give two results of the same kind")
+    changes = []
+    for path, first in _of_runs(before).items():
+        second = _of_runs(after).get(path)
+        if second is not None and (any(first) or any(second)):
+            changes.append(_change(path, np.array(first), np.array(second)))
+    return changes
 
 
-def _runs(values: Mapping[str, Any]) -> Sequence[Mapping[str, float]]:
-    runs = (values.get("bench") or {}).get("runs")
-    return [figures({"bench": run}) for run in runs] if runs else [figures(values)]
+def _of_runs(values: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Each figure in each run that has it; of what is told once, one value."""
+    found = {path: [value] for path, value in figures(values).items()}
+    runs = [figures({"bench": run}) for run in values.get("bench", {}).get("runs", ())]
+    for path in {path for run in runs for path in run}:
+        found[path] = [run[path] for run in runs if path in run]
+    return found
 
 
-def _interval(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, float] | None:
+def _change(path: str, old: NDArray[np.float64], new: NDArray[np.float64]) -> Change:
+    before, after = float(np.median(old)), float(np.median(new))
+    if (old > 0).all() and (new > 0).all():
+        return Change(path, before, after, after / before, _interval(old, new, np.divide))
+    return Change(path, before, after, None, _interval(old, new, np.subtract))
+
+
+def _interval(old: NDArray[np.float64], new: NDArray[np.float64], by: np.ufunc) -> tuple[float, float] | None:
     if min(len(old), len(new)) < 3:
         return None
     draw = np.random.default_rng(0)
     drawn = [np.median(draw.choice(values, (DRAWS, len(values))), axis=1) for values in (old, new)]
-    low, high = np.quantile(drawn[1] / drawn[0], ((1 - COVERED) / 2, (1 + COVERED) / 2))
+    low, high = np.quantile(by(drawn[1], drawn[0]), ((1 - COVERED) / 2, (1 + COVERED) / 2))
     return float(low), float(high)
 
 

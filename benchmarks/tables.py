@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from benchmarks.bundle_profile import Figures
-from benchmarks.results import Ratio
+from benchmarks.results import Change
 
 RANKS = ("p50", "p90", "p99", "p999", "max")
 
@@ -105,17 +105,24 @@ def _beside(value: float | None, ratio: float | None) -> str:
     return "" if value is None or ratio is None else f"{value:.3f} ms, {ratio:.2f} x"
 
 
-def comparison_table(ratios: Sequence[Ratio], before: str, after: str) -> Table:
-    """Two results beside each other: what surely changed is marked."""
+def comparison_table(changes: Sequence[Change], before: str, after: str) -> Table:
+    """Two results beside each other: what surely changed is marked, and what was zero before."""
     table = Table("figure", "before", "after", "ratio", "95 %", "", title=f"{before} -> {after}")
-    for one in ratios:
-        span = "" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
-        mark = "" if not one.is_sure else "less" if one.ratio < 1 else "more"
-        table.add_row(one.path, f"{one.before:g}", f"{one.after:g}", f"{one.ratio:.3f}", span, mark)
-    table.caption = (
-        "no interval: three runs of each are needed (--runs)" if not any(r.interval for r in ratios) else None
-    )
+    for one in changes:
+        changed = f"{one.difference:+g}" if one.ratio is None else f"{one.ratio:.3f}"
+        style = "+.4g" if one.ratio is None else ".3f"
+        span = "" if one.interval is None else f"{one.interval[0]:{style}} to {one.interval[1]:{style}}"
+        table.add_row(one.path, f"{one.before:g}", f"{one.after:g}", changed, span, _mark(one))
+    table.caption = "with a sign: the difference, as there is no ratio to zero and less"
+    if not any(one.interval for one in changes):
+        table.caption += "; no interval: three runs of each are needed (--runs)"
     return table
+
+
+def _mark(change: Change) -> str:
+    if change.is_sure:
+        return "less" if change.after < change.before else "more"
+    return "was none" if change.before == 0 else "none now" if change.after == 0 else ""
 
 
 def _cells(figures: Figures) -> list[str]:

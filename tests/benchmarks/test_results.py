@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.bundle_profile import medians
 from benchmarks.results import check_paths, compare, figures, misses, read_budget, read_result, unlike
+from benchmarks.tables import comparison_table
 from edge.errors import ConfigError
 from tests.benchmarks.test_cli import edge_bench, keys, refused
 from tests.eye.stations import bundle
 
 __all__ = ["keys"]
+
+WRONG: list[dict[str, Any]] = [{"host": 3}, {"hardware": []}, {"bench": None}, {"bench": {"runs": [1]}}]
 
 
 def result(*p50s: float, **bench: Any) -> dict[str, Any]:
@@ -57,8 +61,10 @@ def test_a_budget_holds_what_is_at_most_and_at_least(tmp_path: Path) -> None:
     [
         ("", "empty budget"),
         ("[at_mots]\na = 1", "at_mots"),
-        ('[at_most]\na = "5 ms"', "numbers only"),
-        ("at_most = 5", "numbers only"),
+        ('[at_most]\na = "5 ms"', "finite numbers only"),
+        ("at_most = 5", "finite numbers only"),
+        ("[at_most]\na = nan", "finite numbers only"),
+        ("[at_most]\na = inf", "finite numbers only"),
         ("[at_most", "cannot read"),
     ],
 )
@@ -86,6 +92,46 @@ def test_results_of_one_run_have_a_ratio_and_no_interval() -> None:
     assert engine.ratio == 0.5 and engine.interval is None and not engine.is_sure
 
 
+def station(**changes: Any) -> dict[str, Any]:
+    """A result of a station: two of its counts."""
+    counts = {"parts": 500, "unknown_reasons": {}, "deadline": {"met": 500, "missed": 0}} | changes
+    return {"latency_ms": {}, "host": {}, "bench": {"station": "a.toml"}} | counts
+
+
+def test_what_rises_from_nothing_is_shown_and_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    worse = station(deadline={"met": 450, "missed": 50}, unknown_reasons={"LATE": 50})
+    changes = {one.path: one for one in compare(station(), worse)}
+    missed = changes["deadline.missed"]
+    assert (missed.ratio, missed.difference, missed.interval) == (None, 50, None)
+    assert changes["unknown_reasons.LATE"].difference == 50
+    assert "unknown_reasons.OVERRUN" not in changes, "0 in both"
+    Console(width=160).print(comparison_table(list(changes.values()), "before", "after"))
+    told = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "deadline." in line}
+    assert "+50" in told["deadline.missed"] and "was none" in told["deadline.missed"]
+    assert "0.900" in told["deadline.met"] and "was none" not in told["deadline.met"]
+
+
+def test_what_is_below_zero_in_a_run_is_compared_by_its_difference() -> None:
+    def runs(*overheads: float) -> dict[str, Any]:
+        each = [{"ratios": {"overhead": value}} for value in overheads]
+        return result(5.0) | {"bench": {"engine": {}, "runs": each, "ratios": {"overhead": 0.0}}}
+
+    before, after = (runs(*(middle + step for step in (-0.02, -0.01, 0.0, 0.01))) for middle in (0.0, 0.2))
+    overhead = next(one for one in compare(before, after) if one.path == "bench.ratios.overhead")
+    assert overhead.ratio is None and overhead.is_sure
+    assert overhead.difference == pytest.approx(0.2)
+    same = next(one for one in compare(before, before) if one.path == "bench.ratios.overhead")
+    assert not same.is_sure
+
+
+def test_a_bundle_is_not_compared_with_a_station(tmp_path: Path) -> None:
+    for name, values in (("a.json", result(5.0)), ("b.json", station())):
+        (tmp_path / name).write_text(json.dumps(values))
+    assert "a bundle cannot be compared with a station" in refused(
+        78, "--compare", tmp_path / "a.json", tmp_path / "b.json"
+    )
+
+
 def test_two_machines_and_two_models_are_told() -> None:
     other = result(5.0, model="int8") | {"host": {"cpu": "two", "cores": 2}}
     assert unlike(result(5.0, model="fp32"), other) == [
@@ -100,7 +146,7 @@ def test_the_median_of_runs_is_taken_figure_by_figure() -> None:
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    for text in ("{", "[]", "{}"):
+    for text in ("{", "[]", "{}", *(json.dumps(result(5.0) | part) for part in WRONG)):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(ConfigError, match="edge-bench --json"):
             read_result(tmp_path / "a.json")
