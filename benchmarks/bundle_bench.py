@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.bundle_profile import Plan, medians, profile
+from benchmarks.bundle_profile import ROUNDS, Plan, Run, together
 from benchmarks.looks import STAGES, Looks
+from benchmarks.ranks import ranks_ms
 from benchmarks.recorder import Span
 from edge.bundle import Bundle
-from edge.clock import MS, Clock
+from edge.clock import Clock
 from edge.errors import KenpinError
 from edge.eye.student import Student, load
 from edge.infer import TABLE
@@ -37,13 +39,20 @@ class Measured:
     span: Span | None = None
 
 
+class EndedByHandError(KenpinError):
+    """Ctrl-C came before there was anything to keep."""
+
+    exit_code = ENDED_BY_HAND
+
+
 def bench_bundle(
     bundle: Bundle, options: Engine, plan: Plan, runs: int, against: str | None, clock: Clock
 ) -> Measured:
-    """Measure `runs` times: the medians under the key "bench", all of them as its "runs", and the report's keys of the
-    last. Where a run fails, or a person ends it, those before it are kept and `partial` says why.
+    """Measure `runs` times: all of them together under the key "bench" and under the report's keys, each one as its
+    "runs". Where a run fails, or a person ends it, those before it are kept, of the first one its rounds, and `partial`
+    says why.
 
-    Raises BundleError where the bundle holds no such model, and what ends the first run.
+    Raises BundleError where the bundle holds no such model, and what ends the first run before its first round is over.
     """
     load_average = os.getloadavg()[0]
     began_ns = clock.now_ns()
@@ -52,30 +61,44 @@ def bench_bundle(
     other = None if against is None else _other_engine(bundle, options, against)
     print(f"{student.product} version {student.version}: {model_line(student.entry)}")
     pictures = [picture.image for picture in bundle.acceptance()]
-    each: list[dict[str, Any]] = []
-    ended_by: KenpinError | KeyboardInterrupt | None = None
     try:
-        for _ in range(runs):
-            measured, looks, span = profile(student, pictures, clock, plan, other)
-            each.append(measured.to_dict())
-    except (KenpinError, KeyboardInterrupt) as error:
-        if not each:
-            raise
-        ended_by = error
+        each, partial, code = _measured(lambda: Run(student, pictures, clock, plan, other), runs)
     finally:
         student.engine.close()
         if other is not None:
             other.close()
     facts = {"bundle_sha256": bundle.sha256, "threads": options.threads, "load_average": round(load_average, 2)}
-    told: dict[str, Any] = {"runs": each} if len(each) > 1 else {}
+    told: dict[str, Any] = {"runs": [run.profile().to_dict() for run in each]} if len(each) > 1 else {}
     if against is not None:
         told["against"] = against
-    values = _report_of(looks, startup_ns).to_dict()
-    values["bench"] = _identity(student) | facts | medians(each) | told
-    if ended_by is None:
-        return Measured(values, span=span)
-    values["partial"] = f"{len(each)} of {runs} runs: {str(ended_by) or 'ended by hand'}"
-    return Measured(values, getattr(ended_by, "exit_code", ENDED_BY_HAND), span)
+    values = _report_of([run.looks for run in each], startup_ns).to_dict()
+    values["bench"] = _identity(student) | facts | together(each) | told
+    if partial:
+        values["partial"] = partial
+    return Measured(values, code, each[-1].span)
+
+
+def _measured(begin: Callable[[], Run], runs: int) -> tuple[list[Run], str, int]:
+    """The runs to keep, at least one, of the first also its rounds; where they are not all, why, and the exit code."""
+    each: list[Run] = []
+    for _ in range(runs):
+        run = begin()
+        try:
+            run.measure()
+        except (KenpinError, KeyboardInterrupt) as error:
+            why = str(error) or "ended by hand"
+            code = getattr(error, "exit_code", ENDED_BY_HAND)
+            if each:
+                return each, f"{len(each)} of {runs} runs: {why}", code
+            if run.rounds:
+                return [run], f"0 of {runs} runs, {run.rounds} of {ROUNDS} rounds of the first: {why}", code
+            if isinstance(error, KenpinError):
+                raise
+            raise EndedByHandError(
+                "ended by hand before a first round was over: there is nothing to keep"
+            ) from error
+        each.append(run)
+    return each, "", 0
 
 
 def _other_engine(bundle: Bundle, options: Engine, precision: str) -> LoadedEngine:
@@ -91,14 +114,17 @@ def _identity(student: Student) -> dict[str, Any]:
     return {"product": student.product, "version": student.version, "model": model}
 
 
-def _report_of(looks: Looks, startup_ns: int) -> Report:
-    """The run at saturation under the public keys; what a bench without a line has not, is 0 or null."""
+def _report_of(all_looks: Sequence[Looks], startup_ns: int) -> Report:
+    """The pictures at saturation under the public keys; what a bench without a line has not, is 0 or null."""
     counts = Counts()
-    counts.parts = looks.count
-    counts.verdicts.update(looks.verdicts)
-    counts.reasons.update({reason: times for reason, times in looks.reasons.items() if times})
-    counts.frame("captured", looks.count)
-    empty = Series(1).summary(MS)
-    latency = {stage: looks.stages[stage].summary(MS) if stage in STAGES else empty for stage in ALL_STAGES}
+    for looks in all_looks:
+        counts.parts += looks.count
+        counts.verdicts.update(looks.verdicts)
+        counts.reasons.update({reason: times for reason, times in looks.reasons.items() if times})
+        counts.frame("captured", looks.count)
+    latency = {
+        stage: ranks_ms(Series.of([looks.stages[stage] for looks in all_looks] if stage in STAGES else []))
+        for stage in ALL_STAGES
+    }
     done = report(counts, Timing(1), startup_ns, "READY", "", 0)
     return replace(done, latency_ms=latency)

@@ -19,8 +19,9 @@ from benchmarks.bundle_bench import Measured, bench_bundle
 from benchmarks.bundle_profile import Plan
 from benchmarks.hardware import Hardware
 from benchmarks.page import page
+from benchmarks.paths import of_a_bundle, of_a_station
 from benchmarks.recorder import recording
-from benchmarks.results import check_paths, figures, misses, read_budget, read_result, unlike
+from benchmarks.results import Limits, check_paths, figures, misses, read_budget, read_result, unlike
 from benchmarks.results import compare as compare_results
 from benchmarks.station_run import bench_station
 from benchmarks.tables import comparison_table, hardware_rows, hardware_table, profile_tables
@@ -114,10 +115,13 @@ def bench(
         _refuse(context, (), "--compare measures nothing")
         _compare(*compare)
         return
+    if json_file is not None and html_file is not None and json_file.resolve() == html_file.resolve():
+        raise typer.BadParameter(f"--json and --html would both write {json_file}: name two files")
     for option, file in (("--json", json_file), ("--html", html_file)):
         _check_writable(option, file)
     limits = {} if budget is None else read_budget(budget)
     if station is not None:
+        check_paths(limits, of_a_station(), budget)
         _refuse(context, OF_STATIONS, "only with --bundle; the station file says the rest")
         _check_clocks(anyway)
         with recording() as recorded:
@@ -126,19 +130,22 @@ def bench(
         assert bundle is not None
         if keys is None or parts is not None:
             raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
-        options, plan = _engine(engine, threads, precision), Plan(seconds, rate, _gaps(idle))
+        gaps_s = _gaps(idle)
+        check_paths(limits, of_a_bundle(gaps_s, against), budget)
+        options, plan = _engine(engine, threads, precision), Plan(seconds, rate, gaps_s)
         _check_precision("--against", against)
         _check_clocks(anyway)
         cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
         found = read_bundle(bundle, load_keys(keys))
         with recording() as recorded:
             measured = bench_bundle(found, options, plan, runs, against, SystemClock())
-        Console().print(profile_tables(measured.values["bench"]))
+        Console().print(profile_tables(measured.values))
     measured.values["hardware"] = recorded.values(measured.span)
     _keep(measured.values, json_file, html_file)
-    _end_where_partial(measured)
-    _tell_hardware(measured.values["hardware"], anyway)
-    _hold(limits, budget, measured.values)
+    codes = [_tell_partial(measured), _tell_hardware(measured.values["hardware"], anyway)]
+    codes.append(_hold(limits, budget, measured.values))
+    if code := next(filter(None, codes), 0):
+        raise typer.Exit(code)
 
 
 def _check_clocks(anyway: bool) -> None:
@@ -150,14 +157,13 @@ def _check_clocks(anyway: bool) -> None:
         )
 
 
-def _tell_hardware(hardware: dict[str, Any], anyway: bool) -> None:
-    """What the machine told; ends with 1 where it was not itself, after the result was kept with that in it."""
+def _tell_hardware(hardware: dict[str, Any], anyway: bool) -> int:
+    """What the machine told; the exit code is 1 where it was not itself."""
     if rows := hardware_rows(hardware):
         Console().print(hardware_table(rows))
     for words in hardware["unfit"]:
         print(f"edge-bench: no figure to publish: {words}", file=sys.stderr)
-    if hardware["unfit"] and not anyway:
-        raise typer.Exit(1)
+    return int(bool(hardware["unfit"]) and not anyway)
 
 
 def _keep(values: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
@@ -167,12 +173,11 @@ def _keep(values: dict[str, Any], json_file: Path | None, html_file: Path | None
         _write("--html", html_file, page(values))
 
 
-def _end_where_partial(measured: Measured) -> None:
+def _tell_partial(measured: Measured) -> int:
     """What was measured is kept; that it is not all that was asked for, a script must see."""
     if "partial" in measured.values:
         print(f"edge-bench: partial result: {measured.values['partial']}", file=sys.stderr)
-    if measured.exit_code:
-        raise typer.Exit(measured.exit_code)
+    return measured.exit_code
 
 
 def _refuse(context: typer.Context, allowed: Sequence[str], why: str) -> None:
@@ -188,18 +193,18 @@ def _refuse(context: typer.Context, allowed: Sequence[str], why: str) -> None:
         raise typer.BadParameter(f"{names}: {why}")
 
 
-def _hold(limits: dict[str, dict[str, float]], budget: Path | None, values: dict[str, Any]) -> None:
-    """End with 1 where the result misses its budget; the result itself is kept before."""
+def _hold(limits: Limits, budget: Path | None, values: dict[str, Any]) -> int:
+    """The exit code is 1 where the result misses its budget. A partial one does: what it has not shown is not held."""
     if budget is None:
-        return
-    known = figures(values)
-    check_paths(limits, known, budget)
-    missed = misses(limits, known)
-    for miss in missed:
-        print(f"over budget: {miss.words()}", file=sys.stderr)
-    if missed:
-        raise typer.Exit(1)
-    print(f"within {budget}: {sum(map(len, limits.values()))} figures")
+        return 0
+    missed = [miss.words() for miss in misses(limits, figures(values))]
+    if "partial" in values:
+        missed.append("the result is partial")
+    for words in missed:
+        print(f"over budget: {words}", file=sys.stderr)
+    if not missed:
+        print(f"within {budget}: {sum(map(len, limits.values()))} figures")
+    return int(bool(missed))
 
 
 def _compare(before: Path, after: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from edge.clock import MS
 from edge.timing import Series
 
 BINS = 48
+APART = 1.05
+ONE_SIDED = 0.95  # of all pairs of a moment of the first and one of the last third: by chance in one run of sixty
+LEAST_OF_A_THIRD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,37 @@ class Moment:
     engine_p50_ms: float
     p50_ms: float
     max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """Whether a run had settled: the medians of the first and the last third of its moments, and their ratio.
+
+    `is_steady` is None where the run is too short to say.
+    """
+
+    first_ms: float
+    last_ms: float
+    ratio: float
+    is_steady: bool | None
+
+    def unsteady_by(self) -> float:
+        """How far it is from steady: 0 where it is."""
+        return 0.0 if self.is_steady else abs(math.log(self.ratio))
+
+
+def steadiness(times_ms: Sequence[float]) -> Steadiness:
+    """Of the moments' times in their order, at least one. It is not steady where first and last third lie apart by more
+    than APART, and nearly every moment of the one above nearly every moment of the other: neither a small shift nor
+    scatter is a drift."""
+    third = max(1, len(times_ms) // 3)
+    first, last = times_ms[:third], times_ms[-third:]
+    ratio = median(last) / median(first)
+    rising = sum((late > early) + (late == early) / 2 for late in last for early in first) / third**2
+    is_steady = None
+    if third >= LEAST_OF_A_THIRD:
+        is_steady = 1 / APART <= ratio <= APART or 1 - ONE_SIDED < rising < ONE_SIDED
+    return Steadiness(round(median(first), 4), round(median(last), 4), round(ratio, 4), is_steady)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,11 +61,12 @@ def p50_ms(series: Series, newest: int | None = None) -> float:
     return percentile(ordered, 0.5) / MS if ordered else 0.0
 
 
-def saturate(looks: Looks, clock: Clock, part_ns: int) -> int:
-    """Judge pictures back to back for `part_ns`, at least one; returns how long that took in ns."""
-    begin_ns = now_ns = clock.now_ns()
+def saturate(looks: Looks, clock: Clock, part_ns: int) -> None:
+    """Judge pictures back to back for `part_ns`, at least one."""
+    now_ns = clock.now_ns()
+    until_ns = now_ns + part_ns
     while True:
         looks.look(now_ns)
         now_ns = clock.now_ns()
-        if now_ns >= begin_ns + part_ns:
-            return now_ns - begin_ns
+        if now_ns >= until_ns:
+            return

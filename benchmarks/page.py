@@ -7,19 +7,18 @@ from html import escape
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.tables import RANKS, facts_of, hardware_rows, idle_rows, spans
+from benchmarks.ranks import RANKS
+from benchmarks.tables import (
+    SPANS,
+    SpanRow,
+    cells,
+    facts_of,
+    hardware_rows,
+    idle_rows,
+    spans,
+    steadiness_words,
+)
 
-SPANS = {
-    "engine": "The engine is called; it returned. The input lay there already.",
-    "pixels": "The picture lies in memory; it lies in the engine's input.",
-    "paced": "A picture is due; its verdict is known. Waiting for the one before counts.",
-    "saturation": "A picture is taken up; its verdict is known. The next one always waits.",
-    "trigger_to_frame": "The trigger's edge; the frame's capture time.",
-    "judge": "The engine returned; the verdict is known.",
-    "overhead": "The frame is paired with its part; its verdict is known, less pixels and engine.",
-    "capture_to_verdict": "The frame's capture time; the part's verdict is known.",
-    "capture_to_release": "The frame's capture time; the release is sent to the line, after the journal's commit.",
-}
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2733; background: #fff; max-width: 1120px; margin: 2em auto;
        padding: 0 1.5em }
@@ -41,6 +40,8 @@ def page(values: Mapping[str, Any]) -> str:
     partial = f'<p class="partial">Partial: {escape(values["partial"])}</p>' if "partial" in values else ""
     for words in values.get("hardware", {}).get("unfit", ()):
         partial += f'<p class="partial">No figure to publish: {escape(words)}</p>'
+    if (steadiness := bench.get("steadiness")) and steadiness["is_steady"] is False:
+        partial += f'<p class="partial">{escape(steadiness_words(steadiness))}</p>'
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>"
@@ -56,10 +57,8 @@ def _title(values: Mapping[str, Any], bench: Mapping[str, Any]) -> str:
 
 
 def _of_bundle(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[str]:
-    rows = [(name, SPANS[key], bench[key]) for name, key in spans(bench)]
-    rows.append(("judge", SPANS["judge"], values["latency_ms"]["judge"]))
-    yield "<h2>Measured spans, ms</h2>" + _times(rows)
-    yield "<h2>What follows from them</h2>" + _table(("", ""), facts_of(bench), numbers=False)
+    yield "<h2>Measured spans, ms</h2>" + _times(spans(values), len(bench.get("runs", ())))
+    yield "<h2>What follows from them</h2>" + _table(("", ""), facts_of(values), numbers=False)
     if bench["idle"]:
         heads = ("first picture after", "times", "kept warm", "left alone", "in a row, p50")
         yield "<h2>After idle</h2>" + _table(heads, idle_rows(bench))
@@ -70,7 +69,7 @@ def _of_bundle(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[
 
 
 def _of_station(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[str]:
-    rows = [(stage, SPANS[stage], ranks) for stage, ranks in values["latency_ms"].items()]
+    rows = [SpanRow(stage, SPANS[stage], ranks, "") for stage, ranks in values["latency_ms"].items()]
     yield "<h2>Measured spans, ms</h2>" + _times(rows)
     yield "<h2>What happened</h2>" + _table(("", ""), _counts(values), numbers=False)
     if bench.get("course"):
@@ -93,7 +92,8 @@ def _counts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("memory, processor time", f"{values['rss_mb']:g} MB at most, {values['cpu_s']:g} s"),
     ]
     if edges["p50"] is not None:
-        words = ", ".join(f"{name} {edges[name] / 1_000:.3f} ms" for name in ("p50", "p99", "p999", "max"))
+        ranks = [name for name in ("p50", "p99", "p999", "max") if edges[name] is not None]
+        words = ", ".join(f"{name} {edges[name] / 1_000:.3f} ms" for name in ranks)
         told.append((f"lateness of {edges['n']} gate edges", words))
     if values["startup_ms"] is not None:
         told.append(("start to READY", f"{values['startup_ms']:g} ms"))
@@ -110,19 +110,16 @@ def _listed(counts: Mapping[str, int]) -> str:
 # --- tables -----------------------------------------------------------------------------------------------------
 
 
-def _times(rows: Sequence[tuple[str, str, Mapping[str, float | None]]]) -> str:
-    heads = "<th>span</th><th>from; to</th>" + "".join(f'<th class="n">{rank}</th>' for rank in RANKS)
+def _times(rows: Sequence[SpanRow], runs: int = 0) -> str:
+    heads = ["n", *RANKS] + ([f"p50 of {runs} runs"] if runs else [])
+    head = "<th>span</th><th>from; to</th>" + "".join(f'<th class="n">{word}</th>' for word in heads)
     lines = [
-        f'<tr><td>{escape(name)}</td><td class="w">{escape(words)}</td>'
-        + "".join(f'<td class="n">{_number(ranks[rank])}</td>' for rank in RANKS)
+        f'<tr><td>{escape(row.name)}</td><td class="w">{escape(row.words)}</td>'
+        + "".join(f'<td class="n">{cell}</td>' for cell in [*cells(row.ranks), *([row.spread] if runs else [])])
         + "</tr>"
-        for name, words, ranks in rows
+        for row in rows
     ]
-    return f"<table><tr>{heads}</tr>{''.join(lines)}</table>"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> str:

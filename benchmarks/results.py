@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+Limits = dict[str, dict[str, float]]  # by one of SIDES, then by the figure's path
+
 SIDES = ("at_most", "at_least")
 DRAWS = 10_000
 COVERED = 0.95
@@ -30,16 +32,19 @@ _SHOWN = 8  # paths that a message lists
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A figure that a budget does not allow."""
+    """A figure that a budget does not allow; None where too little was measured to know it."""
 
     path: str
-    value: float
+    value: float | None
     side: str
     limit: float
 
     def words(self) -> str:
         """For people."""
-        return f"{self.path} is {self.value:g}, the budget says {self.side.replace('_', ' ')} {self.limit:g}"
+        said = f"the budget says {self.side.replace('_', ' ')} {self.limit:g}"
+        if self.value is None:
+            return f"{self.path} is not known, too little was measured; {said}"
+        return f"{self.path} is {self.value:g}, {said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def _figures(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, floa
 # --- budget -----------------------------------------------------------------------------------------------------
 
 
-def read_budget(path: Path) -> dict[str, dict[str, float]]:
+def read_budget(path: Path) -> Limits:
     """The limits of a budget file: tables [at_most] and [at_least] of "path" = number. Raises ConfigError."""
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -114,7 +119,7 @@ def read_budget(path: Path) -> dict[str, dict[str, float]]:
     if unknown or not told:
         words = f"{', '.join(unknown)}: no part of a budget" if unknown else "an empty budget"
         raise ConfigError(f"{path} holds {words}; write [at_most] and [at_least] with figures of a result")
-    limits: dict[str, dict[str, float]] = {}
+    limits: Limits = {}
     for side, table in told.items():
         limits[side] = dict(_figures(table, "")) if isinstance(table, dict) else {}
         if (
@@ -130,21 +135,22 @@ def _leaves(table: Mapping[str, Any]) -> int:
     return sum(_leaves(value) if isinstance(value, dict) else 1 for value in table.values())
 
 
-def check_paths(limits: Mapping[str, Mapping[str, float]], known: Mapping[str, float], where: Path) -> None:
-    """Raise ConfigError for a figure that no result has; it names those that are spelt alike."""
+def check_paths(limits: Limits, known: Collection[str], where: Path | None) -> None:
+    """Raise ConfigError for a figure that no result has; it names those that are spelt alike. What a machine tells of
+    its hardware is known only afterwards."""
     for path in (path for table in limits.values() for path in table):
-        if path not in known:
+        if path not in known and not path.startswith("hardware."):
             near = difflib.get_close_matches(path, known, _SHOWN, 0.5) or sorted(known)[:_SHOWN]
             raise ConfigError(f"{where}: this result has no figure {path!r}; near it: {', '.join(near)}")
 
 
-def misses(limits: Mapping[str, Mapping[str, float]], known: Mapping[str, float]) -> list[Miss]:
-    """What is over, or under, its limit."""
+def misses(limits: Limits, known: Mapping[str, float]) -> list[Miss]:
+    """What is over, or under, its limit, or not known."""
     return [
-        Miss(path, known[path], side, limit)
+        Miss(path, value, side, limit)
         for side, table in limits.items()
         for path, limit in table.items()
-        if not (known[path] <= limit if side == "at_most" else known[path] >= limit)
+        if (value := known.get(path)) is None or not (value <= limit if side == "at_most" else value >= limit)
     ]
 
 
@@ -162,9 +168,10 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     if kinds[0] != kinds[1]:
         raise ConfigError(f"{kinds[0]} cannot be compared with {kinds[1]}: give two results of the same kind")
     changes = []
+    others = _of_runs(after)
     for path, first in _of_runs(before).items():
-        second = _of_runs(after).get(path)
-        if second is not None and (any(first) or any(second)):
+        second = others.get(path)
+        if second is not None and not path.endswith(".n") and (any(first) or any(second)):
             changes.append(_change(path, np.array(first), np.array(second)))
     return changes
 

@@ -9,11 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from benchmarks.bundle_bench import Measured
+from benchmarks.ranks import known
 from benchmarks.watch import EVERY_S, Watch
 from edge.clock import SystemClock
 from edge.control import Control
@@ -39,8 +41,11 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
     """
     watch = Watch(Control(load(station)).figures, SystemClock())
     done = run_station(station, parts, watch, patience_s)
-    print_report(done)
-    values = done.to_dict() | {"bench": {"station": str(station)} | watch.values()}
+    edges = known(done.gate["edge_error_us"])
+    latency_ms = {stage: known(figures) for stage, figures in done.latency_ms.items()}
+    print_report(replace(done, latency_ms=latency_ms))
+    values = done.to_dict() | {"latency_ms": latency_ms, "gate": done.gate | {"edge_error_us": edges}}
+    values |= {"bench": {"station": str(station)} | watch.values()}
     stalled = watch.stands_still(patience_s)
     if done.parts < parts or done.exit_code or stalled:
         why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"

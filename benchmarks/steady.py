@@ -19,7 +19,8 @@ class Usage:
 
     `page_faults` are pages that the kernel handed out, `disk_faults` those that it had to read first. `gave_way`
     counts waits for something, `driven_out` cores taken by another process, `collections` Python's searches for
-    garbage. `objects` are Python's blocks of memory in use, `memory_mb` is what the process holds.
+    garbage. `cpu_ms` is processor time, of all threads. `objects` are Python's blocks of memory in use, `memory_mb`
+    is what the process holds.
     """
 
     def __init__(self) -> None:
@@ -29,10 +30,16 @@ class Usage:
     def watched(self) -> Iterator[None]:
         """Count what happens inside."""
         before = _now()
-        yield
-        after = _now()
-        for name, value in after.items():
-            self._used[name] += value - before[name]  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for name, value in _now().items():
+                self._used[name] += value - before[name]  # type: ignore[assignment]
+
+    @classmethod
+    def empty(cls) -> dict[str, None]:
+        """The keys of `per_part`."""
+        return {f"{name}_grown" if name in GROWN else name: None for name in _now()}
 
     def per_part(self, parts: int) -> dict[str, float]:
         """Each of them by the part, but what grew: in all."""
@@ -45,6 +52,7 @@ class Usage:
 def _now() -> dict[str, float]:
     held_mb, used = memory_mb(), resource.getrusage(resource.RUSAGE_SELF)
     return {
+        "cpu_ms": 1_000 * (used.ru_utime + used.ru_stime),
         "page_faults": used.ru_minflt,
         "disk_faults": used.ru_majflt,
         "gave_way": used.ru_nvcsw,

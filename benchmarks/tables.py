@@ -3,50 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
-from benchmarks.bundle_profile import Figures
+from benchmarks.ranks import RANKS, Figures
 from benchmarks.results import Change
 
-RANKS = ("p50", "p90", "p99", "p999", "max")
+SPANS = {
+    "engine": "The engine is called; it returned. The input lay there already.",
+    "pixels": "The picture lies in memory; it lies in the engine's input.",
+    "paced": "A picture is due; its verdict is known. Waiting for the one before counts.",
+    "saturation": "A picture is taken up; its verdict is known. The next one always waits.",
+    "trigger_to_frame": "The trigger's edge; the frame's capture time.",
+    "queued": "The frame is in memory and its part known; its pixels are begun.",
+    "judge": "The engine returned; the verdict is known.",
+    "overhead": "The frame is paired with its part; its verdict is known, less pixels and engine.",
+    "capture_to_verdict": "The frame's capture time; the part's verdict is known.",
+    "capture_to_release": "The frame's capture time; the release is sent to the line, after the journal's commit.",
+}
 
 
-def profile_tables(bench: Mapping[str, Any]) -> Group:
-    """What a result has under "bench": where the time goes, how fast the student can go, what a part costs, and what
-    idle gaps cost; of several runs the medians, and how far the runs' p50 lie apart."""
+def profile_tables(values: Mapping[str, Any]) -> Group:
+    """What a bundle's result says: where the time goes, how fast the student can go, what a part costs, and what idle
+    gaps cost; of several runs also how far their p50 lie apart."""
+    bench = values["bench"]
+    times = Table("ms", "n", *RANKS, title=f"{bench['pictures']} acceptance pictures")
+    meanings = Table("measured", "from; to")
     runs = bench.get("runs", ())
-    spread = [f"p50 of {len(runs)} runs"] if runs else []
-    times = Table("ms", *RANKS, *spread, title=f"{bench['pictures']} acceptance pictures")
-    for name, part in spans(bench):
-        each = sorted(run[part]["p50"] for run in runs)
-        cells = [f"{each[0]:.3f} to {each[-1]:.3f}"] if each else []
-        times.add_row(name, *_cells(bench[part]), *cells)
+    if runs:
+        meanings.add_column(f"p50 of {len(runs)} runs", no_wrap=True)
+    for span in spans(values):
+        times.add_row(span.name, *cells(span.ranks))
+        meanings.add_row(span.name, span.words, *([span.spread] if runs else []))
     facts = Table(show_header=False)
-    for name, words in facts_of(bench):
-        facts.add_row(name, words)
+    for row in facts_of(values):
+        facts.add_row(*row)
     if not bench["idle"]:
-        return Group(times, facts)
+        return Group(times, meanings, facts)
     gaps = Table("first picture after", "times", "kept warm", "left alone", "in a row, p50")
-    for row in idle_rows(bench):
-        gaps.add_row(*row)
-    return Group(times, facts, gaps)
+    for gap in idle_rows(bench):
+        gaps.add_row(*gap)
+    return Group(times, meanings, facts, gaps)
 
 
-def spans(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The measured spans as they are called, with their keys."""
-    return [
-        ("engine alone", "engine"),
-        ("pixels alone", "pixels"),
-        (f"picture to verdict at {bench['rate_hz']:g}/s", "paced"),
-        ("picture to verdict, saturated", "saturation"),
-    ]
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """A measured span: its beginning and end in words, its figures, and from where to where the p50 of several runs
+    lie; "" of one run."""
+
+    name: str
+    words: str
+    ranks: Figures
+    spread: str
 
 
-def facts_of(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
+def spans(values: Mapping[str, Any]) -> list[SpanRow]:
+    """What was measured of a bundle."""
+    bench = values["bench"]
+    names = {
+        "engine": "engine alone",
+        "pixels": "pixels alone",
+        "paced": f"picture to verdict at {bench['rate_hz']:g}/s",
+        "saturation": "picture to verdict, saturated",
+    }
+    rows = []
+    for key, name in names.items():
+        each = sorted(run[key]["p50"] for run in bench.get("runs", ()))
+        spread = f"{each[0]:.3f} to {each[-1]:.3f}" if each else ""
+        rows.append(SpanRow(name, SPANS[key], bench[key], spread))
+    return [*rows, SpanRow("judge, saturated", SPANS["judge"], values["latency_ms"]["judge"], "")]
+
+
+def facts_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What else was measured, in words."""
+    bench = values["bench"]
     ratios, cost = bench["ratios"], bench["per_part"]
     told = [
         ("beyond the bare engine, p50", f"{bench['beyond_engine_ms']:.3f} ms, pixels included"),
@@ -56,16 +89,36 @@ def facts_of(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{bench['sustained_per_s']:.1f}/s, {ratios['sustained']:.1%} of 1 / (pixels + engine) = "
             f"{bench['possible_per_s']:.1f}/s",
         ),
+        ("from first to last", steadiness_words(bench["steadiness"])),
         (
             "a part costs",
-            f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk, {cost['gave_way']:.2f} "
-            f"waits, {cost['driven_out']:.2f} times driven from its core, {cost['collections']:.3f} collections",
+            f"{cost['cpu_ms']:.3f} ms of the processor, {cost['page_faults']:.2f} page faults, "
+            f"{cost['disk_faults']:.2f} from the disk, {cost['gave_way']:.2f} waits, "
+            f"{cost['driven_out']:.2f} times driven from its core, {cost['collections']:.3f} collections",
         ),
-        ("in all", f"{cost['memory_mb_grown']:.1f} MB more, {cost['objects_grown']:+.0f} objects of Python"),
+        (
+            "memory",
+            f"{values['rss_mb']:g} MB at most; {cost['memory_mb_grown']:.1f} MB and {cost['objects_grown']:+.0f} "
+            "objects of Python more at the end",
+        ),
     ]
     if "speed_up" in ratios:
         told.append((f"faster than {bench['against']}", f"{ratios['speed_up']:.2f} x, engine alone, in turns"))
     return told
+
+
+def steadiness_words(steadiness: Mapping[str, Any]) -> str:
+    """Whether a run had settled, in words; the least steady one of several."""
+    thirds = (
+        f"p50 {steadiness['first_ms']:.3f} ms in the first third, {steadiness['last_ms']:.3f} ms in the last, "
+        f"{steadiness['ratio']:.2f} x"
+    )
+    judged = {
+        True: "steady",
+        False: "NOT STEADY YET: measure longer, or find what drifts",
+        None: "too short to say",
+    }
+    return f"{judged[steadiness['is_steady']]}; {thirds}"
 
 
 def idle_rows(bench: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -125,6 +178,7 @@ def _mark(change: Change) -> str:
     return "was none" if change.before == 0 else "none now" if change.after == 0 else ""
 
 
-def _cells(figures: Figures) -> list[str]:
+def cells(figures: Figures) -> list[str]:
+    """How many values, and RANKS."""
     values = [figures[rank] for rank in RANKS]
-    return ["" if value is None else f"{value:.3f}" for value in values]
+    return [f"{figures['n']:g}", *("" if value is None else f"{value:.3f}" for value in values)]

@@ -12,6 +12,7 @@ from edge.clock import MS
 
 STAGES = (
     "trigger_to_frame",
+    "queued",
     "pixels",
     "engine",
     "judge",
@@ -100,7 +101,8 @@ class Stamps:
 
 
 class Timing:
-    """The durations of every stage of every part; `overhead` is what the runtime adds to pixels and engine."""
+    """The durations of every stage of every part; `overhead` is what the runtime adds to pixels and engine, `queued`
+    the wait of a frame whose part is known for the inference thread."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._series = {stage: Series(capacity, BOUNDS_NS) for stage in STAGES}
@@ -116,6 +118,7 @@ class Timing:
         """One view was judged."""
         add = self._series
         add["trigger_to_frame"].add(stamps.captured_ns - stamps.born_ns)
+        add["queued"].add(stamps.taken_ns - stamps.ready_ns)
         add["pixels"].add(stamps.pixels_ns - stamps.taken_ns)
         add["engine"].add(stamps.engine_ns - stamps.pixels_ns)
         add["judge"].add(stamps.judged_ns - stamps.engine_ns)
@@ -130,8 +133,8 @@ class Timing:
         self._series["capture_to_release"].add(released_ns - captured_ns)
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Stage -> {p50, p90, p99, p999, max} in milliseconds, None where nothing was measured."""
-        return {stage: series.summary(MS) for stage, series in self._series.items()}
+        """Stage -> {n, p50, p90, p99, p999, max} in milliseconds, None where nothing was measured."""
+        return {stage: {"n": series.count} | series.summary(MS) for stage, series in self._series.items()}
 
     def series(self, stage: str) -> Series:
         """All that was seen of one of STAGES."""

@@ -55,7 +55,7 @@ def test_the_total_keeps_every_key_and_every_sum() -> None:
     gate = values["gate"]
     assert gate["orders"] == gate["fired"] + gate["released"] + gate["late"] == 40
     assert gate["edge_error_us"] == {"n": 40, "p50": 1.0, "p99": 9.0, "p999": 9.0, "max": 9.0}
-    assert values["latency_ms"]["engine"] == {"p50": 2.0, "p90": 8.0, "p99": 8.0, "p999": 8.0, "max": 8.0}
+    assert values["latency_ms"]["engine"] == {"n": 40, "p50": 2.0, "p90": 8.0, "p99": 8.0, "p999": 8.0, "max": 8.0}
     assert values["deadline"] == {"met": 30, "missed": 10}
     assert values["journal"] == {"committed": 40, "lost": 0}
     assert values["startup_ms"] == 7.0

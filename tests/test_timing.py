@@ -44,6 +44,6 @@ def test_every_stage_of_a_part_is_measured_in_milliseconds() -> None:
     timing.released(3 * MS, 15 * MS)
     p50 = {stage: numbers["p50"] for stage, numbers in timing.summary().items()}
     assert tuple(p50) == STAGES
-    assert list(p50.values()) == [2, 1, 4, 1, 1.5, 8, 12]
+    assert list(p50.values()) == [2, 0.5, 1, 4, 1, 1.5, 8, 12]
     assert timing.recent_ms("engine", 0.99) == 4
     assert Timing().recent_ms("engine", 0.99) is None

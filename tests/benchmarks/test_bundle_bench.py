@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from benchmarks import bundle_bench
-from benchmarks.bundle_bench import ENDED_BY_HAND, bench_bundle
-from benchmarks.bundle_profile import Plan, profile
+from benchmarks import bundle_profile
+from benchmarks.bundle_bench import ENDED_BY_HAND, EndedByHandError, Measured, bench_bundle
+from benchmarks.bundle_profile import Plan
+from benchmarks.looks import saturate
 from edge.bundle import load_keys, read_bundle
 from edge.clock import SystemClock
 from edge.errors import EngineError
@@ -18,29 +19,53 @@ from edge.options import Engine
 from tests.bundles import store_key
 from tests.eye.stations import bundle
 
+CAUSES = [
+    (EngineError("the engine is gone"), EngineError.exit_code, "the engine is gone"),
+    (KeyboardInterrupt(), ENDED_BY_HAND, "ended by hand"),
+]
 
-@pytest.mark.parametrize(
-    ("error", "code", "words"),
-    [
-        (EngineError("the engine is gone"), EngineError.exit_code, "2 of 5 runs: the engine is gone"),
-        (KeyboardInterrupt(), ENDED_BY_HAND, "2 of 5 runs: ended by hand"),
-    ],
-)
+
+def measured(folder: Path, monkeypatch: pytest.MonkeyPatch, rounds: int, error: BaseException) -> Measured:
+    """Five runs that end with `error` after so many rounds."""
+    left = iter(range(rounds))
+
+    def so_many(*arguments: Any) -> None:
+        if next(left, None) is None:
+            raise error
+        saturate(*arguments)
+
+    monkeypatch.setattr(bundle_profile, "saturate", so_many)
+    found = read_bundle(bundle(folder / "cap-a-1.bundle"), load_keys(store_key(folder / "keys")))
+    options: Engine = TypeAdapter(Engine).validate_python({"kind": "ort"})
+    return bench_bundle(found, options, Plan(0.2, 50), 5, None, SystemClock())
+
+
+@pytest.mark.parametrize(("error", "code", "words"), CAUSES)
 def test_runs_before_the_one_that_failed_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
 ) -> None:
-    left = iter(range(2))
+    told = measured(tmp_path, monkeypatch, 2 * bundle_profile.ROUNDS + 3, error)
+    assert told.exit_code == code
+    assert told.values["partial"] == f"2 of 5 runs: {words}"
+    assert len(told.values["bench"]["runs"]) == 2
+    assert told.values["bench"]["engine"]["p50"] > 0
 
-    def two_runs(*arguments: Any) -> Any:
-        if next(left, None) is None:
-            raise error
-        return profile(*arguments)
 
-    monkeypatch.setattr(bundle_bench, "profile", two_runs)
-    found = read_bundle(bundle(tmp_path / "cap-a-1.bundle"), load_keys(store_key(tmp_path / "keys")))
-    options: Engine = TypeAdapter(Engine).validate_python({"kind": "ort"})
-    measured = bench_bundle(found, options, Plan(0.2, 50), 5, None, SystemClock())
-    assert measured.exit_code == code
-    assert measured.values["partial"] == words
-    assert len(measured.values["bench"]["runs"]) == 2
-    assert measured.values["bench"]["engine"]["p50"] > 0
+@pytest.mark.parametrize(("error", "code", "words"), CAUSES)
+def test_of_the_first_run_its_rounds_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    told = measured(tmp_path, monkeypatch, 3, error)
+    assert (told.exit_code, told.values["partial"]) == (code, f"0 of 5 runs, 3 of 16 rounds of the first: {words}")
+    bench = told.values["bench"]
+    assert len(bench["course"]) == 3 and "runs" not in bench
+    assert 0 < bench["ratios"]["sustained"] <= 1
+    assert told.values["parts"] == bench["saturation"]["n"] > 0
+
+
+def test_before_the_first_round_there_is_nothing_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EndedByHandError, match="before a first round was over") as caught:
+        measured(tmp_path, monkeypatch, 0, KeyboardInterrupt())
+    assert caught.value.exit_code == ENDED_BY_HAND
+    with pytest.raises(EngineError, match="is gone"):
+        measured(tmp_path / "again", monkeypatch, 0, EngineError("the engine is gone"))

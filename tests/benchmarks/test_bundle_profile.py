@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from mmap import mmap
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.bundle_profile import ROUNDS, Plan, Profile, profile
-from benchmarks.course import histogram
+from benchmarks.bundle_profile import ROUNDS, Plan, Profile, Run, together
+from benchmarks.course import histogram, steadiness
+from benchmarks.ranks import ranks_ms
 from benchmarks.steady import Usage
 from benchmarks.tables import profile_tables
 from edge.clock import MS, SECOND
@@ -101,14 +103,29 @@ class SlowJudge:
         return self._student.judge(scores)
 
 
+def a_run(student: Student, clock: WorkClock, plan: Plan, other: TimedEngine | None = None) -> Run:
+    """One run that went through."""
+    run = Run(student, PICTURES, clock, plan, other)
+    run.measure()
+    return run
+
+
 def measure(clock: WorkClock, seconds: float, rate_hz: float = 20, gaps_s: tuple[float, ...] = ()) -> Profile:
-    return profile(a_student(clock), PICTURES, clock, Plan(seconds, rate_hz, gaps_s))[0]
+    return a_run(a_student(clock), clock, Plan(seconds, rate_hz, gaps_s)).profile()
+
+
+def as_result(run: Run, **bench: object) -> dict:
+    """What edge-bench writes of it, as far as tables need it."""
+    judge = ranks_ms(run.looks.stages["judge"])
+    return {"latency_ms": {"judge": judge}, "rss_mb": 99.0, "bench": run.profile().to_dict() | bench}
 
 
 def test_every_stage_is_shown_with_its_own_time():
     clock = WorkClock()
-    measured, looks, _ = profile(a_student(clock), PICTURES, clock, Plan(8, 20))
-    assert measured.engine == dict.fromkeys(("p50", "p90", "p99", "p999", "max"), ENGINE_MS)
+    run = a_run(a_student(clock), clock, Plan(8, 20))
+    measured, looks = run.profile(), run.looks
+    ranks = dict.fromkeys(("p50", "p90", "p99", "max"), ENGINE_MS)
+    assert measured.engine == {"n": 256, "p999": None} | ranks, "of 256 none is the p99.9"
     assert measured.pixels["p50"] == PIXELS_MS
     assert measured.paced["max"] == ENGINE_MS + PIXELS_MS
     assert measured.saturation["p99"] == ENGINE_MS + PIXELS_MS
@@ -123,16 +140,16 @@ def test_every_stage_is_shown_with_its_own_time():
 def test_what_the_judge_adds_is_the_overhead_in_parts_of_the_engine():
     clock = WorkClock()
     student = a_student(clock)
-    assert profile(student, PICTURES, clock, Plan(2, 20))[0].ratios == {"overhead": 0.0, "sustained": 1.0}
+    assert a_run(student, clock, Plan(2, 20)).profile().ratios == {"overhead": 0.0, "sustained": 1.0}
     slow = SlowJudge(student, clock)
-    ratios = profile(slow, PICTURES, clock, Plan(2, 20))[0].ratios
+    ratios = a_run(slow, clock, Plan(2, 20)).profile().ratios
     assert ratios == {"overhead": 0.5, "sustained": pytest.approx(10 / 14, abs=1e-4)}
 
 
 def test_another_engine_is_timed_in_turns_with_the_students():
     clock = WorkClock()
     other = TimedEngine(clock, 3 * ENGINE_MS)
-    measured, _, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20), other)
+    measured = a_run(a_student(clock), clock, Plan(2, 20), other).profile()
     assert measured.ratios["speed_up"] == 3
     assert measured.engine["max"] == ENGINE_MS
 
@@ -168,7 +185,9 @@ def test_an_engine_that_slows_down_is_seen_in_the_runs_course():
     clock = WorkClock()
     student = a_student(clock)
     student.engine.tires = True
-    course = profile(student, PICTURES, clock, Plan(4, 20))[0].course
+    measured = a_run(student, clock, Plan(4, 20)).profile()
+    course = measured.course
+    assert measured.steadiness.is_steady is False and measured.steadiness.ratio > 1.2
     assert course[-1].p50_ms > 1.3 * course[0].p50_ms
     assert course[-1].engine_p50_ms > 1.3 * course[0].engine_p50_ms
     assert [moment.at_s for moment in course] == sorted(moment.at_s for moment in course)
@@ -179,21 +198,61 @@ def test_pictures_that_cannot_be_judged_are_counted_with_their_reason():
     clock = WorkClock()
     student = a_student(clock)
     student.engine.wrong_score = float("nan")
-    _, looks, _ = profile(student, PICTURES, clock, Plan(0.5, 20))
+    looks = a_run(student, clock, Plan(0.5, 20)).looks
     assert looks.verdicts[Kind.UNKNOWN] == looks.count > 0
     assert looks.reasons[Reason.BAD_SCORE] == looks.count
 
 
 def test_the_table_can_be_read_with_gaps_and_without(capsys):
-    plain, with_gaps = (measure(WorkClock(), 1, gaps_s=gaps).to_dict() for gaps in ((), (1.0,)))
-    Console(width=120).print(profile_tables(plain))
+    clock = WorkClock()
+    plain, with_gaps = (as_result(a_run(a_student(clock), clock, Plan(1, 20, gaps))) for gaps in ((), (1.0,)))
+    Console(width=140).print(profile_tables(plain))
     text = capsys.readouterr().out
     assert "engine alone" in text
     assert "100.0%" in text
-    assert "page faults" in text
+    assert "page faults" in text and "ms of the processor" in text and "99 MB at most" in text
+    assert "judge, saturated" in text and "The engine returned; the verdict is known." in text
+    assert "steady; p50 10.000 ms in the first third" in text
     assert "after" not in text
-    Console(width=120).print(profile_tables(with_gaps))
+    Console(width=200).print(profile_tables(with_gaps))
     assert "10.000 ms, 1.00 x" in capsys.readouterr().out
+
+
+def test_several_runs_are_told_together():
+    clock = WorkClock()
+    student = a_student(clock)
+    quick = a_run(student, clock, Plan(4, 20))
+    tired = replace(student, engine=TimedEngine(clock, 5 * ENGINE_MS))  # the machine did something else meanwhile
+    slow = a_run(tired, clock, Plan(1, 20))
+    again = a_run(a_student(clock), clock, Plan(4, 20))
+    told = together([quick, slow, again])
+    each = [run.profile().to_dict() for run in (quick, slow, again)]
+    assert told["engine"]["max"] == 5 * ENGINE_MS, "the most of all runs, not their median"
+    assert told["engine"]["n"] == sum(run["engine"]["n"] for run in each)
+    assert sum(told["histograms"]["engine alone"]["counts"]) == told["engine"]["n"]
+    assert told["sustained_per_s"] == each[0]["sustained_per_s"], "a rate is the median's"
+    assert told["engine"]["p50"] == ENGINE_MS
+
+
+def test_ranks_that_few_values_cannot_have_are_not_told():
+    for count, missing in ((9, {"p90", "p99", "p999"}), (99, {"p99", "p999"}), (999, {"p999"}), (1_000, set())):
+        series = Series()
+        for value in range(count):
+            series.add(value * MS)
+        told = ranks_ms(series)
+        assert {rank for rank, value in told.items() if value is None} == missing
+        assert told["n"] == count and told["max"] == count - 1
+    assert ranks_ms(Series())["max"] is None
+
+
+def test_a_drift_is_not_steady_and_scatter_is():
+    scatter = [10.0, 12.0, 9.5, 11.0, 10.5] * 3
+    assert steadiness(scatter).is_steady
+    drift = [10.0 + number / 4 for number in range(15)]
+    assert steadiness(drift).is_steady is False
+    assert steadiness([2 * drift[0], *[10.0] * 14]).is_steady, "one slow moment is no drift"
+    assert steadiness([10.0] * 5 + [10.2] * 10).is_steady, "2 % are none"
+    assert steadiness(drift[:11]).is_steady is None
 
 
 def touched_pages():

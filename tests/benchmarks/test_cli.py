@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.paths import of_a_bundle, of_a_station
+from benchmarks.results import figures
 from tests.bundles import OTHER_KEY, store_key
 from tests.eye.stations import BELT, BELT_TRIGGER, DARK, ROOT, bundle, draw, relay_bench
 
-RANKS = {"p50", "p90", "p99", "p999", "max"}
+RANKS = {"n", "p50", "p90", "p99", "p999", "max"}
 KEYS = ["parts", "verdicts", "unknown_reasons", "frames", "deadline", "gate", "latency_ms", "journal"]
 KEYS += ["startup_ms", "rss_mb", "cpu_s", "host"]
 
@@ -39,7 +41,7 @@ def test_a_bundle_is_profiled_under_the_public_keys(tmp_path: Path, keys: Path) 
     for stage in ("pixels", "engine", "judge", "capture_to_verdict"):
         assert set(values["latency_ms"][stage]) == RANKS
         assert values["latency_ms"][stage]["p50"] > 0
-    assert values["latency_ms"]["trigger_to_frame"] == dict.fromkeys(RANKS)
+    assert values["latency_ms"]["trigger_to_frame"] == dict.fromkeys(RANKS) | {"n": 0}
     assert values["startup_ms"] > 0
     assert values["host"]["cores"] >= 1
     bench = values["bench"]
@@ -49,6 +51,12 @@ def test_a_bundle_is_profiled_under_the_public_keys(tmp_path: Path, keys: Path) 
     assert bench["idle"]["700ms"]["kept_warm_ratio"] > 0
     assert bench["per_part"]["page_faults"] >= 0
     assert "partial" not in values
+    expected = of_a_bundle((0.05, 0.7), None)
+    assert {path for path in figures(values) if not path.startswith("hardware.")} <= expected
+    assert {path.removesuffix(".left_alone_ms") for path in expected if path.endswith(".left_alone_ms")} == {
+        "bench.idle.50ms",
+        "bench.idle.700ms",
+    }
 
 
 def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
@@ -67,6 +75,9 @@ def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
     histogram = values["bench"]["histograms"]["engine"]
     assert len(histogram["bounds_ms"]) == len(histogram["counts"]) + 1
     assert sum(histogram["counts"]) > 0
+    assert {path for path in figures(values) if not path.startswith("hardware.")} <= of_a_station()
+    assert values["latency_ms"]["queued"]["n"] >= 15 and values["latency_ms"]["queued"]["max"] > 0
+    assert values["latency_ms"]["engine"]["p99"] is None, "of 15 parts none is the p99"
     page = drawn.read_text()
     assert "capture_to_release" in page and "<svg" in page and "<script" not in page
 
@@ -75,7 +86,11 @@ def test_pictures_that_run_out_leave_a_partial_result(tmp_path: Path) -> None:
     result, drawn = tmp_path / "bench.json", tmp_path / "bench.html"
     with relay_bench(tmp_path) as rig:
         draw(tmp_path, [DARK] * 5)
-        done = edge_bench(rig.file, "--parts", "500", "--json", result, "--html", drawn)
+        generous = tmp_path / "budget.toml"
+        generous.write_text('[at_most]\n"deadline.missed" = 500')
+        done = edge_bench(rig.file, "--parts", "500", "--json", result, "--html", drawn, "--budget", generous)
+    assert done.returncode == 1 and "over budget: the result is partial" in done.stderr
+    assert "within" not in done.stdout
     assert "edge-bench: partial result: 5 of 500 parts: the station ended" in done.stderr
     assert json.loads(result.read_text())["partial"].startswith("5 of 500 parts")
     assert "Partial: 5 of 500 parts" in drawn.read_text()
@@ -117,6 +132,7 @@ def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
         (["station.toml", "--keys", "keys"], "--keys: only with"),
         (["station.toml", "--parts", "0"], "--parts"),
         (["station.toml", "--runs", "5", "--engine", "ov"], "--engine, --runs: only with"),
+        (["--bundle", "x.bundle", "--json", "a", "--html", "./a"], "would both write a: name two files"),
         (["--compare", "a.json", "b.json", "--budget", "x.toml"], "--budget: --compare measures nothing"),
     ],
 )

@@ -8,20 +8,19 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks import plots
-from benchmarks.bundle_profile import Plan, profile
+from benchmarks.bundle_profile import Plan
 from benchmarks.page import page
 from edge.report import host
-from tests.benchmarks.test_bundle_profile import PICTURES, WorkClock, a_student
+from tests.benchmarks.test_bundle_profile import WorkClock, a_run, a_student, as_result
 
 
 def a_result(**changes: Any) -> dict[str, Any]:
     clock = WorkClock()
-    measured, looks, _ = profile(a_student(clock), PICTURES, clock, Plan(2, 20, (0.1, 10)))
+    run = a_run(a_student(clock), clock, Plan(2, 20, (0.1, 10)))
     model = {"target": "ort", "precision": "fp32", "file": "models/a.onnx", "sha256": "0" * 64}
     identity = {"product": "cap<a>", "version": 3, "model": model, "bundle_sha256": "1" * 64, "threads": 1}
-    bench = identity | {"load_average": 0.5} | measured.to_dict() | changes
-    judge = looks.stages["judge"].summary(1)
-    return {"parts": looks.count, "latency_ms": {"judge": judge}, "host": host(), "bench": bench}
+    told = as_result(run, **identity, load_average=0.5, **changes)
+    return told | {"parts": run.looks.count, "host": host()}
 
 
 class Links(HTMLParser):
@@ -63,9 +62,16 @@ def test_the_page_says_what_was_measured_where_and_how() -> None:
     assert '<p class="partial">Partial: 2 of 5 runs' in page(values | {"partial": "2 of 5 runs: it failed"})
 
 
+def test_a_run_that_has_not_settled_is_marked() -> None:
+    unsteady = {"first_ms": 12.0, "last_ms": 10.0, "ratio": 0.8333, "is_steady": False}
+    assert '<p class="partial">NOT STEADY YET' in page(a_result(steadiness=unsteady))
+    assert "NOT STEADY YET" not in page(a_result())
+
+
 def test_runs_stand_one_behind_the_other() -> None:
     one = a_result()
     many = page(a_result(runs=[one["bench"]] * 3))
+    assert "p50 of 3 runs" in many and "8.000 to 8.000" in many
     assert many.count("<circle") - 2 == 3 * (page(one).count("<circle") - 2)
 
 

@@ -11,14 +11,13 @@ import cv2
 import pytest
 from pydantic import TypeAdapter
 
-from benchmarks.bundle_profile import Plan, profile
-from benchmarks.results import check_paths, figures, read_budget
+from benchmarks.paths import of_a_bundle
+from benchmarks.results import check_paths, read_budget
 from edge import options
 from edge.bundle import load_keys, read_bundle, write_bundle
 from edge.infer.ort import OrtEngine
 from edge.pixels import Image, Pixels
 from tests.benchmarks.float_twin import float_twin
-from tests.benchmarks.test_bundle_profile import PICTURES, WorkClock, a_student
 from tests.benchmarks.test_cli import edge_bench
 from tests.bundles import KEY, store_key
 from tests.eye.stations import ROOT
@@ -65,9 +64,7 @@ def test_the_path_from_picture_to_verdict_costs_little_beside_its_network(tmp_pa
 
 
 def test_every_figure_of_the_budget_of_make_bench_is_one_of_a_result() -> None:
-    clock = WorkClock()
-    measured, _, _ = profile(a_student(clock), PICTURES, clock, Plan(1, 20, (1.0,)))
-    check_paths(read_budget(BUDGET), figures({"bench": measured.to_dict()}), BUDGET)
+    check_paths(read_budget(BUDGET), of_a_bundle((1.0,), None), BUDGET)
     assert "--idle 1 --budget benchmarks/budget.toml" in (ROOT / "Makefile").read_text()
 
 

@@ -170,3 +170,19 @@ def test_a_wrong_budget_is_refused_before_anything_is_measured(tmp_path: Path, k
     wrong = budget(tmp_path, "[at_mots]\na = 1")
     file = bundle(tmp_path / "cap-a-1.bundle")
     assert "at_mots" in refused(78, "--bundle", file, "--keys", keys, "--budget", wrong)
+
+
+def test_a_figure_that_no_result_has_is_refused_before_anything_is_measured(tmp_path: Path, keys: Path) -> None:
+    wrong = budget(tmp_path, '[at_most]\n"bench.engine.p5O" = 1')
+    words = refused(78, "--bundle", tmp_path / "none.bundle", "--keys", keys, "--budget", wrong)
+    assert "no figure 'bench.engine.p5O'; near it: bench.engine.p50" in words
+    assert "deadline.missed" in refused(
+        78, tmp_path / "none.toml", "--budget", budget(tmp_path, "[at_most]\ndeadline.mised = 1")
+    )
+
+
+def test_a_figure_that_too_little_was_measured_of_misses_its_budget() -> None:
+    limits = {"at_most": {"bench.engine.p50": 9.0, "bench.engine.p99": 9.0}}
+    assert [miss.words() for miss in misses(limits, figures(result(5.0)))] == [
+        "bench.engine.p99 is not known, too little was measured; the budget says at most 9"
+    ]
