@@ -67,7 +67,8 @@ def bench_bundle(
         student.engine.close()
         if other is not None:
             other.close()
-    facts = {"bundle_sha256": bundle.sha256, "threads": options.threads, "load_average": round(load_average, 2)}
+    facts = {"bundle_sha256": bundle.sha256, "threads": options.threads, "seconds": plan.seconds}
+    facts["load_average"] = round(load_average, 2)
     told: dict[str, Any] = {"runs": [run.profile().to_dict() for run in each]} if len(each) > 1 else {}
     if against is not None:
         told["against"] = against

@@ -7,6 +7,7 @@ answer through NVML, by the package nvidia-ml-py. What a machine does not have i
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,15 +80,18 @@ class Hardware:
         return found
 
     def facts(self) -> dict[str, str]:
-        """What does not change: board, power mode, governor, graphics cards, kernel."""
+        """What does not change: board, NVIDIA's release of Linux (L4T, which names the JetPack), power mode, governor,
+        graphics cards, kernel, and whether the memory's clock is known to be locked."""
         model = self._text("proc/device-tree/model").rstrip("\0")
         governors = sorted({_read(file) for file in self._root.glob(f"{_CPU}/cpufreq/policy*/scaling_governor")})
         found = {
             "board": model,
+            "l4t": _release(self._text("etc/nv_tegra_release")),
             "power_mode": self._text("var/lib/nvpmodel/status").rpartition(":")[2],
             "governor": ", ".join(governors),
             "gpus": "" if self._cards is None else self._cards.names(),
             "kernel": "PREEMPT_RT" if self._text("sys/kernel/realtime") == "1" else "not PREEMPT_RT",
+            "memory_clock": self._memory_clock(),
         }
         return {name: words for name, words in found.items() if words}
 
@@ -107,6 +111,12 @@ class Hardware:
             found.append("the memory's clock moves")
         return found
 
+    def _memory_clock(self) -> str:
+        """Of a Jetson; "" where it can be told by its gauge."""
+        if not (self._root / "etc/nv_tegra_release").exists() or self._text(f"{_EMC}/mrq_rate_locked"):
+            return ""
+        return "unknown whether it is locked: only root may read it"
+
     def _text(self, path: str) -> str:
         return _read(self._root / path)
 
@@ -116,6 +126,12 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def _release(text: str) -> str:
+    """ "# R36 (release), REVISION: 4.3, GCID: ..." as "R36, revision 4.3"."""
+    found = re.match(r"# (R\d+)(?: \(release\), REVISION: ([\d.]+))?", text)
+    return "" if found is None else ", revision ".join(filter(None, found.groups()))
 
 
 def _gauges(root: Path) -> Iterator[Gauge]:

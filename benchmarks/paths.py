@@ -16,7 +16,7 @@ from edge.timing import Timing
 
 _NUMBERS = (
     *("beyond_engine_ms", "sustained_per_s", "possible_per_s", "rate_hz"),
-    *("pictures", "version", "threads", "load_average"),
+    *("pictures", "version", "threads", "seconds", "load_average"),
 )
 _RANKS = dict.fromkeys(("n", *RANKS))
 

@@ -25,6 +25,7 @@ else:
 Limits = dict[str, dict[str, float]]  # by one of SIDES, then by the figure's path
 
 SIDES = ("at_most", "at_least")
+LOADS_APART = 1.0  # of two load averages: a core more or less that others used
 DRAWS = 10_000
 COVERED = 0.95
 _SHOWN = 8  # paths that a message lists
@@ -208,10 +209,15 @@ def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         one, other = (values.get("host", {}).get(name) for values in (before, after))
         if one != other:
             told.append(f"{name}: {_short(one)} before, {_short(other)} after")
-    for name in ("model", "threads", "rate_hz"):
+    for name in ("model", "threads", "rate_hz", "seconds"):
         one, other = ((values.get("bench") or {}).get(name) for values in (before, after))
         if one != other:
             told.append(f"{name}: {_short(one)} before, {_short(other)} after")
+    old, new = ((values.get("bench") or {}).get("load_average") for values in (before, after))
+    if old is not None and new is not None and abs(old - new) > LOADS_APART:
+        told.append(f"load average: {old:g} before, {new:g} after")
+    if before.get("partial") != after.get("partial"):
+        told.append(f"partial: {before.get('partial', 'no')} before, {after.get('partial', 'no')} after")
     for name in ("facts", "unfit"):
         one, other = (values.get("hardware", {}).get(name) for values in (before, after))
         if one != other:

@@ -137,7 +137,7 @@ def idle_rows(bench: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
 
 def hardware_rows(hardware: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a result has under "hardware", in words; empty where the machine told nothing."""
-    rows = [(name.replace("_", " "), words) for name, words in hardware["facts"].items() if name != "kernel"]
+    rows = [(name.replace("_", " "), words) for name, words in hardware["facts"].items()]
     for kind, unit in (("clocks_mhz", "MHz"), ("temperatures_c", "°C"), ("power_w", "W")):
         for name, each in hardware.get(kind, {}).items():
             rows.append((name, f"{each['least']:.4g} to {each['most']:.4g} {unit}, mean {each['mean']:.4g}"))

@@ -18,9 +18,16 @@ from edge.timing import Series, Timing
 
 OF_THE_PROCESS = ("rss_mb", "cpu_s", "host")
 EDGE_BOUNDS_NS = tuple(1_000 * bound for bound in (50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000))
-_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# of x86, and of ARM as its kernel names them
+_FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+)
 FRAMES = ("captured", "paired", "unpaired", "lost", "copies")
-_LIBRARIES = ("kenpin", "numpy", "onnxruntime", "opencv-python-headless", "pydantic", "pymodbus")
+_LIBRARIES = (
+    *("kenpin", "numpy", "onnxruntime", "openvino", "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx"),
+    *("cuda-bindings", "opencv-python-headless", "pydantic", "pymodbus"),
+)
 
 
 class Counts:

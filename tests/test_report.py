@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+import edge.report
 from edge.clock import MS
 from edge.records import GateEvent, GateOutcome, Kind, Reason
-from edge.report import OF_THE_PROCESS, Counts, Report, report, together
+from edge.report import OF_THE_PROCESS, Counts, Report, host, report, together
 from edge.timing import CAPACITY, Series, Stamps, Timing
 
 
@@ -94,3 +97,10 @@ def test_series_that_have_forgotten_their_oldest_values_still_count_them() -> No
     assert joined.count == CAPACITY + 11
     assert joined.summary(1)["max"] == 0, "the largest value was forgotten, not what it was"
     assert joined.newest(CAPACITY + 1)[0] == -5_000_000
+
+
+def test_the_version_of_every_engine_and_the_features_of_arm_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.report, "version", lambda name: "1.2")
+    assert {"onnxruntime", "openvino", "tensorrt"} <= host()["versions"].keys()
+    monkeypatch.setattr(edge.report, "_processor", lambda: ("Cortex-A78AE", {"fp", "asimd", "asimddp", "crc32"}))
+    assert host()["flags"] == ["asimd", "asimddp"]

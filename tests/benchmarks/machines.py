@@ -9,7 +9,7 @@ GPU = "sys/class/devfreq/17000000.gpu"
 RAILS = "sys/class/hwmon/hwmon1"
 EMC = "sys/kernel/debug/bpmp/debug/clk/emc"
 FILES = {
-    "etc/nv_tegra_release": "# R36",
+    "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic",
     "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
     "var/lib/nvpmodel/status": "pmode:0001",
     f"{CPU}/cpufreq/policy0/scaling_cur_freq": "1510400",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,18 @@ import pytest
 from benchmarks.paths import of_a_bundle, of_a_station
 from benchmarks.results import figures
 from tests.bundles import OTHER_KEY, store_key
-from tests.eye.stations import BELT, BELT_TRIGGER, DARK, ROOT, bundle, draw, relay_bench
+from tests.capture.mjpeg import MjpegServer
+from tests.eye.stations import (
+    BELT,
+    BELT_TRIGGER,
+    DARK,
+    REPLAY_TRIGGER,
+    ROOT,
+    bundle,
+    draw,
+    parts_reach,
+    relay_bench,
+)
 
 RANKS = {"n", "p50", "p90", "p99", "p999", "max"}
 KEYS = ["parts", "verdicts", "unknown_reasons", "frames", "deadline", "gate", "latency_ms", "journal"]
@@ -104,6 +116,31 @@ def test_a_station_on_which_nothing_moves_is_ended_and_its_result_is_partial(tmp
     assert "edge-bench: partial result: 0 of 5 parts: no part ended for 3 s; " in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads(result.read_text())["partial"].startswith("0 of 5 parts")
+
+
+CV = '[[camera]]\nname = "top"\nkind = "cv"\nsource = "{url}"\ntimeout_ms = 1500'
+
+
+def test_a_camera_that_dies_meanwhile_leaves_the_parts_before_it(tmp_path: Path) -> None:
+    result, kept = tmp_path / "bench.json", tmp_path / "bench.html"
+    with (
+        MjpegServer(fps=10) as camera,
+        relay_bench(tmp_path, camera=CV.replace("{url}", camera.url), trigger=REPLAY_TRIGGER) as rig,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        words = (rig.file, "--parts", "500", "--patience", "4", "--json", result, "--html", kept)
+        bench = pool.submit(edge_bench, *words)
+        parts_reach(rig, 8)
+        camera.kill()
+        done = bench.result()
+    assert done.returncode == 69, done.stderr
+    values = json.loads(result.read_text())
+    assert 8 <= values["parts"] < 500
+    words = f"{values['parts']} of 500 parts: no part ended for 4 s; NOT_READY camera 'top'"
+    assert values["partial"].startswith(words)
+    assert f"edge-bench: partial result: {words}" in done.stderr and "Traceback" not in done.stderr
+    assert "Partial: " in kept.read_text()
+    assert values["latency_ms"]["engine"]["p50"] > 0
 
 
 def refused(code: int, *arguments: str | Path) -> str:

@@ -45,11 +45,15 @@ def test_a_jetson_tells_its_clocks_heat_and_rails(tmp_path: Path) -> None:
     }
     assert hardware.facts() == {
         "board": "NVIDIA Jetson Orin Nano",
+        "l4t": "R36, revision 4.3",
         "power_mode": "0001",
         "governor": "schedutil",
         "kernel": "not PREEMPT_RT",
     }
     assert hardware.unlocked() == []
+    (tmp_path / EMC / "mrq_rate_locked").unlink()
+    assert hardware.unlocked() == []
+    assert "only root may read it" in hardware.facts()["memory_clock"]
 
 
 def test_clocks_that_move_are_named(tmp_path: Path) -> None:
@@ -77,6 +81,7 @@ def test_a_card_tells_what_it_knows() -> None:
     assert found["power_w"] == {"gpu 0": 123.4}
     assert "temperatures_c" not in found
     assert set(found["slowed_by"].values()) == {0}
+    assert ("kernel", "not PREEMPT_RT") in hardware_rows({"facts": hardware.facts()})
     assert hardware.facts()["gpus"] == "NVIDIA H200; driver 580.95"
 
 

@@ -140,6 +140,16 @@ def test_two_machines_and_two_models_are_told() -> None:
     ]
 
 
+def test_a_busier_machine_a_shorter_run_and_a_partial_one_are_told() -> None:
+    other = result(5.0, load_average=2.5, seconds=1.0) | {"partial": "5 of 500 parts"}
+    assert unlike(result(5.0, load_average=0.5, seconds=10.0), other) == [
+        "seconds: 10.0 before, 1.0 after",
+        "load average: 0.5 before, 2.5 after",
+        "partial: no before, 5 of 500 parts after",
+    ]
+    assert unlike(result(5.0, load_average=0.5), result(5.0, load_average=1.4)) == []
+
+
 def test_the_median_of_runs_is_taken_figure_by_figure() -> None:
     runs = [{"a": {"p50": value, "none": None}, "pictures": 3, "words": "same"} for value in (1.0, 9.0, 2.0)]
     assert medians(runs) == {"a": {"p50": 2.0, "none": None}, "pictures": 3, "words": "same"}
