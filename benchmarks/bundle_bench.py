@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.bundle_profile import ROUNDS, Plan, Run, together
 from benchmarks.looks import STAGES, Looks
+from benchmarks.paired import paired
 from benchmarks.ranks import ranks_ms
 from benchmarks.recorder import Span
 from edge.bundle import Bundle
@@ -46,37 +48,55 @@ class EndedByHandError(KenpinError):
 
 
 def bench_bundle(
-    bundle: Bundle, options: Engine, plan: Plan, runs: int, against: str | None, clock: Clock
+    bundle: Bundle,
+    options: Engine,
+    plan: Plan,
+    runs: int,
+    against: str | None,
+    clock: Clock,
+    rival: Bundle | None = None,
 ) -> Measured:
     """Measure `runs` times: all of them together under the key "bench" and under the report's keys, each one as its
     "runs". Where a run fails, or a person ends it, those before it are kept, of the first one its rounds, and `partial`
-    says why.
+    says why. `rival` judges this bundle's pictures in turns with it.
 
-    Raises BundleError where the bundle holds no such model, and what ends the first run before its first round is over.
+    Raises BundleError where a bundle holds no such model, and what ends the first run before its first round is over.
     """
     load_average = os.getloadavg()[0]
     began_ns = clock.now_ns()
     student = load(bundle, options, clock)
     startup_ns = clock.now_ns() - began_ns
-    other = None if against is None else _other_engine(bundle, options, against)
     print(f"{student.product} version {student.version}: {model_line(student.entry)}")
     pictures = [picture.image for picture in bundle.acceptance()]
-    try:
-        each, partial, code = _measured(lambda: Run(student, pictures, clock, plan, other), runs)
-    finally:
-        student.engine.close()
+    with ExitStack() as ending:
+        ending.callback(student.engine.close)
+        other = None if against is None else _other_engine(bundle, options, against)
         if other is not None:
-            other.close()
+            ending.callback(other.close)
+        theirs = None if rival is None else load(rival, options, clock)
+        if theirs is not None:
+            ending.callback(theirs.engine.close)
+        each, partial, code = _measured(lambda: Run(student, pictures, clock, plan, other, theirs), runs)
     facts = {"bundle_sha256": bundle.sha256, "threads": options.threads, "seconds": plan.seconds}
     facts["load_average"] = round(load_average, 2)
     told: dict[str, Any] = {"runs": [run.profile().to_dict() for run in each]} if len(each) > 1 else {}
     if against is not None:
         told["against"] = against
+    if theirs is not None and rival is not None:
+        told["against_bundle"] = _identity(theirs) | {"bundle_sha256": rival.sha256} | _over_rival(each)
     values = _report_of([run.looks for run in each], startup_ns).to_dict()
     values["bench"] = _identity(student) | facts | together(each) | told
     if partial:
         values["partial"] = partial
     return Measured(values, code, each[-1].span)
+
+
+def _over_rival(runs: Sequence[Run]) -> dict[str, Any]:
+    """Paired of all rounds of all runs, by what was compared."""
+    return {
+        name: asdict(paired([ratio for run in runs for ratio in run.over_rival()[name]]))
+        for name in runs[0].over_rival()
+    }
 
 
 def _measured(begin: Callable[[], Run], runs: int) -> tuple[list[Run], str, int]:

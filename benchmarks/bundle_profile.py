@@ -103,7 +103,7 @@ class Run:
     """One run over a student, with what it has measured so far.
 
     pictures: uint8 H x W x 3 (BGR) or H x W, at least one. `other` takes the same input as the student's engine and is
-    timed in turns with it.
+    timed in turns with it; `rival` judges the same pictures in turns with the student.
     """
 
     def __init__(
@@ -113,7 +113,10 @@ class Run:
         clock: Clock,
         plan: Plan,
         other: Engine | None = None,
+        rival: Student | None = None,
     ) -> None:
+        self._rival = rival
+        self._rivals_turns = None if rival is None else _Turns(Looks(rival, pictures, clock))
         self._student = student
         self._pictures = pictures
         self._clock = clock
@@ -132,7 +135,10 @@ class Run:
         part_ns = round(self._plan.seconds / 4 * SECOND)
         _pixels_alone(self._student, self._pictures, self._clock, part_ns, self._pixels)
         _pace(self._paced, self._clock, part_ns, self._plan.rate_hz)
-        _in_turns(self._turns, self._student, self._pictures, self._clock, part_ns, self._other)
+        sides = [(self._turns, self._student)]
+        if self._rivals_turns is not None and self._rival is not None:
+            sides.append((self._rivals_turns, self._rival))
+        _in_turns(sides, self._pictures, self._clock, part_ns, self._other)
         for gap_s in self._plan.gaps_s:
             self._idle |= idle_gaps(self._student, self._pictures, self._clock, (gap_s,))
 
@@ -140,6 +146,15 @@ class Run:
     def rounds(self) -> int:
         """How many of its ROUNDS have ended; before the first one there is no profile."""
         return len(self._turns.course)
+
+    def over_rival(self) -> dict[str, list[float]]:
+        """This student's p50 over the rival's in each round: of the bare engines, and at saturation."""
+        theirs = [] if self._rivals_turns is None else self._rivals_turns.course
+        pairs = list(zip(self._turns.course, theirs, strict=False))
+        return {
+            "engine": [own.engine_p50_ms / their.engine_p50_ms for own, their in pairs],
+            "saturation": [own.p50_ms / their.p50_ms for own, their in pairs],
+        }
 
     @property
     def looks(self) -> Looks:
@@ -207,16 +222,19 @@ class _Turns:
 
 
 def _in_turns(
-    turns: _Turns,
-    student: Student,
+    sides: Sequence[tuple[_Turns, Student]],
     pictures: Sequence[Image],
     clock: Clock,
     part_ns: int,
     other: Engine | None,
 ) -> None:
-    turns.began_ns = clock.now_ns()
-    for _ in range(ROUNDS):
-        _round(turns, student, pictures[0], clock, part_ns // ROUNDS)
+    """Rounds of the student, and of its rival where there is one, which begins every second round."""
+    turns, student = sides[0]
+    for side, _ in sides:
+        side.began_ns = clock.now_ns()
+    for number in range(ROUNDS):
+        for side, of in sides if number % 2 == 0 else reversed(sides):
+            _round(side, of, pictures[0], clock, part_ns // ROUNDS)
         if other is not None:
             other.input[:] = student.engine.input
             compared = _repeated(other.infer, clock, part_ns // ROUNDS)

@@ -63,6 +63,12 @@ Idle = Annotated[
 Against = Annotated[
     str | None, typer.Option(metavar="PRECISION", help="bundle: also time its model of this precision, in turns")
 ]
+RivalFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--against-bundle", metavar="Y.bundle", help="bundle: also measure this one, in turns; the ratio's interval"
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="bundle: the engine's threads")]
 Precision = Annotated[str | None, typer.Option(help="bundle: int8, fp16 or fp32 (default: its preferred model)")]
 Anyway = Annotated[
@@ -99,6 +105,7 @@ def bench(
     threads: Threads = 1,
     precision: Precision = None,
     against: Against = None,
+    against_bundle: RivalFile = None,
     engine: EngineKind = "ort",
     runs: Runs = 1,
     budget: BudgetFile = None,
@@ -131,14 +138,15 @@ def bench(
         if keys is None or parts is not None:
             raise typer.BadParameter("--bundle needs --keys DIR, and takes --seconds, not --parts")
         gaps_s = _gaps(idle)
-        check_paths(limits, of_a_bundle(gaps_s, against), budget)
+        check_paths(limits, of_a_bundle(gaps_s, against, against_bundle is not None), budget)
         options, plan = _engine(engine, threads, precision), Plan(seconds, rate, gaps_s)
         _check_precision("--against", against)
         _check_clocks(anyway)
         cv2.setNumThreads(1)  # as the eye does: a resize must not compete with the engine for a core
         found = read_bundle(bundle, load_keys(keys))
+        rival = None if against_bundle is None else read_bundle(against_bundle, load_keys(keys))
         with recording() as recorded:
-            measured = bench_bundle(found, options, plan, runs, against, SystemClock())
+            measured = bench_bundle(found, options, plan, runs, against, SystemClock(), rival)
         Console().print(profile_tables(measured.values))
     measured.values["hardware"] = recorded.values(measured.span)
     _keep(measured.values, json_file, html_file)
@@ -189,7 +197,7 @@ def _refuse(context: typer.Context, allowed: Sequence[str], why: str) -> None:
         and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     )
     if given:
-        names = ", ".join(f"--{name.removesuffix('_file')}" for name in given)
+        names = ", ".join(f"--{name.removesuffix('_file').replace('_', '-')}" for name in given)
         raise typer.BadParameter(f"{names}: {why}")
 
 

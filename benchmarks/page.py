@@ -13,12 +13,15 @@ from benchmarks.tables import (
     SpanRow,
     cells,
     facts_of,
+    gap_words,
     hardware_rows,
     idle_rows,
     spans,
+    station_facts,
     steadiness_words,
 )
 
+_GAP = "The trigger's edge of a part that came so long after the one before; its verdict is known."
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2733; background: #fff; max-width: 1120px; margin: 2em auto;
        padding: 0 1.5em }
@@ -41,7 +44,8 @@ def page(values: Mapping[str, Any]) -> str:
     for words in values.get("hardware", {}).get("unfit", ()):
         partial += f'<p class="partial">No figure to publish: {escape(words)}</p>'
     if (steadiness := bench.get("steadiness")) and steadiness["is_steady"] is False:
-        partial += f'<p class="partial">{escape(steadiness_words(steadiness))}</p>'
+        words = steadiness_words(steadiness, "p50" if "engine" in bench else "mean")
+        partial += f'<p class="partial">{escape(words)}</p>'
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>"
@@ -72,6 +76,9 @@ def _of_station(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator
     rows = [SpanRow(stage, SPANS[stage], ranks, "") for stage, ranks in values["latency_ms"].items()]
     yield "<h2>Measured spans, ms</h2>" + _times(rows)
     yield "<h2>What happened</h2>" + _table(("", ""), _counts(values), numbers=False)
+    if gaps := bench.get("after_gap"):
+        rows = [SpanRow(gap_words(name), _GAP, ranks, "") for name, ranks in gaps.items()]
+        yield "<h2>After a gap without parts, ms</h2>" + _times(rows)
     if bench.get("course"):
         caption = "p50 of each second or more, ms; bars reach to the slowest part; all as upper bounds of bins"
         yield "<h2>Over the run's time</h2>" + _figure(caption, _course(bench))
@@ -97,10 +104,7 @@ def _counts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         told.append((f"lateness of {edges['n']} gate edges", words))
     if values["startup_ms"] is not None:
         told.append(("start to READY", f"{values['startup_ms']:g} ms"))
-    if cost := values["bench"].get("per_part"):
-        words = f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk"
-        told.append(("a part costs the eye", words))
-    return told
+    return told + station_facts(values["bench"])
 
 
 def _listed(counts: Mapping[str, int]) -> str:

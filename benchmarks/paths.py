@@ -7,7 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from benchmarks.course import Steadiness
+from benchmarks.gaps import LEAST_S
 from benchmarks.idle import IdleGap, gap_name
+from benchmarks.paired import Paired
 from benchmarks.ranks import RANKS
 from benchmarks.steady import Usage
 from edge.records import Reason
@@ -21,20 +23,25 @@ _NUMBERS = (
 _RANKS = dict.fromkeys(("n", *RANKS))
 
 
-def of_a_bundle(gaps_s: Sequence[float], against: str | None) -> set[str]:
+def of_a_bundle(gaps_s: Sequence[float], against: str | None, has_rival: bool = False) -> set[str]:
     """The paths of a bundle's result, but those of its hardware."""
     ratios = ("overhead", "sustained", *(("speed_up",) if against else ()))
     bench: dict[str, Any] = dict.fromkeys(_NUMBERS)
     bench |= dict.fromkeys(("engine", "pixels", "paced", "saturation"), _RANKS)
     bench |= {"ratios": dict.fromkeys(ratios), "per_part": Usage.empty(), "steadiness": _of(Steadiness)}
     bench["idle"] = {gap_name(gap_s): _of(IdleGap) for gap_s in gaps_s}
+    if has_rival:
+        bench["against_bundle"] = {"version": None, "engine": _of(Paired), "saturation": _of(Paired)}
     return set(_paths(_report() | {"bench": bench}, ""))
 
 
 def of_a_station() -> set[str]:
     """The paths of a station's result, but those of its hardware."""
     per_part = dict.fromkeys(("page_faults", "disk_faults"))
-    return set(_paths(_report() | {"bench": {"per_part": per_part}}, ""))
+    capacity = dict.fromkeys(("per_s", "possible_per_s", "sustained", "busy"))
+    gaps = {gap_name(least_s): _RANKS for least_s in LEAST_S}
+    bench = {"per_part": per_part, "capacity": capacity, "steadiness": _of(Steadiness), "after_gap": gaps}
+    return set(_paths(_report() | {"bench": bench}, ""))
 
 
 def _report() -> dict[str, Any]:

@@ -14,8 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rich.console import Console
+
 from benchmarks.bundle_bench import Measured
+from benchmarks.gaps import after_gaps, last_part
 from benchmarks.ranks import known
+from benchmarks.tables import station_tables
 from benchmarks.watch import EVERY_S, Watch
 from edge.clock import SystemClock
 from edge.control import Control
@@ -39,13 +43,17 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
 
     Raises ConfigError for a file that is no station's, StationError where it wrote no report.
     """
-    watch = Watch(Control(load(station)).figures, SystemClock())
+    loaded = load(station)
+    watch = Watch(Control(loaded).figures, SystemClock())
+    last = last_part(loaded.journal.dir)
     done = run_station(station, parts, watch, patience_s)
     edges = known(done.gate["edge_error_us"])
     latency_ms = {stage: known(figures) for stage, figures in done.latency_ms.items()}
     print_report(replace(done, latency_ms=latency_ms))
     values = done.to_dict() | {"latency_ms": latency_ms, "gate": done.gate | {"edge_error_us": edges}}
     values |= {"bench": {"station": str(station)} | watch.values()}
+    values["bench"]["after_gap"] = after_gaps(loaded.journal.dir, last)
+    Console().print(station_tables(values["bench"]))
     stalled = watch.stands_still(patience_s)
     if done.parts < parts or done.exit_code or stalled:
         why = f"no part ended for {patience_s:g} s; {watch.state}" if stalled else done.cause or "the station ended"

@@ -21,6 +21,7 @@ SPANS = {
     "queued": "The frame is in memory and its part known; its pixels are begun.",
     "judge": "The engine returned; the verdict is known.",
     "overhead": "The frame is paired with its part; its verdict is known, less pixels and engine.",
+    "occupied": "The inference thread takes a frame up; it is free for the next one.",
     "capture_to_verdict": "The frame's capture time; the part's verdict is known.",
     "capture_to_release": "The frame's capture time; the release is sent to the line, after the journal's commit.",
 }
@@ -102,15 +103,58 @@ def facts_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
             "objects of Python more at the end",
         ),
     ]
+    if rival := bench.get("against_bundle"):
+        words = ", ".join(
+            f"{name} {one['ratio']:.3f} x ({one['low']:.3f} to {one['high']:.3f})"
+            for name, one in (("engine", rival["engine"]), ("picture to verdict", rival["saturation"]))
+        )
+        name = f"p50 over {rival['product']} version {rival['version']}, {rival['model']['precision']}"
+        told.append((name, f"{words}; 95 %, {rival['engine']['rounds']} rounds in turns; below 1 this is faster"))
     if "speed_up" in ratios:
         told.append((f"faster than {bench['against']}", f"{ratios['speed_up']:.2f} x, engine alone, in turns"))
     return told
 
 
-def steadiness_words(steadiness: Mapping[str, Any]) -> str:
+def station_tables(bench: Mapping[str, Any]) -> Group:
+    """What the bench adds to a station's report."""
+    facts = Table(show_header=False)
+    for row in station_facts(bench):
+        facts.add_row(*row)
+    gaps = Table("after a gap of", "n", *RANKS, title="trigger to verdict, ms")
+    for name, ranks in bench["after_gap"].items():
+        gaps.add_row(gap_words(name), *cells(ranks))
+    return Group(*([facts] if facts.row_count else []), *([gaps] if gaps.row_count else []))
+
+
+def station_facts(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was seen of the running station, in words; what was not seen is left out."""
+    told = []
+    if capacity := bench.get("capacity"):
+        told += [
+            (
+                "what the inference thread could take on",
+                f"{capacity['per_s']:.1f} pictures/s, {capacity['sustained']:.1%} of 1 / (pixels + engine) = "
+                f"{capacity['possible_per_s']:.1f}/s",
+            ),
+            ("it was occupied", f"{capacity['busy']:.1%} of the time"),
+        ]
+    if steadiness := bench.get("steadiness"):
+        told.append(("from first to last", steadiness_words(steadiness, "mean")))
+    if cost := bench.get("per_part"):
+        words = f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk"
+        told.append(("a part costs the eye", words))
+    return told
+
+
+def gap_words(name: str) -> str:
+    """A class of gaps, by its beginning."""
+    return "less than 100ms" if name == "0ms" else f"{name} and more"
+
+
+def steadiness_words(steadiness: Mapping[str, Any], rank: str = "p50") -> str:
     """Whether a run had settled, in words; the least steady one of several."""
     thirds = (
-        f"p50 {steadiness['first_ms']:.3f} ms in the first third, {steadiness['last_ms']:.3f} ms in the last, "
+        f"{rank} {steadiness['first_ms']:.3f} ms in the first third, {steadiness['last_ms']:.3f} ms in the last, "
         f"{steadiness['ratio']:.2f} x"
     )
     judged = {

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from benchmarks.course import Histogram, Moment
+from benchmarks.course import Histogram, Moment, steadiness
 from benchmarks.recorder import Span
 from edge.clock import MS, SECOND, Clock
 from edge.control import Figures
@@ -28,6 +28,7 @@ class _Snapshot:
     at_ns: int
     parts: int
     bins: dict[str, list[int]]
+    totals_ns: dict[str, int]
     faults: tuple[int, int]  # without and with a disk
 
 
@@ -57,7 +58,9 @@ class Watch:
         if not self._seen or told.status.parts != self._parts:
             self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
         bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
-        self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, _faults(told.status.pid)))
+        totals_ns = {stage: histogram.total_ns for stage, histogram in told.stages.items()}
+        faults = _faults(told.status.pid)
+        self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, totals_ns, faults))
         if len(self._seen) > MOST:
             self._seen = self._seen[::2]
 
@@ -68,7 +71,7 @@ class Watch:
         return self._clock.now_ns() - self._moved_ns > allowed_s * SECOND
 
     def values(self) -> dict[str, Any]:
-        """`course`, `histograms` and `per_part`; empty where the station never answered."""
+        """`course`, `histograms`, `per_part`, `steadiness` and `capacity`; empty where the station never answered."""
         if not self._seen:
             return {}
         edges = [FIRST_MS, *self._bounds_ms, self._bounds_ms[-1] * BEYOND]
@@ -78,6 +81,35 @@ class Watch:
             "course": [asdict(moment) for moment in self._course(edges[1:])],
             "histograms": {stage: asdict(each) for stage, each in drawn.items()},
             "per_part": self._per_part(),
+            "steadiness": self._steadiness(),
+            "capacity": self._capacity(),
+        }
+
+    def _steadiness(self) -> dict[str, Any] | None:
+        """Of the means between two looks, which are exact where percentiles are bounds of bins; None without one."""
+        means = [
+            _mean_ms(one, other, "capture_to_verdict")
+            for one, other in zip(self._seen, self._seen[1:], strict=False)
+        ]
+        known = [mean for mean in means if mean]
+        return asdict(steadiness(known)) if known else None
+
+    def _capacity(self) -> dict[str, float]:
+        """Pictures per second, from the tenth part on: `per_s` is what the inference thread could take on, by the mean
+        time that a picture occupied it; `possible_per_s` is 1 / (pixels + engine); `sustained` is the first over the
+        second, and `busy` the share of the time in which the thread was occupied."""
+        ends = self._steady()
+        if ends is None:
+            return {}
+        occupied_ms, pixels_ms, engine_ms = (_mean_ms(*ends, stage) for stage in ("occupied", "pixels", "engine"))
+        if not occupied_ms:
+            return {}
+        busy_ns = ends[1].totals_ns["occupied"] - ends[0].totals_ns["occupied"]
+        return {
+            "per_s": round(1_000 / occupied_ms, 2),
+            "possible_per_s": round(1_000 / (pixels_ms + engine_ms), 2),
+            "sustained": round((pixels_ms + engine_ms) / occupied_ms, 4),
+            "busy": round(busy_ns / (ends[1].at_ns - ends[0].at_ns), 4),
         }
 
     def _course(self, upper_ms: Sequence[float]) -> list[Moment]:
@@ -112,6 +144,12 @@ class Watch:
         parts = last.parts - first.parts
         minor, major = (last.faults[which] - first.faults[which] for which in (0, 1))
         return {"page_faults": round(minor / parts, 4), "disk_faults": round(major / parts, 4)}
+
+
+def _mean_ms(one: _Snapshot, other: _Snapshot, stage: str) -> float:
+    """The mean of what was added to a stage between two looks; 0 where nothing was."""
+    count = sum(other.bins[stage]) - sum(one.bins[stage])
+    return (other.totals_ns[stage] - one.totals_ns[stage]) / count / MS if count else 0.0
 
 
 def _rank(upper_ms: Sequence[float], counts: Sequence[int], share: float) -> float:

@@ -17,6 +17,7 @@ STAGES = (
     "engine",
     "judge",
     "overhead",
+    "occupied",
     "capture_to_verdict",
     "capture_to_release",
 )
@@ -102,7 +103,8 @@ class Stamps:
 
 class Timing:
     """The durations of every stage of every part; `overhead` is what the runtime adds to pixels and engine, `queued`
-    the wait of a frame whose part is known for the inference thread."""
+    the wait of a frame whose part is known for the inference thread, `occupied` what a frame takes of that thread in
+    all, which bounds the rate."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._series = {stage: Series(capacity, BOUNDS_NS) for stage in STAGES}
@@ -123,6 +125,10 @@ class Timing:
         add["engine"].add(stamps.engine_ns - stamps.pixels_ns)
         add["judge"].add(stamps.judged_ns - stamps.engine_ns)
         add["overhead"].add(stamps.judged_ns - stamps.ready_ns - (stamps.engine_ns - stamps.taken_ns))
+
+    def free(self, taken_ns: int, free_ns: int) -> None:
+        """The inference thread, which took the view up at `taken_ns`, is free for the next one."""
+        self._series["occupied"].add(free_ns - taken_ns)
 
     def decided(self, captured_ns: int, decided_ns: int) -> None:
         """A part got its verdict; `captured_ns` is its last view's."""

@@ -40,10 +40,11 @@ def test_a_maximum_below_zero_is_reported_as_it_is() -> None:
 def test_every_stage_of_a_part_is_measured_in_milliseconds() -> None:
     timing = Timing()
     timing.view(Stamps(MS, 3 * MS, 7 * MS // 2, 4 * MS, 5 * MS, 9 * MS, 10 * MS))
+    timing.free(4 * MS, 21 * MS // 2)
     timing.decided(3 * MS, 11 * MS)
     timing.released(3 * MS, 15 * MS)
     p50 = {stage: numbers["p50"] for stage, numbers in timing.summary().items()}
     assert tuple(p50) == STAGES
-    assert list(p50.values()) == [2, 0.5, 1, 4, 1, 1.5, 8, 12]
+    assert list(p50.values()) == [2, 0.5, 1, 4, 1, 1.5, 6.5, 8, 12]
     assert timing.recent_ms("engine", 0.99) == 4
     assert Timing().recent_ms("engine", 0.99) is None

@@ -104,8 +104,13 @@ class Inference:
         client.parts.judged(job, decision, math.nan if scores is None else scores.score)
         if not client.keep(job, decision[0], _heat(student, scores, decision)):
             client.slots[job.view].free(job.slot)
+        if student is not None and scores is not None:
+            self._place(client, student, job, scores)
+            client.timing.free(stamps.taken_ns, self._clock.now_ns())
+
+    def _place(self, client: Client, student: Student, job: Job, scores: Scores) -> None:
         likeness = client.likeness.get((job.part.recipe, job.view))
-        if student is None or scores is None or likeness is None:
+        if likeness is None:
             return
         likeness.place(scores.embedding)
         if likeness.is_due(busy=not self._jobs.are_done):

@@ -12,6 +12,9 @@ from benchmarks import bundle_profile
 from benchmarks.bundle_bench import ENDED_BY_HAND, EndedByHandError, Measured, bench_bundle
 from benchmarks.bundle_profile import Plan
 from benchmarks.looks import saturate
+from benchmarks.paths import of_a_bundle
+from benchmarks.results import figures
+from benchmarks.tables import facts_of
 from edge.bundle import load_keys, read_bundle
 from edge.clock import SystemClock
 from edge.errors import EngineError
@@ -61,6 +64,21 @@ def test_of_the_first_run_its_rounds_are_kept(
     assert len(bench["course"]) == 3 and "runs" not in bench
     assert 0 < bench["ratios"]["sustained"] <= 1
     assert told.values["parts"] == bench["saturation"]["n"] > 0
+
+
+def test_a_bundle_beside_itself_is_as_fast(tmp_path: Path) -> None:
+    found = read_bundle(bundle(tmp_path / "cap-a-1.bundle"), load_keys(store_key(tmp_path / "keys")))
+    options: Engine = TypeAdapter(Engine).validate_python({"kind": "ort"})
+    told = bench_bundle(found, options, Plan(0.4, 50), 2, None, SystemClock(), found).values
+    rival = told["bench"]["against_bundle"]
+    assert (rival["product"], rival["bundle_sha256"]) == ("cap-a", told["bench"]["bundle_sha256"])
+    for name in ("engine", "saturation"):
+        assert rival[name]["rounds"] == 2 * bundle_profile.ROUNDS
+        assert rival[name]["low"] <= rival[name]["ratio"] <= rival[name]["high"]
+        assert 0.5 < rival[name]["ratio"] < 2
+    assert set(figures(told)) <= of_a_bundle((), None, has_rival=True)
+    row = dict(facts_of(told))["p50 over cap-a version 1, fp32"]
+    assert "32 rounds in turns" in row
 
 
 def test_before_the_first_round_there_is_nothing_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

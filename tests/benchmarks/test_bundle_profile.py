@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from mmap import mmap
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from benchmarks.bundle_profile import ROUNDS, Plan, Profile, Run, together
 from benchmarks.course import histogram, steadiness
+from benchmarks.paired import paired
 from benchmarks.ranks import ranks_ms
 from benchmarks.steady import Usage
 from benchmarks.tables import profile_tables
@@ -152,6 +154,27 @@ def test_another_engine_is_timed_in_turns_with_the_students():
     measured = a_run(a_student(clock), clock, Plan(2, 20), other).profile()
     assert measured.ratios["speed_up"] == 3
     assert measured.engine["max"] == ENGINE_MS
+
+
+def test_a_rival_is_measured_in_turns_and_every_second_round_begins_with_it():
+    clock = WorkClock()
+    student, rival = a_student(clock), replace(a_student(clock), engine=TimedEngine(clock, 2 * ENGINE_MS))
+    run = Run(student, PICTURES, clock, Plan(2, 20), None, rival)
+    run.measure()
+    ratios = run.over_rival()
+    assert ratios["engine"] == [0.5] * ROUNDS
+    assert ratios["saturation"] == pytest.approx([10 / 18] * ROUNDS, abs=1e-4)
+    assert run.profile().engine["max"] == ENGINE_MS, "the rival's times are no part of the student's"
+    starts = [moment.at_s for moment in run.profile().course]
+    apart = [later - earlier for earlier, later in pairwise(starts)]
+    assert max(apart[::2]) > 1.5 * max(apart[1::2]), "twice the rival, then twice the student"
+
+
+def test_the_interval_of_pairs_holds_what_all_rounds_say_and_is_wide_where_they_differ():
+    near, far = paired([0.5, 0.51, 0.49, 0.5] * 8), paired([0.5, 1.5] * 16)
+    assert (near.rounds, near.ratio) == (32, 0.5)
+    assert 0.49 <= near.low <= near.high <= 0.51
+    assert far.low < 0.6 and far.high > 1.4
 
 
 def test_an_idle_gap_shows_what_keeping_warm_saves():

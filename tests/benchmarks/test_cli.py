@@ -75,13 +75,13 @@ def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
     with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as rig:
         result = tmp_path / "bench.json"
         drawn = tmp_path / "bench.html"
-        done = edge_bench(rig.file, "--parts", "15", "--json", result, "--html", drawn)
+        done = edge_bench(rig.file, "--parts", "40", "--json", result, "--html", drawn)
     assert done.returncode == 0, done.stderr
     assert "where the time goes" in done.stdout
     assert "Traceback" not in done.stderr
     values = json.loads(result.read_text())
     assert set(KEYS) <= set(values)
-    assert values["parts"] >= 15
+    assert values["parts"] >= 40
     gate = values["gate"]
     assert gate["orders"] == gate["fired"] + gate["released"] + gate["late"] == values["parts"]
     histogram = values["bench"]["histograms"]["engine"]
@@ -89,7 +89,11 @@ def test_a_station_is_run_by_its_own_command(tmp_path: Path) -> None:
     assert sum(histogram["counts"]) > 0
     assert {path for path in figures(values) if not path.startswith("hardware.")} <= of_a_station()
     assert values["latency_ms"]["queued"]["n"] >= 15 and values["latency_ms"]["queued"]["max"] > 0
-    assert values["latency_ms"]["engine"]["p99"] is None, "of 15 parts none is the p99"
+    capacity = values["bench"]["capacity"]
+    assert 0 < capacity["sustained"] < 1 and 0 < capacity["busy"] < 1
+    assert sum(ranks["n"] for ranks in values["bench"]["after_gap"].values()) >= 10
+    assert "inference thread" in done.stdout and "trigger to verdict" in done.stdout
+    assert values["latency_ms"]["engine"]["p99"] is None, "of 40 parts none is the p99"
     page = drawn.read_text()
     assert "capture_to_release" in page and "<svg" in page and "<script" not in page
 

@@ -19,6 +19,9 @@ class Station:
         self.parts = 0
         self.bins = [0, 0, 0, 0]
         self.up = True
+        self.took_ms = 12
+        self.told = 0
+        self.totals: dict[str, int] = {}
 
     def see(self, which: int, parts: int) -> None:
         self.bins[which] += parts
@@ -27,7 +30,11 @@ class Station:
     def figures(self) -> Figures:
         if not self.up:
             raise ControlError("no station answers")
-        times = {name: Histogram(bins=list(self.bins), total_ns=0) for name in ("engine", "capture_to_verdict")}
+        means_ms = {"pixels": 2, "engine": 6, "occupied": 10, "capture_to_verdict": self.took_ms}
+        for stage, mean_ms in means_ms.items():
+            self.totals[stage] = self.totals.get(stage, 0) + (sum(self.bins) - self.told) * mean_ms * MS
+        self.told = sum(self.bins)
+        times = {name: Histogram(bins=list(self.bins), total_ns=self.totals[name]) for name in means_ms}
         status = dict.fromkeys(Status.model_fields, "") | {
             "answer": "status",
             "level": "READY",
@@ -63,6 +70,20 @@ def test_each_moment_is_judged_by_the_parts_that_came_in_it() -> None:
     assert told["histograms"]["engine"]["counts"] == [20, 40, 20]
     assert told["histograms"]["engine"]["bounds_ms"] == [0.02, 1, 10, 100]
     assert told["per_part"]["page_faults"] >= 0
+
+
+def test_what_the_thread_could_take_on_is_told_by_what_a_picture_takes_of_it() -> None:
+    clock, station = ManualClock(), Station()
+    watch = watched(clock, station)
+    for took_ms in (12, *[12] * 6, *[9] * 6):
+        watch.look()
+        clock.advance(SECOND)
+        station.see(1, 20)
+        station.took_ms = took_ms
+    watch.look()
+    told = watch.values()
+    assert told["capacity"] == {"per_s": 100.0, "possible_per_s": 125.0, "sustained": 0.8, "busy": 0.2}
+    assert told["steadiness"] == {"first_ms": 12.0, "last_ms": 9.0, "ratio": 0.75, "is_steady": False}
 
 
 def test_a_station_that_never_answers_says_nothing() -> None:
