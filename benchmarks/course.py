@@ -34,7 +34,7 @@ class Moment:
 class Steadiness:
     """Whether a run had settled: the medians of the first and the last third of its moments, and their ratio.
 
-    `is_steady` is None where the run is too short to say.
+    `is_steady` is None where the run is too short to say, and True also where scatter hides what drifts.
     """
 
     first_ms: float

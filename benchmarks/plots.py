@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.ranks import NEEDED
+
 INK, FAINT, BAR, LINE, SECOND_LINE = "#5b6b7b", "#dde3e9", "#3b7dc4", "#1f5fa8", "#d98324"
 TEXT = f'font-family="system-ui, sans-serif" font-size="11" fill="{INK}"'
 
@@ -44,8 +46,8 @@ def histogram(bounds_ms: Sequence[float], counts: Sequence[int]) -> str:
 
 
 def _marks(bounds_ms: Sequence[float], counts: Sequence[int], total: int) -> list[tuple[str, float]]:
-    """The upper bounds of the bins that hold median and p99."""
-    told, seen, wanted = [], 0, [("p50", 0.5), ("p99", 0.99)]
+    """The upper bounds of the bins that hold the median, and p99 where there are enough values."""
+    told, seen, wanted = [], 0, [("p50", 0.5), ("p99", 0.99)][: 1 + (total >= NEEDED["p99"])]
     for end, count in zip(bounds_ms[1:], counts, strict=True):
         seen += count
         while wanted and seen >= wanted[0][1] * total:

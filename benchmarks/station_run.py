@@ -49,9 +49,9 @@ def bench_station(station: Path, parts: int, patience_s: float) -> Measured:
     done = run_station(station, parts, watch, patience_s)
     edges = known(done.gate["edge_error_us"])
     latency_ms = {stage: known(figures) for stage, figures in done.latency_ms.items()}
-    print_report(replace(done, latency_ms=latency_ms))
-    values = done.to_dict() | {"latency_ms": latency_ms, "gate": done.gate | {"edge_error_us": edges}}
-    values |= {"bench": {"station": str(station)} | watch.values()}
+    done = replace(done, latency_ms=latency_ms, gate=done.gate | {"edge_error_us": edges})
+    print_report(done)
+    values = done.to_dict() | {"bench": {"station": str(station)} | watch.values()}
     values["bench"]["after_gap"] = after_gaps(loaded.journal.dir, last)
     Console().print(station_tables(values["bench"]))
     stalled = watch.stands_still(patience_s)

@@ -158,7 +158,7 @@ def steadiness_words(steadiness: Mapping[str, Any], rank: str = "p50") -> str:
         f"{steadiness['ratio']:.2f} x"
     )
     judged = {
-        True: "steady",
+        True: "no drift beyond the scatter",
         False: "NOT STEADY YET: measure longer, or find what drifts",
         None: "too short to say",
     }

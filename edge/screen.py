@@ -180,11 +180,9 @@ def report_tables(report: Report, title: str) -> Group:
     if gate["bypassed"]:
         facts.add_row("bypass", f"{gate['bypassed']} parts passed uninspected")
     if errors["n"]:
-        facts.add_row(
-            "gate edge, written - planned",
-            f"{errors['n']} edges: p50 {errors['p50']:.0f} us, p99 {errors['p99']:.0f}, "
-            f"p99.9 {errors['p999']:.0f}, max {errors['max']:.0f}",
-        )
+        names = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
+        ranks = [f"{name} {errors[key]:.0f}" for key, name in names.items() if errors[key] is not None]
+        facts.add_row("gate edge, written - planned", f"{errors['n']} edges, us: {', '.join(ranks)}")
     facts.add_row("journal", f"{report.journal['committed']} committed, {report.journal['lost']} lost")
     startup = "never" if report.startup_ms is None else f"{report.startup_ms:.0f} ms"
     facts.add_row("start to READY", startup)

@@ -235,7 +235,7 @@ def test_the_table_can_be_read_with_gaps_and_without(capsys):
     assert "100.0%" in text
     assert "page faults" in text and "ms of the processor" in text and "99 MB at most" in text
     assert "judge, saturated" in text and "The engine returned; the verdict is known." in text
-    assert "steady; p50 10.000 ms in the first third" in text
+    assert "no drift beyond the scatter; p50 10.000 ms in the first" in text
     assert "after" not in text
     Console(width=200).print(profile_tables(with_gaps))
     assert "10.000 ms, 1.00 x" in capsys.readouterr().out

@@ -84,6 +84,7 @@ def test_bars_are_as_high_as_their_counts_and_the_ranks_are_marked() -> None:
     low, high = bars(drawing)
     assert high == 2 * low
     assert re.findall(r"p50|p99", drawing) == ["p50", "p99"]
+    assert re.findall(r"p50|p99", plots.histogram([1, 2, 4, 8], [50, 0, 49])) == ["p50"]
 
 
 def test_one_value_and_equal_moments_can_be_drawn() -> None:
