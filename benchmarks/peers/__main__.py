@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from benchmarks.peers.rounds import (
     turn,
     write_task,
 )
+from benchmarks.peers.standing import sentences, standings
 from benchmarks.station_run import StationError, run_station
 from benchmarks.watch import Watch
 from edge.bundle import load_keys, read_bundle
@@ -94,11 +96,15 @@ def peers(
             turns[STATION] = partial(_station_turn, station, parts)
         done, failed = in_rounds(turns, rounds)
     told = summary(done, beside)
+    stands = standings(done)
     Console().print(_table(told, beside))
+    print(*sentences(stands), sep="\n")
     for name, why in failed.items():
         print(f"{name} was left out after {len(done[name])} rounds: {why}")
     values = {
         "peers": told,
+        "standing": {name: [asdict(one) | {"word": one.word} for one in each] for name, each in stands.items()},
+        "sentences": list(sentences(stands)),
         "left_out": failed,
         "beside": beside,
         "threads": threads,
@@ -137,7 +143,18 @@ def _station_turn(station: Path, parts: int) -> Turn:
 
 
 def _table(told: dict[str, dict[str, Any]], beside: str) -> Table:
-    table = Table("peer", "span", "p50 ms", "p99 ms", "per s", f"p50 / {beside}", "score off by", "versions")
+    table = Table(
+        "peer",
+        "span",
+        "p50 ms",
+        "p99 ms",
+        "per s",
+        "kept full",
+        "CPU ms",
+        f"p50 / {beside}",
+        "score off by",
+        "versions",
+    )
     for name, one in told.items():
         ratio = one["ratio"]
         table.add_row(
@@ -146,6 +163,8 @@ def _table(told: dict[str, dict[str, Any]], beside: str) -> Table:
             f"{one['p50_ms']:.3f}",
             f"{one['p99_ms']:.3f}",
             f"{one['rate_per_s']:.1f}" if one["rate_per_s"] else "",
+            f"{one['full_per_s']:.1f}" if one["full_per_s"] else "",
+            f"{one['cpu_ms']:.3f}" if one["cpu_ms"] else "",
             "" if ratio is None else f"{ratio['median']:.3f} ({ratio['least']:.3f} to {ratio['most']:.3f})",
             "" if one["score_differs"] is None else f"{one['score_differs']:g}",
             ", ".join(f"{library} {version}" for library, version in one["versions"].items()),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import script
-from benchmarks.peers.loop import Step, Task
+from benchmarks.peers.loop import PATIENCE_S, Pipelined, Task
 
 # it asks for updates and sends figures over the network else
 os.environ |= {"METRICS_ENABLED": "False", "TELEMETRY_OPT_OUT": "True", "DISABLE_VERSION_CHECK": "True"}
@@ -21,7 +21,6 @@ entities: Any = import_module("streamvision.camera.entities")
 
 SPAN = "capture to order"
 LIBRARIES = ("inference", "cv2", "onnxruntime")
-_PATIENCE_S = 30.0
 
 
 class Source(entities.VideoFrameProducer):  # type: ignore[misc]
@@ -56,7 +55,7 @@ class Source(entities.VideoFrameProducer):  # type: ignore[misc]
         return entities.SourceProperties(width=width, height=height, total_frames=-1, is_file=True, fps=1_000.0)
 
 
-def prepare(task: Task) -> Step:
+def prepare(task: Task) -> Pipelined:
     """What the first script does to a frame, within the pipeline's threads and queues."""
     judge = script.prepare(task)
     frames: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
@@ -68,8 +67,4 @@ def prepare(task: Task) -> Step:
     )
     pipeline.start(use_main_thread=False)
 
-    def step(frame: NDArray[np.uint8]) -> float:
-        frames.put(frame)
-        return scores.get(timeout=_PATIENCE_S)
-
-    return step
+    return Pipelined(frames.put, lambda: scores.get(timeout=PATIENCE_S))

@@ -24,7 +24,9 @@ PEERS = {
     FIRST: "benchmarks.peers.bare_ort",
     "openvino": "benchmarks.peers.bare_ov",
     "opencv script": "benchmarks.peers.script",
+    "gstreamer": "benchmarks.peers.gst_pipeline",
     "kenpin": "benchmarks.peers.own",
+    "kenpin (openvino)": "benchmarks.peers.own_ov",
 }
 OTHERS = {"anomalib": "benchmarks.peers.anomalib_ov", "inference": "benchmarks.peers.inference_pipeline"}
 ROOT = Path(__file__).parents[2]
@@ -42,7 +44,9 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one peer did in one round. `scores` are of each frame, none where it saw no frames."""
+    """What one peer did in one round. `scores` are of each frame, none where it saw no frames. `rate_per_s` is with
+    one frame at a time; `full_per_s`, of a pipeline, with several under way. `cpu_ms` is what all threads of the
+    process used for a frame, 0 where that is not known."""
 
     span: str
     p50_ms: float
@@ -50,6 +54,8 @@ class Turn:
     rate_per_s: float
     scores: list[float]
     versions: dict[str, str]
+    cpu_ms: float = 0.0
+    full_per_s: float | None = None
 
 
 class PeerError(Exception):
@@ -102,6 +108,8 @@ def _read(told: Mapping[str, Any]) -> Turn:
         round(len(ordered) * SECOND / told["elapsed_ns"], 2),
         told["scores"] if told["span"] != "engine" else [],
         told["versions"],
+        round(told["used_ns"] / len(ordered) / MS, 4),
+        round(told["full_per_s"], 2) if "full_per_s" in told else None,
     )
 
 
@@ -122,20 +130,24 @@ def in_rounds(turns: Mapping[str, Callable[[], Turn]], rounds: int) -> tuple[dic
 
 
 def summary(done: Mapping[str, Sequence[Turn]], beside: str) -> dict[str, dict[str, Any]]:
-    """Each peer that ran: medians over its rounds, and `ratio`, its p50 over that of the peer
-    `beside` in the same round, as the median with the least and the most."""
+    """Each peer that ran: medians over its rounds, and `ratio` and `rate_ratio`, its p50 and its rate over those of
+    the peer `beside` in the same round, as the median with the least and the most."""
     told = {}
     for name, turns in done.items():
         if not turns:
             continue
-        ratios = [one.p50_ms / other.p50_ms for one, other in zip(turns, done[beside], strict=False)]
+        pairs = list(zip(turns, done[beside], strict=False))
+        full = [each.full_per_s for each in turns if each.full_per_s is not None]
         told[name] = {
             "span": turns[0].span,
             "rounds": len(turns),
             "p50_ms": round(median(each.p50_ms for each in turns), 4),
             "p99_ms": round(median(each.p99_ms for each in turns), 4),
             "rate_per_s": round(median(each.rate_per_s for each in turns), 2),
-            "ratio": _spread(ratios),
+            "cpu_ms": round(median(each.cpu_ms for each in turns), 4),
+            "full_per_s": round(median(full), 2) if full else None,
+            "ratio": _spread([one.p50_ms / other.p50_ms for one, other in pairs]),
+            "rate_ratio": _spread([one.rate_per_s / other.rate_per_s for one, other in pairs if one.rate_per_s]),
             "score_differs": _apart(turns[0].scores, done),
             "versions": turns[0].versions,
             "turns": [asdict(each) for each in turns],
