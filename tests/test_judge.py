@@ -31,10 +31,28 @@ def test_a_score_outside_nought_to_one_is_unknown(score: float) -> None:
     assert judge(scores(score), 0.5, SHAPE) == BAD
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_heat_map_or_class_score_that_is_not_finite_is_unknown(value: float) -> None:
     assert judge(scores(0.1, heat=value), 0.5, SHAPE) == BAD
     assert judge(scores(0.1, classes=value), 0.5, SHAPE) == BAD
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_cell_or_class_that_is_not_finite_is_enough(value: float) -> None:
+    for place in range(SHAPE[0] * SHAPE[1]):
+        seen = scores(0.1)
+        seen.heat_map.flat[place] = value
+        assert judge(seen, 0.5, SHAPE) == BAD
+    for place in range(3):
+        seen = scores(0.1)
+        seen.class_scores[place] = value
+        assert judge(seen, 0.5, SHAPE) == BAD
+
+
+@pytest.mark.parametrize("value", [-1e38, -1.0, 2.0, 1e38])
+def test_what_is_finite_is_sound_without_defect_classes_too(value: float) -> None:
+    seen = Scores(0.1, np.full(SHAPE, value, np.float32), NONE, NONE)
+    assert judge(seen, 0.5, SHAPE) == (Kind.PASS, Reason.NONE)
 
 
 def test_a_heat_map_of_another_shape_is_unknown() -> None:

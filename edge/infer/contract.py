@@ -98,16 +98,20 @@ def buffers(contract: Contract) -> dict[str, Floats]:
     return {name: np.zeros(shape, np.float32) for name, shape in contract.outputs.items()}
 
 
-def scores_of(outputs: Mapping[str, Floats]) -> Scores:
-    """The outputs without their batch dimension. The score is passed on as it is, NaN too: the judge decides what may
-    not be trusted."""
-    none = np.zeros((1, 0), np.float32)
-    return Scores(
-        float(outputs["score"][0]),
-        outputs["heat_map"][0],
-        outputs["embedding"][0],
-        outputs.get("class_scores", none)[0],
-    )
+class Answer:
+    """The outputs without their batch dimension, as arrays that are made once: after an inference the processor's
+    caches are full of it, and each call of Python then costs several times what it costs in a row."""
+
+    def __init__(self, outputs: Mapping[str, Floats]) -> None:
+        none = np.zeros((1, 0), np.float32)
+        self._score = outputs["score"]
+        self._heat_map, self._embedding = outputs["heat_map"][0], outputs["embedding"][0]
+        self._class_scores = outputs.get("class_scores", none)[0]
+
+    def scores(self) -> Scores:
+        """What the outputs hold now. The score is passed on as it is, NaN too: the judge decides what may not be
+        trusted."""
+        return Scores(float(self._score[0]), self._heat_map, self._embedding, self._class_scores)
 
 
 def warm_up(run: Callable[[], object], clock: Clock) -> None:

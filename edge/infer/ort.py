@@ -16,13 +16,12 @@ from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
 from edge.infer.contract import (
     INPUT_NAME,
+    Answer,
     Contract,
-    Floats,
     Holding,
     Tensor,
     buffers,
     contract_of,
-    scores_of,
     warm_up,
 )
 from edge.pixels import FILL
@@ -56,7 +55,7 @@ class Loaded:
     binding: onnxruntime.SessionIOBinding
     contract: Contract
     input: NDArray[np.uint8]
-    outputs: dict[str, Floats]
+    answer: Answer
 
 
 class OrtEngine(Holding[Loaded]):
@@ -87,7 +86,7 @@ class OrtEngine(Holding[Loaded]):
         """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call."""
         loaded = self._ready()
         _run(loaded)
-        return scores_of(loaded.outputs)
+        return loaded.answer.scores()
 
     def close(self) -> None:
         """Free the session; never raises, may be called twice."""
@@ -100,8 +99,12 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        words = " ".join(str(error).split())[:300]
-        raise EngineError(f"{what} failed: {words}; compile the bundle again with edge-compile") from error
+        raise _failed(what, error) from error
+
+
+def _failed(what: str, error: Exception) -> EngineError:
+    words = " ".join(str(error).split())[:300]
+    return EngineError(f"{what} failed: {words}; compile the bundle again with edge-compile")
 
 
 def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
@@ -146,9 +149,11 @@ def _bind(session: onnxruntime.InferenceSession) -> Loaded:
         binding.bind_ortvalue_input(INPUT_NAME, onnxruntime.OrtValue.ortvalue_from_numpy(image))
         for name, array in outputs.items():
             binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    return Loaded(session, binding, contract, image, outputs)
+    return Loaded(session, binding, contract, image, Answer(outputs))
 
 
 def _run(loaded: Loaded) -> None:
-    with _translated("running the model"):
+    try:
         loaded.session.run_with_iobinding(loaded.binding)
+    except FOREIGN as error:
+        raise _failed("running the model", error) from error

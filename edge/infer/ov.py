@@ -17,13 +17,12 @@ from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
 from edge.infer.contract import (
     INPUT_NAME,
+    Answer,
     Contract,
-    Floats,
     Holding,
     Tensor,
     buffers,
     contract_of,
-    scores_of,
     warm_up,
 )
 from edge.pixels import FILL
@@ -36,6 +35,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 openvino: Any = import_module("openvino")
 
 DEVICE = "CPU"
+FOREIGN = (RuntimeError, ValueError, TypeError)
 KINDS = {"u8": "uint8", "f32": "float32"}
 
 
@@ -46,7 +46,7 @@ class Loaded:
     request: Any  # openvino.InferRequest
     contract: Contract
     input: NDArray[np.uint8]
-    outputs: dict[str, Floats]
+    answer: Answer
 
 
 class OvEngine(Holding[Loaded]):
@@ -85,7 +85,7 @@ class OvEngine(Holding[Loaded]):
         """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call."""
         loaded = self._ready()
         _run(loaded)
-        return scores_of(loaded.outputs)
+        return loaded.answer.scores()
 
     def close(self) -> None:
         """Free the model; never raises, may be called twice."""
@@ -97,9 +97,13 @@ def _translated(what: str) -> Iterator[None]:
     """OpenVINO's exceptions as EngineError; `what` was tried."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise EngineError(f"{what} failed: {words}; compile the bundle again with edge-compile") from error
+    except FOREIGN as error:
+        raise _failed(what, error) from error
+
+
+def _failed(what: str, error: Exception) -> EngineError:
+    words = " ".join(str(error).split())[:300]
+    return EngineError(f"{what} failed: {words}; compile the bundle again with edge-compile")
 
 
 def settings(threads: int) -> dict[str, Any]:
@@ -142,10 +146,12 @@ def _bind(request: Any, contract: Contract) -> Loaded:
     request.set_tensor(INPUT_NAME, openvino.Tensor(image, shared_memory=True))
     for name, array in outputs.items():
         request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
-    return Loaded(request, contract, image, outputs)
+    return Loaded(request, contract, image, Answer(outputs))
 
 
 def _run(loaded: Loaded) -> None:
-    with _translated("running the model"):
+    try:
         loaded.request.start_async()  # `infer` would look for inputs to copy first
         loaded.request.wait()
+    except FOREIGN as error:
+        raise _failed("running the model", error) from error

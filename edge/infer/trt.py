@@ -22,7 +22,7 @@ from edge import options
 from edge.clock import Clock, SystemClock
 from edge.errors import EngineError
 from edge.gpu import Gpu, Shared
-from edge.infer.contract import INPUT_NAME, Contract, Holding, scores_of, warm_up
+from edge.infer.contract import INPUT_NAME, Answer, Contract, Holding, warm_up
 from edge.infer.engine_cache import EngineCache
 from edge.infer.ort import contract_in
 from edge.pixels import FILL
@@ -55,6 +55,7 @@ class Loaded:
     contract: Contract
     image: Shared
     outputs: Mapping[str, Shared]
+    answer: Answer
 
     @property
     def input(self) -> NDArray[np.uint8]:
@@ -111,7 +112,7 @@ class TrtEngine(Holding[Loaded]):
         """Run on what `input` holds; releases the GIL. Raises EngineError. Results live until the next call."""
         loaded = self._ready()
         _run(loaded)
-        return scores_of({name: shared.host for name, shared in loaded.outputs.items()})
+        return loaded.answer.scores()
 
     def close(self) -> None:
         """Free engine and buffers; never raises, may be called twice."""
@@ -183,7 +184,8 @@ def _bind(engine: bytes, contract: Contract, gpu: Gpu) -> Loaded:
         if np.dtype(kind) != shared.host.dtype or shape != shared.host.shape:
             raise EngineError(f"the engine's {name} is {np.dtype(kind)} of shape {shape}: the model says otherwise")
         context.set_tensor_address(name, shared.device)
-    return Loaded(gpu, context, contract, image, outputs)
+    answer = Answer({name: shared.host for name, shared in outputs.items()})
+    return Loaded(gpu, context, contract, image, outputs, answer)
 
 
 def _run(loaded: Loaded) -> None:
