@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -89,6 +90,7 @@ def _bundles(station: Station) -> Iterator[Finding]:
             "bundle", "well", f"{product} {manifest.version}, needs kenpin {manifest.min_runtime} or newer"
         )
         yield from _made_with(product, manifest, station.engine.kind)
+        yield from _other_engine(manifest, station)
 
 
 def _made_with(product: str, manifest: Manifest, kind: str) -> Iterator[Finding]:
@@ -112,6 +114,19 @@ def _made_with(product: str, manifest: Manifest, kind: str) -> Iterator[Finding]
 
 def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
+
+
+def _other_engine(manifest: Manifest, station: Station) -> Iterator[Finding]:
+    """On x86 OpenVINO may be the faster one; that can be measured only where the bundle has a model for it."""
+    targets = {model.target for model in manifest.models}
+    if platform.machine() != "x86_64" or station.engine.kind != "ort" or "ov" in targets:
+        return
+    words = f"{manifest.product}: its bundle has no model for OpenVINO, which may be faster on this processor"
+    there = "" if find_spec("openvino") else f"{EXTRAS['openvino']}; "
+    compiled = "edge-compile ... --target ort --target ov puts both into the bundle"
+    yield Finding(
+        "engine", "advice", words, f"{there}{compiled}; then edge doctor {station.source} --engines times them here"
+    )
 
 
 def _nodes(station: Station, here: Here) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import pytest
 
 from edge.bundle import ModelEntry, load_keys, read_bundle, write_bundle
 from edge.clock import SystemClock
-from edge.doctor import engines
-from edge.doctor.finding import Finding
+from edge.doctor import engines, needs
+from edge.doctor.finding import Finding, Here
 from edge.station import load
 from tests.bundles import EVIDENCE, KEY, MODEL, a_manifest, png
 from tests.eye.stations import SPEC, relay_bench
@@ -57,3 +57,43 @@ def test_a_faster_engine_is_advised_and_a_little_faster_one_is_not(
     assert found.grade == "advice" and found.remedy == 'engine.kind = "ov" is 1.6 times as fast here'
     (tmp_path / "again").mkdir()
     assert examined(tmp_path / "again", monkeypatch, {"ort": 5.2, "ov": 5.0}).grade == "well"
+
+
+def unasked(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    both: bool = False,
+    machine: str = "x86_64",
+    openvino: bool = True,
+    engine: str = "ort",
+) -> list[Finding]:
+    """What the examination without --engines says of engines."""
+    folder.mkdir(exist_ok=True)
+    with relay_bench(folder) as rig:
+        station = load(rig.file)
+        options = station.engine.model_copy(update={"kind": engine})
+        station = station.model_copy(update={"engine": options})
+        if both:
+            held = read_bundle(with_both(folder / "both.bundle"), load_keys(station.station.keys_dir))
+            monkeypatch.setattr(needs, "open_active", lambda *_: held)
+        monkeypatch.setattr("platform.machine", lambda: machine)
+        monkeypatch.setattr(needs, "find_spec", lambda name: object() if openvino or name != "openvino" else None)
+        return [found for found in needs.examine(station, Here(), SystemClock()) if found.topic == "engine"]
+
+
+def test_a_bundle_for_one_engine_alone_is_told_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = unasked(tmp_path, monkeypatch)
+    assert found.grade == "advice" and "no model for OpenVINO" in found.words
+    assert "--target ort --target ov" in found.remedy and "--engines" in found.remedy
+    assert "pip install" not in found.remedy
+
+
+def test_what_is_not_installed_is_named_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = unasked(tmp_path, monkeypatch, openvino=False)
+    assert found.remedy.startswith("pip install 'kenpin[openvino]'")
+
+
+def test_nothing_is_said_where_it_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unasked(tmp_path / "both", monkeypatch, both=True) == []
+    assert unasked(tmp_path / "arm", monkeypatch, machine="aarch64") == []
+    assert unasked(tmp_path / "chosen", monkeypatch, engine="ov") == []
