@@ -63,7 +63,8 @@ def test_both_engines_are_timed_and_the_faster_one_is_named(tmp_path: Path) -> N
         "ONNX Runtime and OpenVINO, timed by edge doctor --engines",
         COMMAND,
         [
-            f"The demo's student in INT8, picture to scores, one thread, the two in turns; OpenVINO {version('openvino')}.",
+            "The demo's student in INT8, picture to scores, one thread, the two in turns;",
+            f"OpenVINO {version('openvino')}.",
             "Where the other engine is less than 1.15 times as fast, `edge doctor` advises no change.",
             "",
             "| run | ort ms | ov ms | ov over ort | advice |",
