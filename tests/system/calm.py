@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+MET, MISSED, CANNOT_DECIDE = "met", "missed", "the machine cannot decide"
 SHARE = 0.1  # of the time: with more waiting than that, a time says nothing of the program
 _STEAL = 8  # the column of /proc/stat
 
@@ -31,6 +32,11 @@ class Machine:
             f"While it ran for {self.seconds:.0f} s, processes of this machine waited {self.waited_s:.0f} s for a "
             f"processor, and {self.stolen_s:.0f} s were stolen by the machine below."
         )
+
+
+def decided(is_met: bool, machine: Machine) -> str:
+    """A budget that is met on a busy machine is met; one that is missed there is not decided."""
+    return MET if is_met else MISSED if machine.is_calm else CANNOT_DECIDE
 
 
 @contextmanager

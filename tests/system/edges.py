@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.peers.waiting import missing
+from tests.system.calm import CANNOT_DECIDE, MET, MISSED
 
 LIMIT_US = {"memory": 300, "modbus": 3_000}  # the others have none: their wires are told, not judged
 CYCLES = 3  # times cyclictest's own p99.9 of the same run are allowed to memory where that is more
 WORST_US = 100_000
 INTERVAL_US = 10_000
-MET, MISSED, CANNOT_DECIDE = "met", "missed", "the machine cannot decide"
 
 
 def allowed_us(kind: str, cyclictest_us: float) -> float | None:

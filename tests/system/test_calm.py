@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.system.calm import SHARE, Machine, watched
+from tests.system.calm import CANNOT_DECIDE, MET, MISSED, SHARE, Machine, decided, watched
 
 BUSY = "import time; until = time.monotonic() + 1.5\nwhile time.monotonic() < until: pass"
 
@@ -26,3 +26,11 @@ def test_more_work_than_processors_is_seen() -> None:
         for worker in workers:
             worker.wait()
     assert not machine.is_calm and "waited" in machine.words()
+
+
+@pytest.mark.parametrize(
+    ("is_met", "waited_s", "said"),
+    [(True, 0.0, MET), (True, 90.0, MET), (False, 1.0, MISSED), (False, 90.0, CANNOT_DECIDE)],
+)
+def test_a_busy_machine_decides_no_miss(is_met: bool, waited_s: float, said: str) -> None:
+    assert decided(is_met, Machine(100.0, waited_s, 0.0)) == said

@@ -8,7 +8,8 @@ import pytest
 
 from edge.records import GateOutcome
 from tests.line.measure_edges import KINDS, at_share, confirmed_us, late_us, run
-from tests.system.edges import CANNOT_DECIDE, MET, MISSED, allowed_us, cyclictest, judged
+from tests.system.calm import CANNOT_DECIDE, MET, MISSED
+from tests.system.edges import allowed_us, cyclictest, judged
 from tests.system.results import Table
 
 EDGES = 10_000
