@@ -279,6 +279,7 @@ def _plan(curve: Curve) -> dict[str, Any]:
         "test": settings.test,
         "steps": settings.steps,
         "batch": settings.batch,
+        "drawn": Recipe().drawn,
         "int8": settings.int8,
         "starts": {
             arm: [curve.start(Cell(seed, 0, arm)).to_dict() for seed in settings.seeds] for arm in curve.starts

@@ -1,5 +1,5 @@
 """Fits one student to labelled pictures: a linear probe, then balanced batches; image labels always, masks and classes
-where known."""
+where known. Where no mask shows a defect, drawn ones show what a heat map is."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from training.lesson import Lesson
 from training.pictures import Labelled, to_cells
 from training.probe import probe
 from training.student import Answers, Network, Student
+from training.synthetic import add_defects
 
 FOCUS = 2.0  # focal loss: how much less a cell counts that is right already
 FALSE_ALARMS = 4.0  # how much the cells without a defect weigh: few of the many are hard
@@ -32,7 +33,8 @@ class Recipe:
     """How to fit: `part` of `epochs` passes in batches of `batch`; None = 12 passes, more for a small set.
 
     `tail_rate` is for what has weights already and 50 labelled defects or fewer; more teach it faster, up to thrice.
-    `strength` is how far the light varies, of what is usual.
+    `strength` is how far the light varies, of what is usual. `drawn` is the share of each batch that are good pictures
+    with a drawn defect, where no labelled one has a mask.
     """
 
     epochs: int | None = None
@@ -42,6 +44,7 @@ class Recipe:
     weight_decay: float = 0.02
     strength: float = 1.0
     part: float = 1.0
+    drawn: float = 1 / 3
 
     def steps(self, pictures: int) -> int:
         """The optimiser's steps for a set of so many pictures."""
@@ -52,6 +55,11 @@ class Recipe:
     def tail(self, defects: int) -> float:
         """The rate for what has weights already, with so many labelled defects."""
         return self.tail_rate * min(max(defects / FEW, 1.0), QUICKER)
+
+    def flawed(self, data: Labelled, members: Tensor) -> int:
+        """How many pictures of a batch get a drawn defect, where `members` (int64 indices into `data`) teach."""
+        shown = bool((data.bad & data.masked)[members].any())
+        return 0 if shown or not data.has_goods else int(self.batch * self.drawn)
 
 
 def fit(
@@ -72,17 +80,19 @@ def fit(
     if not student.begin.scratch:
         probe(student, data, members)
     draw = Generator().manual_seed(seed)
-    steps = recipe.steps(len(members))
+    steps, drawn = recipe.steps(len(members)), recipe.flawed(data, members)
     optimiser = _optimiser(student, recipe, recipe.tail(int(data.bad[members].sum())))
     if lesson is not None:
         optimiser.add_param_group({"params": lesson.begin(student), "lr": recipe.head_rate, "weight_decay": 0.0})
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     student.train()
-    for batch in _batches(data, members, recipe.batch, steps, draw):
+    for batch in _batches(data, members, recipe.batch, drawn, steps, draw):
         images, masks = vary(data.images[batch], data.cells[batch], draw, recipe.strength)
+        if drawn:
+            images[-drawn:], masks[-drawn:] = add_defects(images[-drawn:], draw)
         with torch.set_grad_enabled(not student.begin.public):
             seen = student.see(images)
-        loss = _loss(student.judge(seen), data, batch, to_cells(masks))
+        loss = _loss(student.judge(seen), data, batch, to_cells(masks), drawn)
         if lesson is not None:
             loss = loss + lesson.loss(student, draw)
         optimiser.zero_grad()
@@ -128,12 +138,17 @@ def warm_cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _batches(data: Labelled, members: Tensor, size: int, steps: int, draw: Generator) -> Iterator[Tensor]:
-    """`steps` batches, half defects and half good pictures, each kind dealt out evenly however rare it is."""
+def _batches(
+    data: Labelled, members: Tensor, size: int, drawn: int, steps: int, draw: Generator
+) -> Iterator[Tensor]:
+    """`steps` batches, half defects and half good pictures, each kind dealt out evenly however rare it is.
+
+    The last `drawn` of each are good ones more, to draw into.
+    """
     bad = _classes(data, members[data.bad[members]], draw)
     good = _endless(members[~data.bad[members]], draw) if data.has_goods else bad
     for _ in range(steps):
-        yield torch.stack([next(bad if index % 2 else good) for index in range(size)])
+        yield torch.stack([next(bad if index % 2 and index < size - drawn else good) for index in range(size)])
 
 
 def _classes(data: Labelled, bad: Tensor, draw: Generator) -> Iterator[Tensor]:
@@ -151,16 +166,17 @@ def _endless(members: Tensor, draw: Generator) -> Iterator[Tensor]:
         yield from members[torch.randperm(len(members), generator=draw)]
 
 
-def _loss(told: Answers, data: Labelled, batch: Tensor, cells: Tensor) -> Tensor:
+def _loss(told: Answers, data: Labelled, batch: Tensor, cells: Tensor, drawn: int) -> Tensor:
     """Image label on the score and on the heat map's share of it, pixel loss where the cells are known.
 
-    Without good pictures only the classes.
+    The last `drawn` pictures teach the heat map alone. Without good pictures only the classes.
     """
     if not data.has_goods:
         return F.cross_entropy(told.classes, data.kinds[batch])
-    bad = data.bad[batch].float()
-    loss = F.binary_cross_entropy_with_logits(told.score, bad)
-    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(told.pooled, bad)
+    bad, real = data.bad[batch].float(), len(batch) - drawn
+    loss = F.binary_cross_entropy_with_logits(told.score[:real], bad[:real])
+    shown = torch.cat((bad[:real], cells[real:].amax((1, 2))))
+    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(told.pooled, shown)
     known = data.masked[batch]
     if known.any():
         loss = loss + pixel_loss(told.heat[known], cells[known])
