@@ -122,10 +122,7 @@ def bench(
         _refuse(context, (), "--compare measures nothing")
         _compare(*compare)
         return
-    if json_file is not None and html_file is not None and json_file.resolve() == html_file.resolve():
-        raise typer.BadParameter(f"--json and --html would both write {json_file}: name two files")
-    for option, file in (("--json", json_file), ("--html", html_file)):
-        _check_writable(option, file)
+    _check_files(json_file, html_file)
     limits = {} if budget is None else read_budget(budget)
     if station is not None:
         check_paths(limits, of_a_station(), budget)
@@ -247,6 +244,13 @@ def _gaps(text: str) -> tuple[float, ...]:
             f"--idle {text}: write seconds from {SHORTEST_GAP_S:g} to {LONGEST_GAP_S:g}, as 0.1,1,10; or 0"
         )
     return gaps_s
+
+
+def _check_files(json_file: Path | None, html_file: Path | None) -> None:
+    if json_file is not None and html_file is not None and json_file.resolve() == html_file.resolve():
+        raise typer.BadParameter(f"--json and --html would both write {json_file}: name two files")
+    _check_writable("--json", json_file)
+    _check_writable("--html", html_file)
 
 
 def _check_writable(option: str, file: Path | None) -> None:
