@@ -77,7 +77,7 @@ def test_a_rare_class_comes_more_often_than_its_share_and_less_often_than_as_its
     empty = torch.zeros(120, 8, 8, dtype=torch.uint8)
     data = Labelled((), ("dent", "crack"), empty[..., None], empty, kinds < 0, kinds >= 0, kinds, ())
     draw = torch.Generator().manual_seed(3)
-    batches = list(_batches(data, torch.arange(120), 16, 400, draw))
+    batches = list(_batches(data, torch.arange(120), 16, 0, 400, draw))
     shares = torch.bincount(kinds[torch.cat(batches)] + 1) / (16 * 400)
     assert shares[0] == 0.5
     assert shares[2] / (shares[1] + shares[2]) == pytest.approx(0.25, abs=0.03)  # 1 : 3, the root of 10 : 90
