@@ -123,6 +123,7 @@ def test_half_a_request_is_none(request: Request, data: st.DataObject) -> None:
         {"ask": "set_lot"},
         {"ask": "set_lot", "lot": " "},
         {"ask": "set_lot", "lot": "two\nlines"},
+        {"ask": "tell_outbox", "waiting": -1, "dropped": 0},
     ],
 )
 def test_what_is_out_of_bounds_is_refused(request_: dict[str, object]) -> None:
@@ -160,6 +161,7 @@ def test_every_request_is_tried_above() -> None:
         "note_access",
         "change_bundle",
         "move_threshold",
+        "tell_outbox",
         "note_threshold",
         "start_again",
     }
