@@ -37,7 +37,7 @@ from edge.control import (
     Status,
     TellOutbox,
 )
-from edge.eye.bundle_changes import BundleChanges, threshold_of
+from edge.eye.bundle_changes import BundleChanges, Change, threshold_of
 from edge.eye.current_lot import CurrentLot
 from edge.eye.desk import Desk
 from edge.eye.held import Held
@@ -59,7 +59,6 @@ ACTS_A_MINUTE = 30
 ACCESS_A_MINUTE = 12  # a note of 900 letters each at most
 _MINUTE_NS = 60 * SECOND
 _MOST_WORDS = 500
-_BUSY = "another bundle or threshold is being made active just now: wait until that has ended"
 _MOST_PRODUCTS = 30  # in a status: it is one packet
 ACKNOWLEDGED = (LineState.STOPPED, LineState.FAULT)
 _CAN_BYPASS = (LineState.READY, LineState.PURGING, LineState.BYPASSED)
@@ -313,20 +312,23 @@ class Acts:
         return self._recorded("threshold", threshold_words(request, by), _nothing, done)
 
     def _change_bundle(self, request: ChangeBundle, by: str) -> Answer | RecordedAct:
-        if self._changes.is_busy:
-            return Refused(words=_BUSY)
         what = f"{request.product} version {request.version}"
-        done = Done(words=f"{what} is being tried on this device; what comes of it is noted", by=by)
-        words = f"{what} is to be active, asked by {by}: {request.why}"
-        return self._recorded("bundle", words, lambda: self._changes.begin(request), done)
+        return self._begun(
+            "bundle", f"{what} is to be active", f"{what} is being tried on this device", request, by
+        )
 
     def _move_threshold(self, request: MoveThreshold, by: str) -> Answer | RecordedAct:
-        if self._changes.is_busy:
-            return Refused(words=_BUSY)
         what = f"the threshold of {request.product} is to be {threshold_of(request)}"
-        done = Done(words=f"{what}; what comes of it is noted", by=by)
-        words = f"{what}, asked by {by}: {request.why}"
-        return self._recorded("threshold", words, lambda: self._changes.begin(request), done)
+        return self._begun("threshold", what, what, request, by)
+
+    def _begun(self, kind: str, asked: str, said: str, request: Change, by: str) -> Answer | RecordedAct:
+        """A change that goes on beside the inspection: one at a time."""
+        if self._changes.is_busy:
+            words = "another bundle or threshold is being made active just now: wait until that has ended"
+            return Refused(words=words)
+        done = Done(words=f"{said}; what comes of it is noted", by=by)
+        words = f"{asked}, asked by {by}: {request.why}"
+        return self._recorded(kind, words, lambda: self._changes.begin(request), done)
 
     def _start_again(self, request: StartAgain, by: str) -> Answer | RecordedAct:
         refusal = self._changes.why_not_again()
