@@ -49,8 +49,9 @@ def sign_in(tab: Browser, panel: Served, name: str) -> None:
 
 
 def click(tab: Browser, css: str) -> None:
-    """Once it can be seen and the page's scripts run."""
-    ready = f"document.readyState === 'complete' && (document.querySelector('{css}')?.checkVisibility() ?? false)"
+    """Once it can be seen and pressed, and the page's scripts run."""
+    found = f"document.querySelector('{css}')"
+    ready = f"document.readyState === 'complete' && ({found}?.checkVisibility() ?? false) && !{found}.disabled"
     eventually(lambda: bool(tab.ask(ready)), css, 20.0, 0.05)
     tab.ask(f"document.querySelector('{css}').click()")
 
@@ -323,3 +324,12 @@ def test_a_panel_that_has_ended_is_noticed(station: Station, tmp_path: Path) -> 
             tab.wait_for("#headline", "Inspecting")
         tab.wait_for("#alarm", "The panel does not answer", 20.0)
         assert "The station itself goes on" in tab.text("#alarm")
+
+
+def test_nobody_signs_in_before_the_script_is_there(station: Station, tmp_path: Path) -> None:
+    """A form that is sent by the browser itself is stopped by the content policy, and the page stays dead after it."""
+    with an_eye(station), served(station) as panel, browser(tmp_path) as tab:
+        assert '<button class="main" disabled>' in panel.visitor().get("/login").text
+        tab.open(f"http://127.0.0.1:{panel.port}/login")
+        disabled = "document.querySelector('#login button')?.disabled"
+        eventually(lambda: tab.ask(disabled) is False, "its script runs", 20.0, 0.05)

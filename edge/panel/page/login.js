@@ -1,7 +1,8 @@
 // Signs in; the cookie comes with the answer and no script can read it.
 import { at, say } from "./ask.js";
 
-at("login").addEventListener("submit", async (event) => {
+const form = at("login");
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const words = at("words");
   words.textContent = "…";
@@ -16,3 +17,4 @@ at("login").addEventListener("submit", async (event) => {
   at("password").value = "";
   at("password").focus();
 });
+form.querySelector("button").disabled = false; // before, a browser would send the form itself, which nothing here may
