@@ -26,6 +26,7 @@ ROOMS = ("training", "compile", "calibration", "benchmarks", "edge")
 CAMERAS = (options.FolderCamera, options.BeltCamera, options.CvCamera, options.GstCamera, options.GigeCamera)
 TRIGGERS = (*get_args(options.AnyInput), options.CameraTrigger, options.PresenceTrigger)
 ENCODERS = (options.SimulatedEncoder, options.ModbusEncoder)
+ENGINES = get_args(get_args(options.Engine)[0])
 OUTPUTS = get_args(options.AnyOutput)
 PLCS = get_args(get_args(options.Plc)[0])
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -73,11 +74,11 @@ def _sections() -> Iterator[str]:
     yield _section("[travel]", travel.TimeTravel)
     yield _section('[travel] with mode = "encoder"', travel.EncoderTravel, without=("mode",))
     yield from _kinds("[encoder]", ENCODERS)
-    yield from _kinds("[engine]", (options.OrtEngine, options.OvEngine))
+    yield from _kinds("[engine]", ENGINES)
     yield _section("[new_bundle]", options.NewBundle)
     yield (
-        "## `[recipes]`\n\nA number that a PLC may select = the name of an installed product. "
-        "Without recipes, `station.product` names the only one. Numbers are 1 to 65535."
+        "## `[recipes]`\n\nA number that a PLC may select = the name of an installed product. Without recipes,\n"
+        "`station.product` names the only one. Numbers are 1 to 65535."
     )
     yield _section("[gate]", station.Gate, without=("output",))
     yield from _kinds("[gate] and [line_permit]: the output", OUTPUTS)
@@ -133,9 +134,8 @@ def _docstring(model: type[BaseModel]) -> str:
 
 
 def _sentences(kind: type[Any]) -> str:
-    """A docstring with one line for each paragraph."""
-    text = inspect.getdoc(kind) or ""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    """A docstring as it stands, with a link where it names a page of docs/."""
+    return re.sub(r"\bdocs/([a-z-]+\.md)\b", r"[\1](\1)", inspect.getdoc(kind) or "")
 
 
 def _value(schema: dict[str, Any]) -> str:

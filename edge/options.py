@@ -242,7 +242,7 @@ class CoilOptions(OutputOptions):
 
 class ModbusOutput(CoilOptions):
     """One coil over Modbus TCP on a connection of its own: echo compared, no retries. `watchdog_...` and
-    `owner_register` are explained in outputs.md."""
+    `owner_register` are explained in docs/outputs.md."""
 
     kind: Literal["modbus"]
     host: str
@@ -252,7 +252,7 @@ class ModbusOutput(CoilOptions):
 
 class ModbusRtuOutput(CoilOptions, RtuUnit):
     """One coil over a serial Modbus bus, which several devices of the station may share if they agree on its
-    settings. `watchdog_...` and `owner_register` are explained in outputs.md."""
+    settings. `watchdog_...` and `owner_register` are explained in docs/outputs.md."""
 
     kind: Literal["modbus_rtu"]
 
@@ -302,7 +302,8 @@ MAX_AT_PLC = 14  # as many parts as the registers of gate.kind = "plc" hold betw
 
 class PlcGate(Options):
     """A PLC owns the gate: it sees the same photo-eye, is told a word for each part, times the kick itself, rejects
-    what has no word, and says what it did. plc.md has the registers, from `address` on, and what its program must do.
+    what has no word, and says what it did. docs/plc-gate.md has the registers, from `address` on, and what its program
+    must do.
 
     `scan_ms` is the PLC's longest scan. An edge of its photo-eye and one of the trigger are the same part within
     `window_ms` and the trigger's own error. The PLC's block is read every `poll_ms`; each request may take

@@ -12,6 +12,7 @@ from edge.records import Reason
 from tests.contracts.source_tree import ROOT
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+INTO_PAGES = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -28,10 +29,27 @@ def test_links_lead_to_files(page):
     assert not dead, dead
 
 
+def _anchors(text: str) -> set[str]:
+    """What the headings of a page are called in links, as GitHub makes it."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = [
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", line) for line in re.findall(r"^#+ (.*)$", plain, re.MULTILINE)
+    ]
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_pages_lead_to_their_headings(page):
+    for name, heading in INTO_PAGES.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / name).resolve() if name else page
+        assert heading in _anchors(target.read_text(encoding="utf-8")), f"{name}#{heading}"
+
+
 def test_every_key_of_the_station_file_is_documented():
     """A kind that nobody added to docs/generate.py would be missing from the reference."""
     page = (ROOT / "docs" / "station.md").read_text(encoding="utf-8")
-    for kinds in (generate.options.Camera, generate.options.Trigger, generate.options.Output, generate.options.Plc):
+    options = generate.options
+    for kinds in (options.Camera, options.Trigger, options.Encoder, options.Engine, options.Output, options.Plc):
         for model in kinds.__origin__.__args__:
             kind = model.model_fields["kind"].annotation.__args__[0]
             assert f'`kind = "{kind}"`' in page

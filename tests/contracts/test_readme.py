@@ -26,6 +26,7 @@ PROGRAMS = {
     "edge-train": "training.cli",
     "edge-calibrate": "calibration.cli",
     "edge-compile": "compile.cli",
+    "edge-bench": "benchmarks.cli",
 }
 RUN_AS_THEY_ARE = ("edge demo", "edge --version", "edge --help")
 
@@ -36,6 +37,14 @@ def _blocks(language: str, text: str = README) -> list[str]:
 
 def _commands(text: str = README) -> list[str]:
     return [line for block in _blocks("sh", text) for line in block.splitlines() if line.strip()]
+
+
+def _indented(text: str) -> list[str]:
+    """The commands of blocks without a fence, without comments and the brackets of what may be left out."""
+    whole = re.sub(r" *\\\n\s+", " ", text)
+    lines = re.findall(r"^ {4,}(?:sudo |\S+/bin/)?((?:edge|edge-[a-z]+) .*)$", whole, re.MULTILINE)
+    plain = [re.sub(r"\s+#.*|[][]|\.\.\.", "", line) for line in lines]
+    return [command.strip() for line in plain for command in line.split("&&") if command.strip()]
 
 
 def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -67,8 +76,15 @@ def test_a_long_command_of_the_readme_has_all_its_options(command, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", _commands((ROOT / "docs" / "first-week.md").read_text(encoding="utf-8")))
-def test_a_command_of_the_first_week_has_all_its_options(command):
+SHOWN = {
+    command
+    for text in (page.read_text(encoding="utf-8") for page in PAGES[1:])
+    for command in (*_indented(text), *_commands(text))
+}
+
+
+@pytest.mark.parametrize("command", sorted(SHOWN))
+def test_a_command_of_a_page_has_all_its_options(command):
     program, *words = shlex.split(command)
     done = CliRunner().invoke(import_module(PROGRAMS[program]).app, [*words, "--help"])
     assert done.exit_code == 0, done.output

@@ -2,7 +2,7 @@
 
 The PLC numbers the edges of the photo-eye, and every word and every answer names such a number: nobody counts for the
 other. Both tables have SLOTS slots, and edge `n` uses slot `n MOD SLOTS`. Numbers are unsigned, the most significant
-word first. `docs/plc.md` is generated from this table. A change that an existing PLC program could misread takes
+word first. `docs/plc-gate.md` is generated from this table. A change that an existing PLC program could misread takes
 another MAP_VERSION.
 """
 
