@@ -18,6 +18,7 @@ from edge.clock import MS, SECOND, Clock
 from edge.errors import ConfigError, DeviceError
 from edge.line.messages import (
     SIZE,
+    VERSION,
     Ack,
     AckStatus,
     Birth,
@@ -33,6 +34,7 @@ from edge.line.messages import (
     Release,
     State,
     Stop,
+    VersionError,
     pack,
     peer_of,
     unpack,
@@ -103,6 +105,7 @@ class LineLink:
         self._next_seq = newest.ring_seq + 1
         self._ring = station.station.state_dir / "outcomes.ring"
         self._path = station.station.run_dir / "line.sock"
+        self._unit = f"kenpin-line@{station.station.name}"
         self._starter = _Starter(station.source, clock) if starts_line else None
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -231,7 +234,7 @@ class LineLink:
             self._killed_at_end = self._stopping
             self._lose(f"{words}; it is killed and replaced, look at what its gate did", listener)
         else:
-            self._lose(f"{words}; restart its unit", listener)
+            self._lose(f"{words}; restart its unit {self._unit}", listener)
 
     def _keep_alive(self) -> None:
         now_ns = self._clock.now_ns()
@@ -262,7 +265,10 @@ class LineLink:
             listener.line_away("the line has ended")
             return
         if self._starter is None:
-            listener.line_away(f"no line listens at {self._path}; start its unit")
+            listener.line_away(
+                f"no line listens at {self._path}; if it stays so, journalctl -u {self._unit} says why: mend that, "
+                f"then edge setup {self._station.source}"
+            )
             return
         listener.line_away(self._starter.start())
 
@@ -273,9 +279,12 @@ class LineLink:
                 if not data:
                     self._lose("the line process ended", listener)
                     return
-                self._take(*unpack(data), listener)
+                if not self._stale:
+                    self._take(*unpack(data), listener)
         except BlockingIOError:
             return
+        except VersionError as error:
+            self._turn_away(error.version, listener)
         except (OSError, ProtocolError) as error:
             self._lose(f"the connection to the line broke: {error}", listener)
 
@@ -285,7 +294,7 @@ class LineLink:
         if epoch != self._epoch:
             raise ProtocolError("a message of another connection; restart both processes")
         handler = self._HANDLERS.get(type(message))
-        if handler is not None and not self._stale:
+        if handler is not None:
             handler(self, message, listener)
 
     def _lose(self, words: str, listener: Listener) -> None:
@@ -364,11 +373,30 @@ class LineLink:
         """The line runs another station file: end it if an eye started it, else refuse."""
         if not _is_child(self._peer_pid):
             raise ConfigError(
-                f"the line process {self._peer_pid} runs another {self._station.source.name}: restart its unit"
+                f"the line process {self._peer_pid} runs another {self._station.source.name}: restart its unit "
+                f"{self._unit}"
             )
         self._send(Stop(self._clock.now_ns()))
         self._stale = True
         listener.line_away("the running line has another station file; it finishes its parts and is replaced")
+
+    def _turn_away(self, version: int, listener: Listener) -> None:
+        """The line is of before or after an upgrade. The connection stays, unused: the line rejects without a word, and
+        its end is noticed."""
+        self._stale = True
+        words = (
+            f"the line process {self._peer_pid} speaks version {version} of the eye-line protocol, this eye version "
+            f"{VERSION}"
+        )
+        if _is_child(self._peer_pid):
+            with suppress(ProcessLookupError):
+                os.kill(self._peer_pid, signal.SIGTERM)  # it would not understand a Stop
+            listener.line_away(f"{words}; it finishes its parts and is replaced")
+            return
+        remedy = f"when the belt may stand, systemctl restart {self._unit}"
+        listener.line_away(
+            f"{words}; {remedy if version < VERSION else f'restart this eye, or after a downgrade, {remedy}'}"
+        )
 
     def finish(self, patience_ns: int) -> bool:
         """Wait until the child line has ended after Stop; True when it has, or when this process started none."""

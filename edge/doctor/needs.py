@@ -12,7 +12,7 @@ from pathlib import Path
 from edge import check
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, Clock
-from edge.doctor import jetson, links, wear
+from edge.doctor import jetson, links, services, wear
 from edge.doctor.finding import Finding, Here, graded
 from edge.errors import BundleError, ConfigError, KenpinError
 from edge.infer import TABLE as ENGINES
@@ -38,6 +38,7 @@ def examine(station: Station, here: Here, clock: Clock, endurance_tb: float = 0)
     """Everything that can be said of a station on this machine without opening a device. `endurance_tb` is what may be
     written to the journal's disk in its life; 0: not known."""
     yield _file(station)
+    yield from services.examine(station)
     yield from _libraries(station)
     yield from _bundles(station)
     yield from _nodes(station, here)

@@ -1,7 +1,8 @@
 """The eye-line protocol: fixed-size messages over a SEQPACKET Unix socket, an epoch per connection.
 
 The line greets a new eye with State and a fresh random epoch; every message of both sides carries it, and
-a message of another epoch is refused. Times are CLOCK_MONOTONIC ns; both processes share the machine.
+a message of another epoch is refused. Each begins with the protocol's VERSION: an eye hears no line of another one
+(an upgrade leaves the line running), and says so. Times are CLOCK_MONOTONIC ns; both processes share the machine.
 
     line -> eye   Birth, Outcome, Inputs, State, Ack (of a Release, Reject or Birth request)
     eye -> line   Birth (a request, part_id 0), Release, Reject, Keepalive, Limit, Bypass, Ack (of Outcomes), Stop
@@ -18,7 +19,7 @@ from typing import ClassVar, TypeAlias, get_type_hints
 from edge.errors import DeviceError
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed
 
-VERSION = 2
+VERSION = 2  # another one with any change of what the messages hold, enums too: tests/line/test_messages.py
 SIZE = 128
 _MAGIC = b"KP"
 _HEADER = struct.Struct("<2sBBIQ")  # magic, version, kind, payload bytes, epoch
@@ -282,6 +283,14 @@ class ProtocolError(DeviceError):
     """The peer's bytes are not a message of this protocol, or carry another epoch."""
 
 
+class VersionError(ProtocolError):
+    """The peer speaks another `version` of this protocol: none of its messages can be read."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"version {version} of the eye-line protocol, not {VERSION}: restart the older process")
+        self.version = version
+
+
 def pack(message: Message, epoch: int) -> bytes:
     """The message as exactly SIZE bytes."""
     kind = type(message)
@@ -291,12 +300,15 @@ def pack(message: Message, epoch: int) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[Message, int]:
-    """The message and its epoch. Raises ProtocolError for anything else than what `pack` writes."""
+    """The message and its epoch. Raises VersionError for one of another version, whatever its size, and ProtocolError
+    for anything else than what `pack` writes."""
+    if data[:2] == _MAGIC and len(data) > 2 and data[2] != VERSION:
+        raise VersionError(data[2])
     if len(data) != SIZE:
         raise ProtocolError(f"message of {len(data)} bytes, expected {SIZE}: are eye and line of one version?")
-    magic, version, number, length, epoch = _HEADER.unpack_from(data)
-    if magic != _MAGIC or version != VERSION or number >= len(_KINDS):
-        raise ProtocolError(f"unknown message {magic!r} version {version} kind {number}: restart both processes")
+    magic, _, number, length, epoch = _HEADER.unpack_from(data)
+    if magic != _MAGIC or number >= len(_KINDS):
+        raise ProtocolError(f"unknown message {magic!r} kind {number}: restart both processes")
     kind = _KINDS[number]
     body = _BODIES[kind]
     if length != body.size:

@@ -24,11 +24,11 @@ def state_words(status: Status) -> dict[str, str]:
 
 def down_words(station: Station, words: str) -> dict[str, str]:
     """The same where the eye does not answer."""
-    name, mode = station.station.name, station.station.mode
+    mode = station.station.mode
     todo = say(
         "todo.down",
         meanwhile=say(f"todo.down_{mode}"),
-        command=f"systemctl start kenpin-eye@{name}",
+        command=f"edge setup {station.source}",
         by_hand=f"edge {'collect' if mode == 'collect' else 'run'}",
     )
     return {"level": DOWN, "headline": say("state.DOWN"), "cause": words, "todo": todo}

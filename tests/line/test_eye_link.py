@@ -21,7 +21,18 @@ from edge.line.events import Event, EyeConnected, EyeGone, Heard
 from edge.line.eye_link import EyeLink
 from edge.line.keeper import Mailbox
 from edge.line.log import Log
-from edge.line.messages import SIZE, Keepalive, LineState, Outcome, State, Stop, pack, pack_record, unpack
+from edge.line.messages import (
+    SIZE,
+    VERSION,
+    Keepalive,
+    LineState,
+    Outcome,
+    State,
+    Stop,
+    pack,
+    pack_record,
+    unpack,
+)
 from edge.line.ring import OutcomeRing
 from edge.line_link import LineLink
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace
@@ -175,6 +186,34 @@ def test_a_message_of_another_epoch_ends_the_eyes_connection(eye_and_line: tuple
     eye.until(lambda: bool(eye.away), "the eye hangs up")
     assert "another connection" in eye.away[-1]
     assert len(eye.states) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "remedy"),
+    [
+        (VERSION - 1, SIZE, "when the belt may stand, systemctl restart kenpin-line@"),
+        (VERSION + 1, SIZE + 40, "restart this eye, or after a downgrade"),
+    ],
+)
+def test_a_line_of_another_version_is_told_once_and_hears_nothing_until_it_ends(
+    eye_and_line: tuple[Eye, EyeLink, bytes], version: int, size: int, remedy: str
+) -> None:
+    eye, line, digest = eye_and_line
+    eye.link.poll(0.0, eye)
+    read(line)
+    assert line._eye is not None
+    line._eye.send(b"KP" + bytes([version]) + b"\0" * (size - 3))
+    eye.until(lambda: bool(eye.away), "the eye turns away")
+    line.send(State(LineState.READY, True, 1, digest, 2, 1, b""))  # whatever such a line says
+    eye.run_for(0.2)
+    (words,) = eye.away
+    assert f"speaks version {version} of the eye-line protocol, this eye version {VERSION}; " in words
+    assert remedy in words
+    assert not eye.link.is_connected and not eye.link.release(Part(1 << 32, 1, 0, 1, 2, 3, 0))
+    assert not select.select(line.filenos(), [], [], 0.2)[0], "it neither speaks nor hangs up"
+    line.close()
+    eye.until(lambda: "no line listens" in eye.away[-1], "its end is noticed")
+    assert eye.states == []
 
 
 def greet(eye: Eye, line: EyeLink, digest: bytes, next_seq: int) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from edge import line_link
 from edge.clock import MS, SECOND
 from edge.errors import ConfigError, DeviceError
+from edge.line import messages
 from edge.line.messages import AckStatus, LineState
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import load
@@ -385,6 +387,46 @@ def test_an_eye_with_another_station_file_refuses_a_line_that_is_not_its_own(coi
         other = coils.station.model_copy(update={"agreed": b"otherone"})
         with eye_of(other) as eye, pytest.raises(ConfigError, match="restart its unit"):
             eye.until(lambda: bool(eye.states), "the line greets")
+
+
+@contextmanager
+def another_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Eyes of this process speak it meanwhile; lines are processes of their own, and of the version that is."""
+    other = messages.VERSION + 1
+    with monkeypatch.context() as patch:
+        for module in (messages, line_link):
+            patch.setattr(module, "VERSION", other)
+        yield
+
+
+def test_an_eye_of_another_version_releases_nothing_and_one_of_the_lines_own_goes_on(
+    coils: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LineProcess(coils.station) as line:
+        with eye_of(coils.station) as eye:
+            eye.until(lambda: eye.released() >= 1, "parts pass")
+        last = eye.parts[-1].part_id
+        with another_version(monkeypatch), eye_of(coils.station, eye.newest()) as other:
+            other.until(lambda: bool(other.away), "the eye turns away")
+            outcomes_reach(coils, lambda all_: all_[-1].part_id > last + 4, "parts come and go")
+            (words,) = other.away
+            assert f"the line process {line.process.pid} speaks version" in words and not other.states
+        newest = coils.outcomes()[-1].part_id
+        with eye_of(coils.station, eye.newest()) as heir:
+            heir.until(lambda: heir.released() >= 1, "parts pass again")
+        assert line.process.poll() is None
+    alone = [event for event in coils.outcomes() if last < event.part_id <= newest]
+    assert alone and {event.outcome for event in alone} == {GateOutcome.FIRED}
+    check_gate(coils, alone)
+
+
+def test_an_eye_of_another_version_replaces_the_child_line(coils: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with eye_of(coils.station, starts_line=True) as eye:
+        eye.until(lambda: eye.released() >= 1, "parts pass")
+        with another_version(monkeypatch), eye_of(coils.station, eye.newest()) as other:
+            other.until(lambda: "it finishes its parts and is replaced" in "".join(other.away), "it says so")
+            other.until(lambda: eye.link.finish(0), "the line has finished and ended")
+        assert not level_at(coils.permit(), time.monotonic_ns())
 
 
 def test_a_line_that_hears_stop_from_a_unit_goes_on_waiting_for_an_eye(coils: Bench) -> None:

@@ -7,15 +7,18 @@ import socket
 import struct
 from dataclasses import fields
 from enum import IntEnum
+from hashlib import sha256
 from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.line import messages
 from edge.line.messages import (
     RECORD_SIZE,
     SIZE,
+    VERSION,
     Ack,
     AckStatus,
     Birth,
@@ -30,6 +33,7 @@ from edge.line.messages import (
     Release,
     State,
     Stop,
+    VersionError,
     pack,
     pack_record,
     peer_of,
@@ -109,6 +113,30 @@ def test_the_first_cause_is_text_without_padding_and_survives_a_cut_character() 
 def test_foreign_bytes_are_refused_with_the_reason(data: bytes, words: str) -> None:
     with pytest.raises(ProtocolError, match=words):
         unpack(data)
+
+
+@pytest.mark.parametrize("data", [RELEASE[:2] + bytes([VERSION + 1]) + b"\0" * size for size in (0, 60, 125, 200)])
+def test_a_message_of_another_version_is_known_as_such_whatever_its_size(data: bytes) -> None:
+    with pytest.raises(VersionError, match=f"version {VERSION + 1} .* not {VERSION}") as caught:
+        unpack(data)
+    assert caught.value.version == VERSION + 1
+
+
+def _shape() -> str:
+    """What the bytes of each message mean, enums too."""
+    kinds = []
+    for kind in messages._KINDS:
+        hints = get_type_hints(kind)
+        enums = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, IntEnum)]
+        meant = [[(member.name, int(member)) for member in enum] for enum in enums]
+        kinds.append((kind.__name__, kind.FORMAT, [field.name for field in fields(kind)], meant))
+    return sha256(repr(kinds).encode()).hexdigest()[:16]
+
+
+def test_messages_that_mean_something_else_have_another_version() -> None:
+    """An upgrade leaves the line running beside a newer eye: what one of them would misread has to be refused."""
+    known = {2: "35aa82bcdd34d5f4"}
+    assert known.get(VERSION) == _shape(), "the messages have changed: raise VERSION and keep their new shape here"
 
 
 def test_an_unknown_enum_value_is_refused() -> None:

@@ -3,71 +3,49 @@ upgraded, rebooted, removed."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edge.bundle import ModelEntry, write_bundle
 from edge.clock import MS, SECOND
-from edge.line.zone import Zone
-from edge.station import load
-from tests.bundles import EVIDENCE, KEY, MODEL, a_manifest, png
+from edge.line.messages import VERSION
 from tests.eye.stations import SPEC, bundle
 from tests.eye.test_new_bundles import blind_to_bright
 from tests.infer.students import student
 from tests.peers import eventually
-from tests.system.belts import GATE, MIDDLE, PERMIT, Pace, lay_out, relays, zone_of
+from tests.system.belts import GATE, MIDDLE, PERMIT, lay_out, relays, zone_of
 from tests.system.board import Board
-from tests.system.claims import Gate
 from tests.system.device.app import wheel
 from tests.system.device.image import wheels
 from tests.system.nspawn import Container
+from tests.system.plant import (
+    BY_TLS,
+    EYE,
+    FILE,
+    GREY,
+    LINE,
+    METRICS,
+    OUTBOX,
+    OUTSIDE,
+    PACE,
+    PANEL,
+    PASSWORD,
+    PORT,
+    TLS,
+    Plant,
+    bring,
+    certify,
+    serial_pair,
+)
 from tests.system.results import ROOT, Table
 
-PACE = Pace(
-    pitch=500, travel=600, decide=250, pulse=150, tolerance=60, heartbeat=200, silence=900, timeout=300, window=60
-)
-GREY = 60  # of the picture in its bundles, darker than half of the belt's parts
-PORT = "/dev/ttyBOARD"
-FILE = "/etc/kenpin/line-3.toml"
-EYE, LINE = "kenpin-eye@line-3", "kenpin-line@line-3"
-OUTBOX, PANEL, METRICS = "kenpin-outbox@line-3", "kenpin-panel@line-3", "kenpin-metrics@line-3"
 LIMITS = {LINE: 8, EYE: 16, OUTBOX: 12, METRICS: 12, PANEL: 15}  # of systemd-analyze's exposure, in tenths
 INSTALL = "python3 -m venv /opt/kenpin && /opt/kenpin/bin/pip install --quiet '{wheel}[panel,mqtt]'"
 SETUP = f"/opt/kenpin/bin/edge setup {FILE}"
-MORE = """
-[panel]
-[metrics]
-[mqtt]
-host = "127.0.0.1"
-tls = false
-[new_bundle]
-watch_parts = 12
-unknown_max = 2
-"""
-OUTSIDE = "192.0.2.5"  # an address of the machine that is none of loopback's
-BY_TLS = f"""
-[panel]
-listen = "0.0.0.0:8443"
-hosts = ["{OUTSIDE}"]
-certificate = "panel.crt"
-private_key = "panel.key"
-peers = ["192.0.2.0/24"]
-"""
-PASSWORD = "reads the gauge 12"
 FETCH = "import sys, urllib.request as web; print(web.urlopen(sys.argv[1], timeout=10).read().decode())"
 RESULTS = Table(
     "installed",
@@ -75,87 +53,6 @@ RESULTS = Table(
     "make test-system PYTEST_ARGS='-k test_installed'",
     ["what", "seen"],
 )
-
-
-@dataclass(frozen=True)
-class Plant:
-    """The machine, the relay board at the other end of its serial port, and the folder with wheels that it sees."""
-
-    machine: Container
-    board: Board
-    zone: Zone
-    shelf: Path
-
-    def openings(self, since_ns: int = 0) -> list[int]:
-        """When the gate was opened for a part."""
-        return [at_ns for at_ns, on in self.board.levels(GATE, since_ns) if on]
-
-    def parts_pass(self, count: int = 3, within_s: float = 60.0) -> None:
-        """Wait until so many more do."""
-        known = len(self.openings())
-        eventually(lambda: len(self.openings()) >= known + count, f"{count} parts pass", within_s, every_s=0.05)
-
-    def check_purged(self, started_ns: int) -> None:
-        """Since then nothing passed before one transit with the permit on."""
-        Gate(self.zone, self.board.levels(GATE), self.board.levels(PERMIT)).check_purged(started_ns)
-
-    def ask(self, unit: str, name: str) -> str:
-        """A property of a unit."""
-        return self.machine.run(f"systemctl show --property={name} --value {unit}").strip()
-
-    def says(self, unit: str) -> str:
-        """What the unit has said, in all boots."""
-        return self.machine.run(f"journalctl --no-pager --output=cat --unit={unit}")
-
-    def install(self, version: int, model: bytes, stated: float) -> tuple[int, str]:
-        """Give the machine a bundle that states this score of its one picture, and install it."""
-        name = f"cap-a-{version}.bundle"
-        sha = sha256(model).hexdigest()
-        scores = {"ok.png": stated}
-        entry = ModelEntry(MODEL, sha, "ort", "fp32", MIDDLE, EVIDENCE, proven=True, scores=scores)
-        manifest = a_manifest(model, version=version, input=SPEC, models=(entry,), classes=())
-        write_bundle(self.shelf / name, manifest, {MODEL: model}, {"ok.png": ("ok", png(GREY))}, "", KEY)
-        return self.machine.attempt(f"/opt/kenpin/bin/edge install /opt/shelf/{name} --station {FILE}")
-
-    def active(self) -> str:
-        """What `edge bundles` says of the version that is active."""
-        told = self.machine.run(f"COLUMNS=300 /opt/kenpin/bin/edge bundles --station {FILE}")
-        return next(line for line in told.splitlines() if "cap-a" in line and " yes " in line)
-
-    def listeners(self) -> dict[str, str]:
-        """Every address of the machine that takes connections or packets from a network, and whose it is."""
-        lines = self.machine.run("ss --listening --tcp --udp --raw --numeric --processes --no-header").splitlines()
-        return {line.split()[4]: line.split()[-1] for line in lines}
-
-    def status(self) -> dict[str, Any]:
-        """What the eye says of itself."""
-        told: dict[str, Any] = json.loads(self.machine.run(f"/opt/kenpin/bin/edge status --json {FILE}"))
-        return told
-
-    def control(self, call: str) -> None:
-        """Ask the eye as the panel does, as the user whom it runs as."""
-        code = (
-            "from pathlib import Path; from edge.control import Control; from edge.station import load; "
-            f"Control(load(Path('{FILE}'))).{call}"
-        )
-        user = "setpriv --reuid=kenpin --regid=kenpin --clear-groups"
-        self.machine.run(f"{user} /opt/kenpin/bin/python -c {shlex.quote(code)}")
-
-    def visit(self, address: str, *options: str) -> dict[str, Any]:
-        """What a browser gets of the panel there: `tests/system/guest/panel_visit.py`, on the machine itself."""
-        words = f"python3 /opt/shelf/panel_visit.py {address} anna '{PASSWORD}' {' '.join(options)}"
-        told: dict[str, Any] = json.loads(self.machine.run(words))
-        return told
-
-
-@contextmanager
-def serial_pair(board: Board, folder: Path) -> Iterator[Path]:
-    """The station's end of a serial line to the board."""
-    end = folder / "port"
-    command = [sys.executable, "-m", "tests.system.serial_pair", str(board.socket), str(end)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT):
-        eventually(end.exists, "the serial line is there", 10)
-        yield end.resolve()
 
 
 @pytest.fixture(scope="module")
@@ -175,31 +72,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         with Container(folder / "machine", binds, environment) as machine:
             bring(folder / "station", machine.root / "etc" / "kenpin")
             yield Plant(machine, board, zone_of(station), shelf)
-
-
-def bring(station: Path, place: Path) -> None:
-    place.mkdir()
-    text = (station / "station.toml").read_text()
-    for old, new in (
-        ('name = "test"', 'name = "line-3"'),
-        ('state_dir = "state"', ""),
-        ('dir = "journal"', ""),
-    ):
-        text = text.replace(old, new, 1)
-    (place / "line-3.toml").write_text(text + MORE)
-    assert load(place / "line-3.toml").station.state_dir == Path("/var/lib/kenpin")
-    shutil.copytree(station / "keys", place / "keys")
-    shutil.copy(station / "cap-a-1.bundle", place)
-
-
-def certify(place: Path, names: str) -> None:
-    """A certificate for the panel, with a key that root alone may read."""
-    key, certificate = place / "panel.key", place / "panel.crt"
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    words = ("openssl", "req", "-x509", *curve, "-days", "2", "-subj", "/CN=line-3", "-addext", names)
-    subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    key.chmod(0o600)
-    certificate.chmod(0o644)
 
 
 def seconds(wait: Callable[[], object]) -> str:
@@ -265,7 +137,7 @@ def test_the_panel_is_reached_by_tls_where_its_file_says_so(plant: Plant) -> Non
     assert f"systemctl restart {PANEL}" in plant.machine.run(SETUP)
     plant.machine.run(f"systemctl restart {PANEL}")
     eventually(lambda: "0.0.0.0:8443" in plant.listeners(), "it listens", 30)
-    seen = plant.visit(f"https://{OUTSIDE}:8443", "--ca /etc/kenpin/panel.crt")
+    seen = plant.visit(*TLS)
     assert seen["state"] == "READY" and seen["cookie"].startswith("__Host-") and "; Secure" in seen["cookie"]
     assert plant.machine.attempt(f"python3 -c '{FETCH}' http://{OUTSIDE}:8443/login")[0] == 1, "not without TLS"
     assert set(plant.listeners()) == {"0.0.0.0:8443", "127.0.0.1:9317"}
@@ -321,6 +193,37 @@ def test_a_crash_loop_ends_with_a_station_that_rejects_and_says_why(plant: Plant
     plant.parts_pass()
     RESULTS.add(
         "eye killed again and again", "given up after 5 starts in 2 min; rejects; started again by edge setup"
+    )
+
+
+def test_a_crash_loop_of_the_line_ends_at_rest_with_its_cause_kept_and_one_command_ends_it(plant: Plant) -> None:
+    eye, began_ns = plant.ask(EYE, "MainPID"), time.monotonic_ns()
+    plant.machine.run(f"systemctl reset-failed {LINE}")
+
+    def fails() -> bool:
+        state = plant.ask(LINE, "ActiveState")
+        if state == "active":  # its outputs are armed
+            plant.machine.attempt(f"systemctl kill --signal=SEGV --kill-who=main {LINE}")
+        return state == "failed"
+
+    eventually(fails, "systemd gives the line up", 110, every_s=0.2)
+    gave_up_ns = time.monotonic_ns()
+    plant.check_crashes_purged(began_ns)
+    eventually(lambda: not (plant.board.is_on(PERMIT) or plant.board.is_on(GATE)), "both relays are at rest", 5)
+    time.sleep(5)
+    assert plant.openings(gave_up_ns) == [] and not plant.board.levels(PERMIT, gave_up_ns + 2 * SECOND)
+    assert plant.ask(EYE, "MainPID") == eye, "the eye goes on"
+    restarts = plant.check_told_of_line(starts=10)
+    plant.machine.run(SETUP)
+    started_ns = time.monotonic_ns()
+    plant.parts_pass()
+    plant.check_purged(gave_up_ns)
+    assert plant.ask(EYE, "MainPID") == eye and plant.ask(LINE, "NRestarts") == "0"
+    took = (time.monotonic_ns() - started_ns) / SECOND
+    RESULTS.add(
+        "line crashing again and again (SIGSEGV)",
+        f"given up after {restarts} starts in 2 min; permit off, gate at rest; edge status, panel, edge doctor and log "
+        f"say so; third part passed {took:.1f} s after edge setup",
     )
 
 
@@ -388,18 +291,54 @@ def test_a_bundle_that_fails_on_the_line_is_left_by_the_station_itself(plant: Pl
     )
 
 
-def test_an_upgrade_leaves_the_line_running(plant: Plant) -> None:
+def upgrade(plant: Plant, version: str, protocol: int = 0) -> str:
+    """As docs/install.md says it; what runs goes on. Then a new eye; how long that took."""
     line, eye = plant.ask(LINE, "MainPID"), plant.ask(EYE, "MainPID")
-    fresh = wheel(plant.shelf / "next", "99.0")
-    plant.machine.run(f"/opt/kenpin/bin/pip install --quiet /opt/shelf/next/{fresh.name}", within_s=300)
+    fresh = wheel(plant.shelf / version, version, protocol)
+    pip = f"/opt/kenpin/bin/pip install --quiet /opt/shelf/{version}/{fresh.name}"
+    plant.machine.run(f"{pip} && {SETUP}", within_s=300)
     plant.parts_pass()
     assert plant.ask(EYE, "MainPID") == eye
     plant.machine.run(f"systemctl reset-failed {EYE}")  # the tests before have started it five times in two minutes
     took = seconds(lambda: plant.machine.run(f"systemctl restart {EYE}"))
     assert plant.ask(LINE, "MainPID") == line
+    assert version in plant.machine.run("/opt/kenpin/bin/edge --version")
+    return took
+
+
+def test_an_upgrade_leaves_the_line_running(plant: Plant) -> None:
+    """A line of the version before beside a newer eye: both speak one version of the protocol."""
+    line = plant.ask(LINE, "MainPID")
+    took = upgrade(plant, "99.0")
     plant.parts_pass()
-    assert "99.0" in plant.machine.run("/opt/kenpin/bin/edge --version")
-    RESULTS.add("upgraded", f"line went on; restart of the eye took {took}")
+    assert plant.ask(LINE, "MainPID") == line
+    RESULTS.add("upgraded", f"line went on beside the newer eye; restart of the eye took {took}")
+
+
+def test_an_eye_of_another_protocol_passes_nothing_until_the_line_is_started_again(plant: Plant) -> None:
+    line = plant.ask(LINE, "MainPID")
+    upgrade(plant, "100.0", protocol=VERSION + 1)
+    command = f"systemctl restart {LINE}"
+    words = (
+        f"the line process {line} speaks version {VERSION} of the eye-line protocol, this eye version {VERSION + 1}; "
+        f"when the belt may stand, {command}"
+    )
+    eventually(lambda: words in plant.says(EYE), "the eye says so", 30, 0.5)
+    refused_ns = time.monotonic_ns() + 2 * round(PACE.travel * MS)
+    time.sleep(5)
+    assert plant.openings(refused_ns) == [] and not plant.board.is_on(PERMIT)
+    assert (plant.status()["level"], plant.status()["cause"]) == ("NOT_READY", words)
+    assert plant.ask(LINE, "MainPID") == line and plant.ask(EYE, "NRestarts") == "0"
+    assert plant.says(EYE).count(words) == 1, "once"
+    began_ns = time.monotonic_ns()
+    plant.machine.run(command)
+    plant.parts_pass()
+    plant.check_purged(began_ns)
+    RESULTS.add(
+        "upgraded to another eye-line protocol",
+        f"nothing passed, permit off, one line of the log named the remedy; third part passed "
+        f"{(time.monotonic_ns() - began_ns) / SECOND:.1f} s after it",
+    )
 
 
 def test_after_a_reboot_it_purges_and_is_ready(plant: Plant) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from edge import __version__
+from edge.line import messages
 from tests.system.device.cache import call
 from tests.system.device.image import PYTHON, ROOT
 
@@ -35,16 +36,26 @@ def app() -> Path:
     return folder / "app.img"
 
 
-def wheel(folder: Path, version: str = "") -> Path:
-    """A wheel of this tree, built in the folder; under another version where one is given."""
+def wheel(folder: Path, version: str = "", protocol: int = 0) -> Path:
+    """A wheel of this tree, built in the folder; under another version, and with another one of the eye-line protocol,
+    where they are given."""
     tree = folder / "tree"
     for package in _PACKAGES:
         shutil.copytree(ROOT / package, tree / package, ignore=_PYCACHE)
     for name in _METADATA:
         shutil.copy(ROOT / name, tree)
     if version:
-        init = tree / "edge" / "__init__.py"
-        init.write_text(init.read_text().replace(f'"{__version__}"', f'"{version}"'))
+        _replace(tree / "edge" / "__init__.py", f'"{__version__}"', f'"{version}"')
+    if protocol:
+        _replace(
+            tree / "edge" / "line" / "messages.py", f"\nVERSION = {messages.VERSION}", f"\nVERSION = {protocol}"
+        )
     pip = (sys.executable, "-m", "pip")
     call(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ".", cwd=tree)
     return next(folder.glob("kenpin-*.whl"))
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, f"{file} has no {old!r}, or more than one"
+    file.write_text(text.replace(old, new))

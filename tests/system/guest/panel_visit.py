@@ -47,7 +47,8 @@ def main() -> None:
     assert status == 200, said
     live = json.loads(visit.ask("/api/live")[1])
     without_token, _ = visit.ask("/api/acknowledge", {"why": "no page asks for this"})
-    print(json.dumps({"state": live["state"]["level"], "cookie": visit.cookie, "without_token": without_token}))
+    told = {"state": live["state"]["level"], "cause": live["state"]["cause"], "cookie": visit.cookie}
+    print(json.dumps(told | {"without_token": without_token}))
 
 
 if __name__ == "__main__":
