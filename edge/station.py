@@ -212,6 +212,16 @@ class Station(Options):
             return dict(self.recipes)
         return {0: self.station.product} if self.station.product else {}
 
+    @property
+    def longest_stop_ms(self) -> float:
+        """How long a line that is told to stop may take until its outputs rest: what is in the zone is finished, and a
+        gate that rests open then rejects for as long again, while the belt coasts. On an encoder the transit is that of
+        a very slow belt, beside which the pulse is nothing."""
+        if self.travel is None or self.gate is None:
+            return 0.0
+        transit_ms = self.travel.longest_transit_ms + (self.gate.pulse_ms or 0.0)
+        return self.gate.late_tolerance_ms + transit_ms * (2 if self.gate.rest == "pass" else 1)
+
 
 # Sections in which a device's own keys stand beside those of its place: the device's go one level down.
 _PLACES: dict[str, tuple[type[Options], str]] = {

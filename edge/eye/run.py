@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.05
 _THREADS_END_NS = 3 * SECOND
-_LINE_ENDS_NS = 5 * SECOND  # beyond the time a part takes through the zone
+_LINE_ENDS_NS = 5 * SECOND  # beyond the time until its outputs rest
 _SWITCH_INTERVAL_S = 0.0005
 _LINE_KILLED = "the line process hung at the end and was killed: look at what its outputs do, then start again"
 
@@ -281,8 +281,7 @@ def _finish(eye: Eye, crew: Crew) -> list[bool]:
 
 
 def _patience_ns(station: Station) -> int:
-    assert station.travel is not None
-    return round(station.travel.longest_transit_ms * MS) + _LINE_ENDS_NS
+    return round(station.longest_stop_ms * MS) + _LINE_ENDS_NS
 
 
 def _report(eye: Eye, standings: Sequence[Standing], stops: Sequence[str], ended: Sequence[bool]) -> Report:

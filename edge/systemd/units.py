@@ -21,7 +21,7 @@ _SYSUSERS = Path("/etc/sysusers.d/kenpin.conf")
 _FOR = "# for "
 _WATCHDOG_S = 2  # a loop that only turns comes round once a second
 _ANSWERS = 18  # of two outputs with every guard, from the first connection to the level that is read back
-_ENDS_S = 20  # beyond a part's transit: what eye and line give themselves, with room
+_ENDS_S = 20  # beyond the line's longest stop: what eye and line give themselves, with room
 _USER = f"""{MARK}
 u kenpin - "Kenpin inspection" /var/lib/kenpin
 """
@@ -184,8 +184,7 @@ def _metrics(station: Station) -> str:
 
 def _ends_in(stations: Sequence[Station]) -> str:
     """A stop finishes the parts in the zone: it must not be cut short."""
-    transits = [station.travel.longest_transit_ms for station in stations if station.travel is not None]
-    return f"TimeoutStopSec={round(max(transits, default=0) / 1_000) + _ENDS_S}"
+    return f"TimeoutStopSec={ceil(max(station.longest_stop_ms for station in stations) / 1_000) + _ENDS_S}"
 
 
 def _watchdog(station: Station) -> str:

@@ -8,12 +8,14 @@ import os
 import random
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
+from edge.clock import MS
 from edge.errors import DeviceError
 from edge.journal.reading import read_notes
 from edge.journal.rows import PartRow
@@ -220,6 +222,21 @@ def test_a_line_that_hangs_at_the_end_is_killed_and_the_run_says_so(tmp_path: Pa
         assert "hung at the end" in json.loads(report.read_text())["cause"]
         run_to_end(bench, "--parts", "4")
         assert all(row.outcome is not None for row in bench.rows()), "the next start closes what was left open"
+
+
+def test_a_line_whose_gate_rests_open_has_the_time_to_hold_it_while_the_belt_coasts(tmp_path: Path) -> None:
+    transit = 6_500  # twice that, for zone and belt, is more than once and the 5 s beyond
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, transit=transit) as bench:
+        report = tmp_path / "report.json"
+        with EdgeProcess("run", bench.file, "--report", report) as edge:
+            eventually(lambda: bool(bench.permit()) and bench.permit()[-1][1], "the belt may run")
+            time.sleep(0.5)  # parts are born
+            asked_ns = edge.signal(signal.SIGTERM)
+            assert edge.ends() == 0, edge.output
+        ended_ns = time.monotonic_ns()
+        (off_ns,) = [at_ns for at_ns, on in bench.permit() if not on and at_ns > asked_ns]
+        assert ended_ns - off_ns > transit * MS, "the gate was held while the belt coasted"
+        assert json.loads(report.read_text())["parts"] >= 1
 
 
 def test_a_line_with_a_unit_of_its_own_outlives_the_eyes_that_use_it(tmp_path: Path) -> None:

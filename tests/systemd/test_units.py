@@ -72,6 +72,14 @@ def test_the_watchdog_of_a_line_waits_for_the_answers_of_its_outputs() -> None:
     assert "WatchdogSec=29" in drop_in([slow], "kenpin-line@packing-1")
 
 
+@pytest.mark.parametrize(("rest", "stop"), [("pass", 2 * 30.12), ("reject", 30.12)])
+def test_a_stop_is_not_cut_short_where_the_belt_is_slow_and_the_gate_rests_open(rest: str, stop: float) -> None:
+    """Transit and pulse, twice where the gate is held while the belt coasts; rounded up, with 20 s beyond."""
+    slow = example("rest-open", ("trigger_to_gate_ms = 900", "trigger_to_gate_ms = 30000"), ('"pass"', f'"{rest}"'))
+    for name in ("line", "eye"):
+        assert f"TimeoutStopSec={int(stop) + 1 + 20}" in drop_in([slow], f"kenpin-{name}@packing-1")
+
+
 def test_a_line_at_remote_io_reaches_its_addresses_and_no_device() -> None:
     settings = drop_in([PLC_GATE], "kenpin-line@filling-2")
     assert [line for line in settings if line.startswith("IPAddress")] == [
