@@ -33,13 +33,13 @@ def _service(unit: Mapping[str, str], source: Path) -> Finding:
     name, state, restarts = unit["Id"], unit["ActiveState"], unit.get("NRestarts", "0")
     why = f"journalctl -u {name} says why"
     if state == "failed":
-        words = f"{name} stays down; it ended {_end(unit)}, and systemd had started it again {restarts} times"
+        words = f"{name} stays down; it ended {_end(unit)}, after {restarts} restarts by systemd"
         return Finding("service", "wrong", words, f"{why}: mend that, then edge setup {source}")
     if state == "inactive":
         return Finding("service", "advice", f"{name} does not run", f"edge setup {source}")
     words = f"{name} {'runs' if state == 'active' else 'is starting'}"
     if restarts != "0":
-        words += f"; systemd has started it again {restarts} times"
+        words += f"; systemd has restarted it {restarts} times"
     return graded("service", restarts == "0", words, why)
 
 

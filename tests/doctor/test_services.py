@@ -35,10 +35,10 @@ def a_unit(
     ("unit", "grade", "words"),
     [
         (a_unit("active"), "well", f"{LINE} runs"),
-        (a_unit("active", 3), "advice", f"{LINE} runs; systemd has started it again 3 times"),
-        (a_unit("activating", 3, 1, 69), "advice", f"{LINE} is starting; systemd has started it again 3 times"),
+        (a_unit("active", 3), "advice", f"{LINE} runs; systemd has restarted it 3 times"),
+        (a_unit("activating", 3, 1, 69), "advice", f"{LINE} is starting; systemd has restarted it 3 times"),
         (a_unit("inactive"), "advice", f"{LINE} does not run"),
-        (a_unit("failed", 10, 3, 11), "wrong", "it ended by SIGSEGV, and systemd had started it again 10 times"),
+        (a_unit("failed", 10, 3, 11), "wrong", "it ended by SIGSEGV, after 10 restarts by systemd"),
         (a_unit("failed", 0, 2, 99), "wrong", "it ended by signal 99"),
         (a_unit("failed", 0, 1, 78), "wrong", f"{LINE} stays down; it ended with exit code 78"),
     ],
