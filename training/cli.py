@@ -16,7 +16,7 @@ from edge.picture_set import GOOD, Picture, read_set, select
 from edge.pixels import InputSpec
 from training.cli_distil import distil, pareto
 from training.cli_evidence import copies, coverage, curve, floor
-from training.cli_labels import label, suggest
+from training.cli_labels import label, lock, suggest
 from training.cli_pretrain import pretrain
 from training.cli_report import report
 from training.cli_show import show
@@ -116,6 +116,7 @@ app.command()(distil)
 app.command()(pareto)
 app.command()(pretrain)
 app.command()(label)
+app.command()(lock)
 app.command()(suggest)
 app.command()(report)
 app.command()(floor)

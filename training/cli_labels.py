@@ -1,4 +1,4 @@
-"""The commands of `edge-train` around a person's labels: label, suggest."""
+"""The commands of `edge-train` around a person's labels: label, lock, suggest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.console import Console
 
 from calibration.judging import judge_pictures
 from calibration.threshold import read_threshold
+from edge.bounds import upper_bound
 from edge.errors import ConfigError
-from edge.picture_set import Picture, select
+from edge.picture_set import GOOD, Picture, select
 from edge.pixels import InputSpec
 from training.suggestions import read_scores, write_suggestions
 from training.terminal import follow, progress_on, roi_of, room, size_of
@@ -36,6 +37,26 @@ def label(
     cost = work.label_set(pictures, order, names, port, say)
     console.print(
         f"labelled so far: {cost.pictures} pictures in {cost.minutes:.1f} minutes; next: edge-train finetune",
+        soft_wrap=True,
+    )
+
+
+def lock(
+    pictures: Annotated[Path, typer.Argument(metavar="SET", help="folder with labels.csv")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="the acceptance set; groups are added where it is there")
+    ],
+    groups: Annotated[str, typer.Option(help="the lots to move, e.g. 'lot-07,lot-1*'")],
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="of the bound that it can prove")] = 0.95,
+) -> None:
+    """Move whole groups of a set into the acceptance set, which is never learnt from and judges every bundle."""
+    locked, stay = room("locking").lock(pictures, out, groups)
+    defects = sum(one.label not in ("", GOOD) for one in locked)
+    least = upper_bound(0, defects, confidence)
+    Console().print(
+        f"{out}: {len(locked)} pictures in {len({one.group for one in locked})} groups, {defects} defects; "
+        f"with none missed they prove that at most {100 * least:.1f} % escape ({100 * confidence:g} % confidence). "
+        f"{len(stay)} pictures stay in {pictures}",
         soft_wrap=True,
     )
 
