@@ -426,12 +426,14 @@ def _is_child(pid: int) -> bool:
 
 
 class _Starter:
-    """Starts the line process, again with growing delay while it keeps dying."""
+    """Starts the line process, again with growing delay while it keeps dying; `start` is the polling thread's."""
 
     def __init__(self, source: Path, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._child: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # a line that is being started when the eye ends must be known to it
+        self._is_over = False
         self._started_ns = 0
         self._allowed_ns = 0
         self._backoff_ns = _FIRST_BACKOFF_NS
@@ -441,6 +443,10 @@ class _Starter:
 
         Raises ConfigError when the line refused the station file.
         """
+        with self._starting:
+            return "the line has ended" if self._is_over else self._start()
+
+    def _start(self) -> str:
         now_ns = self._clock.now_ns()
         if self._child is not None:
             code = self._child.poll()
@@ -478,7 +484,10 @@ class _Starter:
         return True
 
     def end(self, patience_ns: int) -> bool:
-        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed."""
+        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed. None is
+        started after it."""
+        with self._starting:
+            self._is_over = True
         if self._child is None:
             return True
         if self._child.poll() is None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge import line_link
-from edge.clock import MS, SECOND
+from edge.clock import MS, SECOND, SystemClock
 from edge.errors import ConfigError, DeviceError
 from edge.line import messages
 from edge.line.messages import AckStatus, LineState
-from edge.records import GateOutcome, Kind, Reason
+from edge.line_link import LineLink
+from edge.records import GateOutcome, Kind, Reason, RingPlace
 from edge.station import load
 from tests.line.lines import (
     BENCHES,
     Bench,
+    Eye,
     EyeProcess,
     LineProcess,
     check_gate,
@@ -338,6 +343,30 @@ def test_the_eye_starts_its_line_and_again_after_a_kill_and_stop_ends_it(bench: 
         assert eye.lost == 0
     assert not level_at(bench.permit(), time.monotonic_ns())
     check_gate(bench, [event for event in eye.events if event.part_id >> 32 == 2])
+
+
+def test_an_eye_that_ends_while_its_line_is_being_started_leaves_none_behind(
+    relays: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, made = threading.Event(), []
+
+    def slow(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        begun.set()
+        time.sleep(0.3)  # a busy machine takes as long to begin a process
+        made.append(real(*words, **options))
+        return made[-1]
+
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    link = LineLink(relays.station, SystemClock(), RingPlace(), starts_line=True)
+    thread = threading.Thread(target=link.poll, args=(0.01, Eye(link)))
+    thread.start()
+    assert begun.wait(10)
+    link.stop()
+    assert link.end_line(10 * SECOND)
+    thread.join()
+    assert [process.poll() is not None for process in made] == [True]
+    link.close()
 
 
 def test_a_line_that_hangs_is_killed_by_its_eye_and_replaced(
