@@ -10,7 +10,7 @@ from edge.capture import About, Camera, EndOfPictures
 from edge.capture.quality import FrameCheck
 from edge.capture.region import cut
 from edge.clock import MS, SECOND, Clock
-from edge.errors import CameraError, ConfigError, EngineError, KenpinError, PlcError
+from edge.errors import BundleError, CameraError, ConfigError, EngineError, KenpinError, PlcError
 from edge.eye.plc_trial import plc_answers
 from edge.eye.student import Student, load
 from edge.install import open_active
@@ -44,13 +44,17 @@ def pipelines(station: Station) -> Iterator[str]:
 def try_devices(station: Station, clock: Clock) -> Iterator[str]:
     """What each device answers, as sentences, as they come; outputs are only brought to rest.
 
-    Raises the first DeviceError after all have been tried.
+    Raises the first DeviceError after all have been tried, or the first BundleError where the devices are well.
     """
     failed: list[KenpinError] = []
-    students = [
-        load(open_active(station, product), station.engine, clock) for product in station.products().values()
-    ]
+    lacking: list[KenpinError] = []
+    students: list[Student] = []
     try:
+        for product in station.products().values():
+            try:
+                students.append(load(open_active(station, product), station.engine, clock))
+            except BundleError as error:
+                lacking.append(error)
         for camera in station.camera:
             try:
                 yield _camera_answers(camera, students, clock, _parts_per_s(station))
@@ -70,8 +74,8 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
         for words, failure in read_back(station, clock):
             failed += [failure] if failure else []
             yield words
-    if failed:
-        raise failed[0]
+    if failed or lacking:
+        raise (failed + lacking)[0]
 
 
 def _parts_per_s(station: Station) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -152,6 +153,17 @@ def test_check_with_devices_fires_nothing(bench: Bench) -> None:
     assert code == 0, said
     assert "would pass" in said and "gate: modbus answers" in said and "line_permit: modbus answers" in said
     assert not any(level for _, level in [*bench.gate(), *bench.permit()])
+
+
+def test_devices_are_tried_before_a_bundle_is_there(bench: Bench) -> None:
+    draw(bench.folder, [DARK])
+    shutil.rmtree(bench.station.station.state_dir / "bundles")
+    code, said = edge("check", bench.file, "--devices")
+    assert code == 65 and "camera top: " in said and "gate: modbus answers" in said
+    assert said.rstrip().endswith("is active: edge install X.bundle --station STATION.TOML")
+    bench.file.write_text(bench.file.read_text().replace("127.0.0.1", "127.0.0.2"))
+    code, said = edge("check", bench.file, "--devices")
+    assert code == 69 and "gate: " in said, "what does not answer comes first"
 
 
 def test_check_names_the_device_that_does_not_answer(bench: Bench) -> None:
