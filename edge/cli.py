@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,8 @@ from edge.clock import SECOND, SystemClock
 from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
 from edge.doctor.command import doctor
 from edge.durations import parse_ns
-from edge.errors import CameraError, ConfigError, KenpinError
+from edge.entry import loading
+from edge.errors import BundleError, CameraError, ConfigError, KenpinError
 from edge.journal.cli import app as journal_app
 from edge.kinds import find
 from edge.operate import COMMANDS, StationFile
@@ -124,8 +126,9 @@ def run(
 
     Several stations share one eye: a camera that they name alike is opened once, each has its region of the frame.
     """
-    from edge.eye.run import Until
-    from edge.eye.run import run as run_eye
+    with loading():
+        from edge.eye.run import Until
+        from edge.eye.run import run as run_eye
 
     _one_core_pictures()
     until = Until(_duration_ns(for_), _count(parts, "--parts"), exit_on_stop)
@@ -170,7 +173,8 @@ def check(
         print_check(station)
         for words in trial.pipelines(station):
             print(words)
-        print_products(station, trial.bundles_of(station))
+        with suppress(BundleError) if devices else nullcontext():  # devices are tried before there is a bundle, too
+            print_products(station, trial.bundles_of(station))
     for words in lanes.advice(stations):
         print(f"advice: {words}")
     if len(stations) > 1:

@@ -39,8 +39,11 @@ Name = Annotated[str, Field(max_length=60), AfterValidator(_printable)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
+_DEFERRED = ConfigDict(defer_build=True)  # who asks needs one or two of all these validators
+
+
 class _Packet(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 # --- requests ---------------------------------------------------------------------------------------------------
@@ -189,7 +192,7 @@ Request: TypeAlias = (
     | NoteThreshold
     | StartAgain
 )
-_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")])
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="ask")], config=_DEFERRED)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------
@@ -318,7 +321,14 @@ class Refused(_Packet):
 
 
 Answer: TypeAlias = Status | Figures | Done | Sealed | Shown | Refused
-_ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
+_ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")], config=_DEFERRED)
+
+
+def build_for_eye() -> None:
+    """Builds now what reads requests and writes answers, which would hold a running eye at the first request."""
+    _REQUESTS.rebuild()
+    for kind in _Packet.__subclasses__():
+        kind.model_rebuild()
 
 
 def read_request(data: bytes) -> Request:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 ROOMS = ("edge", "training", "compile", "calibration", "benchmarks")
@@ -34,9 +37,22 @@ def bench() -> None:
     _run("edge-bench", "benchmarks.cli")
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """No garbage is collected meanwhile, and later not among what was made: what is imported stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _run(command: str, module: str) -> None:
     try:
-        import_module(module).main()
+        with loading():
+            loaded = import_module(module)
+        loaded.main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live as LiveView
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, track
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +27,7 @@ from edge.station import Station
 
 if TYPE_CHECKING:
     from edge.control import Status
+    from edge.doctor.finding import Finding
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
@@ -58,6 +60,18 @@ def model_line(entry: ModelEntry) -> str:
     return (
         f"{entry.target} {entry.precision}, threshold {entry.threshold:.4f}, {proven}: {sentence(entry.evidence)}"
     )
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """What edge doctor found, with the remedies."""
+    table = Table("topic", "", "found", "remedy", show_lines=True)
+    colours = {"well": "green", "advice": "yellow", "wrong": "red"}
+    for finding in found:
+        grade = f"[{colours[finding.grade]}]{finding.grade}[/]"
+        table.add_row(finding.topic, grade, escape(finding.words), escape(finding.remedy))
+    for column in table.columns:
+        column.overflow = "fold"
+    Console().print(table)
 
 
 def print_evidence(manifest: Manifest) -> None:

@@ -12,9 +12,9 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class Options(BaseModel):
-    """A section of station.toml."""
+    """A section of station.toml; its validator is built as part of the file's, or when it is first used alone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def of_letters(pattern: str, words: str) -> AfterValidator:

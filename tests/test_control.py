@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,16 @@ def test_every_request_is_tried_above() -> None:
         "note_threshold",
         "start_again",
     }
+
+
+def test_no_answer_is_left_to_be_built_while_the_eye_inspects() -> None:
+    code = """
+from edge import control
+kinds = control._Packet.__subclasses__()
+print(len([kind for kind in kinds if not kind.__pydantic_complete__]))
+control.build_for_eye()
+print([kind for kind in kinds if not kind.__pydantic_complete__])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    before, after = done.stdout.splitlines()
+    assert int(before) > 15 and after == "[]"

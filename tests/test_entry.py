@@ -31,3 +31,17 @@ def test_ctrl_c_while_it_loads_is_no_traceback() -> None:
     find = "def find(name, *_):\n    if name == 'edge.cli': raise KeyboardInterrupt"
     done = _ends(f"{find}\n{loading}", "edge")
     assert done.returncode == 130 and not done.stderr
+
+
+def test_nothing_is_collected_while_a_command_loads_and_again_while_it_runs() -> None:
+    seen = "import gc\nfrom types import SimpleNamespace\nfrom edge import entry\n"
+    say = "lambda *_: print(gc.isenabled())"
+    load = f"entry.import_module = lambda _: (print(gc.isenabled()), SimpleNamespace(main={say}))[1]"
+    done = _ends(seen + load, "edge")
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_the_way_to_ready_waits_for_no_library_that_draws_tables() -> None:
+    code = "import sys, edge.cli, edge.eye.run, edge.infer.ort\nprint('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "False\n"

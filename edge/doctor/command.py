@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json as as_json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from edge.clock import SystemClock
 from edge.doctor import machine, needs
-from edge.doctor.finding import Finding, Here
+from edge.doctor.finding import Here
 from edge.errors import DeviceError
 from edge.station import load
-
-_COLOURS = {"well": "green", "advice": "yellow", "wrong": "red"}
 
 
 def doctor(
@@ -52,16 +46,8 @@ def doctor(
     if json:
         print(as_json.dumps([asdict(finding) for finding in found], indent=2))
     else:
-        Console().print(_table(found))
+        from edge.screen import print_findings
+
+        print_findings(found)
     if any(finding.grade == "wrong" for finding in found):
         raise typer.Exit(DeviceError.exit_code)
-
-
-def _table(found: Sequence[Finding]) -> Table:
-    table = Table("topic", "", "found", "remedy", show_lines=True)
-    for finding in found:
-        grade = f"[{_COLOURS[finding.grade]}]{finding.grade}[/]"
-        table.add_row(finding.topic, grade, escape(finding.words), escape(finding.remedy))
-    for column in table.columns:
-        column.overflow = "fold"
-    return table

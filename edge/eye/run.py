@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from edge import control
 from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
 from edge.clock import MS, SECOND, Clock, process_started_ns
@@ -106,6 +107,7 @@ def run(
         stops = [""] * len(eye.lanes)
         try:
             _begin_to_judge(eye, crew, stack)
+            control.build_for_eye()  # while the zone is purged
             gc.collect()
             gc.freeze()
             notifier.ready()

@@ -12,7 +12,6 @@ from edge.bundle import load_keys
 from edge.clock import SystemClock
 from edge.errors import ConfigError
 from edge.install import install, open_active, verified
-from edge.screen import print_evidence
 from edge.station import Station, load
 
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ def _verify(stations: list[Station], paths: list[Path]) -> None:
 
 def _bundles(stations: list[Station], paths: list[Path]) -> None:
     """Install those that were given; then every product must have one."""
+    from edge.screen import print_evidence
+
     for station in stations:
         for path in paths:
             print_evidence(install(path, station))

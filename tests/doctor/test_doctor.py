@@ -11,12 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from edge.clock import SystemClock
 from edge.doctor import machine, needs
-from edge.doctor.command import _table
 from edge.doctor.finding import Finding, Here
+from edge.screen import print_findings
 from edge.station import Station, load
 from tests.bundles import a_manifest
 from tests.contracts.source_tree import ROOT
@@ -189,8 +188,11 @@ def test_another_version_than_the_evidence_was_made_with_is_told_and_no_error(
     assert grade == "well" or "edge replay" in found[0].remedy
 
 
-def test_what_stands_in_brackets_is_shown_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_stands_in_brackets_is_shown_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     finding = Finding("library", "wrong", "[plc] needs snap7", "pip install 'kenpin[plc]'")
-    Console(width=200).print(_table([finding]))
+    monkeypatch.setenv("COLUMNS", "200")
+    print_findings([finding])
     said = capsys.readouterr().out
     assert "[plc] needs snap7" in said and "'kenpin[plc]'" in said

@@ -57,7 +57,8 @@ def start(file: Path, tree: Path, compiled: Path | None) -> Start:
     env |= {"PYTHONPATH": str(tree)}
     env |= {"PYTHONDONTWRITEBYTECODE": "1"} if compiled is None else {"PYTHONPYCACHEPREFIX": str(compiled)}
     report = file.parent / "report.json"
-    words = [sys.executable, "-m", "edge.cli", "run", str(file), "--report", str(report)]
+    program = "edge" if (tree / "edge" / "__main__.py").exists() else "edge.cli"  # as the services start it
+    words = [sys.executable, "-m", program, "run", str(file), "--report", str(report)]
     with subprocess.Popen(
         words,
         cwd=tree,

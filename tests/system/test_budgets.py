@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
+
 from compile.quantize import RECIPES, quantize
 from compile.speed import median_ms
 from edge.picture_set import read_image, read_set
@@ -52,6 +54,12 @@ class Budgets:
         self.rows.append(f"| {what} | {measured} | | |")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def tracker() -> None:
+    """It stays once a process has been started, and is none of what a test leaves running."""
+    resource_tracker.ensure_running()
+
+
 def test_what_is_missed_or_not_decided_fails_the_run() -> None:
     budgets = Budgets()
     for said in (MET, MISSED, CANNOT_DECIDE, NOT_HERE):
@@ -61,7 +69,6 @@ def test_what_is_missed_or_not_decided_fails_the_run() -> None:
 
 def test_the_budgets_that_this_machine_can_decide(tmp_path: Path) -> None:
     budgets = Budgets()
-    resource_tracker.ensure_running()  # a process that stays once a test has started another one
     with watched() as whole:
         path_and_idle(budgets, tmp_path)
         station_and_memory(budgets, tmp_path)

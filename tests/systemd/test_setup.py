@@ -212,7 +212,7 @@ def test_a_lane_is_not_taken_out_of_its_eye_unnoticed(machine: Pretended, tmp_pa
 def test_dry_run_prints_the_files_for_anybody(tmp_path: Path) -> None:
     folder = ROOT / "examples"
     environment = dict(os.environ, PYTHONPATH=str(ROOT), COLUMNS="100")
-    command = [sys.executable, "-m", "edge.cli", "setup", "--dry-run", str(folder / "rest-open.toml")]
+    command = [sys.executable, "-m", "edge", "setup", "--dry-run", str(folder / "rest-open.toml")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:  # a tree in somebody's home, or of another owner, is refused
         assert done.returncode == 78 and "cannot be set up as services" in done.stderr

@@ -49,9 +49,7 @@ def unit(name: str) -> str:
 
 
 def test_an_eye_with_a_wrong_file_or_bundle_is_never_started() -> None:
-    command = re.search(
-        r"^ExecStartPre=\S+ -m edge.cli check --quiet \$STATIONS$", unit("kenpin-eye"), re.MULTILINE
-    )
+    command = re.search(r"^ExecStartPre=\S+ -m edge check --quiet \$STATIONS$", unit("kenpin-eye"), re.MULTILINE)
     assert command is not None
 
 
