@@ -17,7 +17,8 @@ from edge.station import Station
 
 SOCKET = "control.sock"
 SHOWN = "shown_"  # begins the name of a picture that was asked for
-MAX_BYTES = 4_096  # of a request; an answer fits as well
+MAX_BYTES = 4_096  # of a request
+ANSWER_BYTES = 65_536  # of an answer, at most
 MOST_WORDS = 600  # of a threshold that is moved: with who and why they fit a packet
 _PATIENCE_S = 6.0  # longer than the station waits for its journal
 
@@ -59,6 +60,12 @@ class AskFigures(_Packet):
     """What has been counted and timed since the station began?"""
 
     ask: Literal["figures"] = "figures"
+
+
+class AskDrift(_Packet):
+    """How far do live pictures lie from what the student learned, now and in the last hours?"""
+
+    ask: Literal["drift"] = "drift"
 
 
 class TellOutbox(_Packet):
@@ -178,6 +185,7 @@ class StartAgain(_Packet):
 Request: TypeAlias = (
     AskStatus
     | AskFigures
+    | AskDrift
     | TellOutbox
     | Acknowledge
     | AskBypass
@@ -236,6 +244,20 @@ class Status(_Packet):
     can_start_again: bool = False
 
 
+class LimitNow(_Packet):
+    """A limit of the station file, by its key there: `count` so far (None while no line tells it), `bound` are too many
+    and 0 turns it off. They are counted among the last `among` parts, or in a row where that is 0. What happens
+    `then`: the line stops until somebody acknowledges, it is only told, or the station goes back to its bundle of
+    before; only that one is of a `product`."""
+
+    name: str
+    count: int | None
+    bound: int
+    among: int = 0
+    then: Literal["stop", "warn", "go_back"]
+    product: str = ""
+
+
 class Histogram(_Packet):
     """`bins` values up to each bound, above the one before, and last those beyond; `total_ns` is their sum."""
 
@@ -248,7 +270,7 @@ class Figures(_Packet):
 
     `stages` are those of edge.timing, `gate_edges` the gate's writes after their planned time. Bounds in nanoseconds.
     `outbox_waiting` and `outbox_dropped` are records as the outbox told them last, `outbox_silent_s` seconds ago (since
-    the eye began, where it never did); None without [mqtt].
+    the eye began, where it never did); None without [mqtt]. `limits` are those of the station file.
     """
 
     answer: Literal["figures"] = "figures"
@@ -265,6 +287,39 @@ class Figures(_Packet):
     outbox_waiting: int = 0
     outbox_dropped: int = 0
     outbox_silent_s: float | None = None
+    limits: list[LimitNow] = []
+
+
+class DriftSpan(_Packet):
+    """The parts of ten minutes that began `ago_s` ago: their mean distance, and how many lay beyond the limit."""
+
+    ago_s: int
+    parts: int
+    distance: float
+    unlike: int
+
+
+class DriftOf(_Packet):
+    """What one camera shows of the product that runs. Distances are in that which 95 % of held-out pictures stay
+    within, so 1 is the limit. `unlike` of the newest `parts` lay beyond it; more than `allowed` are told. Without
+    `has_coverage` the bundle does not say how far its pictures reach."""
+
+    product: str
+    camera: str
+    has_coverage: bool
+    parts: int = 0
+    distance: float = 0
+    unlike: int = 0
+    allowed: int = 0
+    spans: list[DriftSpan] = []
+
+
+class Drift(_Packet):
+    """Each camera's since the eye began; its spans, the oldest first, are of `span_s` each."""
+
+    answer: Literal["drift"] = "drift"
+    span_s: int
+    views: list[DriftOf]
 
 
 class Done(_Packet):
@@ -320,7 +375,7 @@ class Refused(_Packet):
     words: str
 
 
-Answer: TypeAlias = Status | Figures | Done | Sealed | Shown | Refused
+Answer: TypeAlias = Status | Figures | Drift | Done | Sealed | Shown | Refused
 _ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")], config=_DEFERRED)
 
 
@@ -345,7 +400,7 @@ def packed(packet: Request | Answer | Statement) -> bytes:
 
 # --- the client -------------------------------------------------------------------------------------------------
 
-_Wanted = TypeVar("_Wanted", Status, Figures, Done, Sealed, Shown)
+_Wanted = TypeVar("_Wanted", Status, Figures, Drift, Done, Sealed, Shown)
 
 
 class Control:
@@ -365,6 +420,10 @@ class Control:
     def figures(self) -> Figures:
         """What it has counted and timed."""
         return self._ask(AskFigures(), Figures)
+
+    def drift(self) -> Drift:
+        """How far live pictures lie from what was learned."""
+        return self._ask(AskDrift(), Drift)
 
     def tell_outbox(self, waiting: int, dropped: int) -> Status:
         """How the station is, told how far its outbox is behind."""
@@ -456,7 +515,7 @@ def _exchange(eye: socket.socket, request: bytes) -> bytes:
     """The answer; empty when the eye hung up instead."""
     try:
         eye.send(request)
-        return eye.recv(2 * MAX_BYTES)
+        return eye.recv(ANSWER_BYTES)
     except (BrokenPipeError, ConnectionResetError):
         return b""
 

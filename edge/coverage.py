@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from pydantic import ConfigDict, Field
 Floats = NDArray[np.float32]
 Spread = Annotated[float, Field(gt=0)]
 _STORED = np.dtype("<f2")
+FARTHEST = 10.0  # limits: what lies farther out, or is no number, is told as this far
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,12 @@ class Outside:
 
     def is_unlike(self, embedding: Floats) -> bool:
         """Whether it lies farther out than 95 % of those held out; what is no number does."""
-        return not self.distance(embedding) <= self.limit
+        return self.in_limits(embedding) > 1
+
+    def in_limits(self, embedding: Floats) -> float:
+        """How far out it lies, not squared: at 1 is what 95 % of those held out stay within. At most FARTHEST."""
+        squared = self.distance(embedding)
+        return min(FARTHEST, math.sqrt(squared / self.limit)) if squared < math.inf else FARTHEST
 
 
 def table_of(mean: Floats, axes: Floats) -> str:

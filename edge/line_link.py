@@ -27,6 +27,7 @@ from edge.line.messages import (
     Keepalive,
     Limit,
     LimitAction,
+    LimitCounts,
     Message,
     Outcome,
     ProtocolError,
@@ -79,6 +80,10 @@ class Listener(Protocol):
 
     def line_inputs(self, inputs: Inputs) -> None:
         """The levels and edge counts of the line's inputs."""
+        ...
+
+    def line_limits(self, counts: LimitCounts) -> None:
+        """How far the limits are, every second and with each change of the line's state."""
         ...
 
     def word_acked(self, ack: Ack) -> None:
@@ -341,6 +346,9 @@ class LineLink:
     def _inputs(self, message: Inputs, listener: Listener) -> None:
         listener.line_inputs(message)
 
+    def _limits(self, message: LimitCounts, listener: Listener) -> None:
+        listener.line_limits(message)
+
     def _acked(self, message: Ack, listener: Listener) -> None:
         # part ids begin at 2**32, the eye's tokens stay below
         if message.number < 1 << 32:
@@ -353,6 +361,7 @@ class LineLink:
         Outcome: _ended,
         State: _state,
         Inputs: _inputs,
+        LimitCounts: _limits,
         Ack: _acked,
     }
 

@@ -16,6 +16,7 @@ from edge.control import (
     MAX_BYTES,
     Acknowledge,
     AskBypass,
+    AskDrift,
     AskFigures,
     AskPicture,
     AskStatus,
@@ -43,6 +44,7 @@ NAMES = st.text(st.characters(exclude_categories=("C", "Z")), max_size=60)
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
     st.just(AskStatus()),
     st.just(AskFigures()),
+    st.just(AskDrift()),
     st.builds(TellOutbox, waiting=st.integers(0, 2**63 - 1), dropped=st.integers(0, 2**63 - 1)),
     st.builds(Acknowledge, why=LINES, who=NAMES),
     st.builds(AskBypass, for_s=st.floats(0.001, 86_400), why=LINES, who=NAMES),
@@ -153,6 +155,7 @@ def test_every_request_is_tried_above() -> None:
     assert asked == {
         "status",
         "figures",
+        "drift",
         "acknowledge",
         "bypass",
         "end_bypass",

@@ -15,6 +15,7 @@ from edge.control import (
     Acknowledge,
     Answer,
     AskBypass,
+    AskDrift,
     AskFigures,
     AskPicture,
     AskStatus,
@@ -41,10 +42,10 @@ from edge.eye.bundle_changes import BundleChanges, Change, threshold_of
 from edge.eye.current_lot import CurrentLot
 from edge.eye.desk import Desk
 from edge.eye.held import Held
-from edge.eye.likeness import Likeness
 from edge.eye.reception import Peer
 from edge.eye.shown import Shown
 from edge.eye.student import Student
+from edge.eye.supervision import Supervision
 from edge.journal.completeness import name_of
 from edge.journal.lots import KIND as LOT
 from edge.journal.lots import NamedLot
@@ -111,7 +112,7 @@ class Acts:
         counts: Counts,
         held: Held,
         key: Ed25519PrivateKey,
-        likeness: Mapping[tuple[int, int], Likeness],
+        supervision: Supervision,
         timing: Timing,
         new_bundles: Callable[[], str],
         students: Mapping[int, Student],
@@ -125,7 +126,7 @@ class Acts:
         self._shown = shown
         self._lot = lot
         self._timing = timing
-        self._likeness = likeness
+        self._supervision = supervision
         self._station = station
         self._clock = clock
         self._link = link
@@ -147,6 +148,8 @@ class Acts:
             return self._status()
         if isinstance(request, AskFigures):
             return self._figures()
+        if isinstance(request, AskDrift):
+            return self._supervision.drift(self._recipe())
         if isinstance(request, AskPicture):
             return self._shown.ask(request.camera)
         now_ns, before = self._clock.now_ns(), self._noted_ns if isinstance(request, NoteAccess) else self._acted_ns
@@ -159,9 +162,7 @@ class Acts:
 
     def _status(self) -> Status:
         line, standing, counts = self._desk.line, self._desk.standing(), self._counts
-        products = self._station.products()
-        chosen = self._desk.recipe
-        recipe = chosen if chosen in products else min(products)
+        recipe = self._recipe()
         left_ns = 0 if line is None or not line.bypass_until_ns else line.bypass_until_ns - self._clock.now_ns()
         return Status(
             station=self._station.station.name,
@@ -171,7 +172,7 @@ class Acts:
             line="" if line is None else line.state.name,
             permit=line is not None and line.permit,
             can_acknowledge=line is not None and line.state in ACKNOWLEDGED,
-            product=products[recipe],
+            product=self._station.products()[recipe],
             recipe=recipe,
             bypass_left_s=round(max(0, left_ns) / SECOND, 1),
             parts=counts.parts,
@@ -181,13 +182,18 @@ class Acts:
             turned_away=0 if self.door is None else self.door.turned_away,
             malformed=0 if self.door is None else self.door.malformed,
             pid=os.getpid(),
-            likeness=_plain("; ".join(each.words for each in list(self._likeness.values()) if each.words)),
+            likeness=_plain(self._supervision.words()),
             bundle=_plain("; ".join(words for words in self._bundle_words() if words)),
             versions={each.product: each.version for each in self._loaded()},
             unproven=[each.product for each in self._loaded() if not each.entry.proven],
             can_start_again=not self._changes.why_not_again(),
             lot=self._lot.now,
         )
+
+    def _recipe(self) -> int:
+        """What parts are from now on, as far as the line says."""
+        products, chosen = self._station.products(), self._desk.recipe
+        return chosen if chosen in products else min(products)
 
     def _loaded(self) -> list[Student]:
         return list(dict.fromkeys(self._students.values()))[:_MOST_PRODUCTS]
@@ -212,6 +218,7 @@ class Acts:
             outbox_waiting=self._outbox.waiting,
             outbox_dropped=self._outbox.dropped,
             outbox_silent_s=self._silent_s(),
+            limits=self._supervision.limits(),
         )
 
     def _silent_s(self) -> float | None:

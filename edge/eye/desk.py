@@ -18,7 +18,7 @@ from edge.eye.student import Student
 from edge.health import Health, Level, Progress, Standing
 from edge.journal.events import Journal
 from edge.journal.rows import Decided, Note, Record
-from edge.line.messages import Ack, Inputs, LineState, State
+from edge.line.messages import Ack, Inputs, LimitCounts, LineState, State
 from edge.line_link import LineLink
 from edge.pairing import View
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Verdict
@@ -83,6 +83,7 @@ class Desk:
         self._line: State | None = None
         self._has_heard_line = False
         self._line_words = "the line process is looked for"
+        self.limit_counts: LimitCounts | None = None  # as the line told them last; None while none is connected
         self._bypass_until_ns = 0
         self._bypass_ends = ""
         self._then: dict[int, tuple[Note, Callable[[], None]]] = {}
@@ -184,6 +185,10 @@ class Desk:
     def line_inputs(self, inputs: Inputs) -> None:
         """Nothing depends on the levels of the inputs here."""
 
+    def line_limits(self, counts: LimitCounts) -> None:
+        """How far the line's limits are."""
+        self.limit_counts = counts
+
     def word_acked(self, ack: Ack) -> None:
         """The outcome of the part tells what became of the word."""
 
@@ -192,7 +197,7 @@ class Desk:
         if self._line is not None:
             self.note("line", f"away: {words}")
             self._watch_bypass(0)
-        self._line = None
+        self._line = self.limit_counts = None
         self._line_words = words
 
     def _line_lost(self, part: Part) -> GateEvent:

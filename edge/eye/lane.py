@@ -34,6 +34,7 @@ from edge.eye.shown import Shown
 from edge.eye.sight import Births, Sight
 from edge.eye.slots import Slots
 from edge.eye.student import Student
+from edge.eye.supervision import Supervision
 from edge.health import Health, Level, Progress
 from edge.journal import files
 from edge.journal.events import Journal
@@ -148,13 +149,13 @@ def build(
     desk.tell(new_bundles.ended)
     changes = BundleChanges(station, clock, desk.note)
     acts = Acts(
-        station, clock, link, desk, counts, held, record.key, client.likeness, timing, new_bundles.words,
+        station, clock, link, desk, counts, held, record.key,
+        Supervision(station, desk, client.likeness, new_bundles.limits, clock), timing, new_bundles.words,
         client.students, changes, shown, CurrentLot(lots_in(files.day_files(station.journal.dir)).now),
     )  # fmt: skip
-    door = _open_door(acts, station, desk, clock, progress, stack)
     return Lane(
-        station, counts, timing, health, progress, link, desk, archive, sights, client, door, plc, new_bundles,
-        changes,
+        station, counts, timing, health, progress, link, desk, archive, sights, client,
+        _open_door(acts, station, desk, clock, progress, stack), plc, new_bundles, changes,
     )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge.capture.appraisal import ALIKE, Look, likeness_words
 from edge.clock import SECOND, Clock
 from edge.coverage import Floats, Outside
+from edge.eye.trend import Trend
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,20 @@ STEP = 10  # pictures from one comparison to the next
 SURE = 2  # comparisons in a row that must say the same
 MOST_UNLIKE = 0.5  # of a window; 5 % are by chance, and a lot of its own had up to 25 %
 FAMILIAR = "they show what the student learned"
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Of the newest parts, up to WINDOW: their mean distance, and how many were unlike. More than `allowed` of them
+    are told."""
+
+    parts: int
+    distance: float
+    unlike: int
+
+    @property
+    def allowed(self) -> int:
+        return int(MOST_UNLIKE * self.parts)
 
 
 class _Opinion:
@@ -51,7 +67,8 @@ class _Opinion:
 
 
 class Likeness:
-    """The pictures that one camera shows one student; `name` says which. Used by one thread; `words` is for any.
+    """The pictures that one camera shows one student; `name` says which. Used by one thread; what has no verb, as
+    `words`, is for any.
 
     learned: of the bundle's acceptance pictures; outside: where its embeddings end, None where the bundle does not say.
     `note` (kind, words) hears when the pictures are no longer so, and when they are again; nothing else happens then,
@@ -71,9 +88,17 @@ class Likeness:
         self._clock = clock
         self._looks_like, self._shows = _Opinion(name, note), _Opinion(name, note)
         self._seen: deque[Look] = deque(maxlen=WINDOW)
+        self._far: deque[float] = deque(maxlen=WINDOW)
         self._unlike: deque[bool] = deque(maxlen=WINDOW)
+        self.newest: Newest | None = None
+        self.trend = Trend()
         self._until_next = self._until_next_part = STEP
         self._seen_ns: int | None = None
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether the bundle says how far out is too far."""
+        return self._outside is not None
 
     @property
     def words(self) -> str:
@@ -102,13 +127,20 @@ class Likeness:
         """One more picture as the network understood it; of every part, which costs some microseconds."""
         if self._outside is None:
             return
-        self._unlike.append(self._outside.is_unlike(embedding))
+        far = self._outside.in_limits(embedding)
+        self._far.append(far)
+        self._unlike.append(far > 1)
         self._until_next_part -= 1
         if self._until_next_part == 0:
             self._until_next_part = STEP
-            unlike, all_ = sum(self._unlike), len(self._unlike)
-            is_well = unlike <= MOST_UNLIKE * all_
-            self._shows.hear(FAMILIAR if is_well else _unlike_words(unlike, all_), is_well)
+            self._compare()
+
+    def _compare(self) -> None:
+        far, unlike = list(self._far), list(self._unlike)
+        self.trend.add(self._clock.now_ns(), STEP, sum(far[-STEP:]), sum(unlike[-STEP:]))
+        self.newest = newest = Newest(len(far), sum(far) / len(far), sum(unlike))
+        is_well = newest.unlike <= newest.allowed
+        self._shows.hear(FAMILIAR if is_well else _unlike_words(newest.unlike, newest.parts), is_well)
 
 
 def _unlike_words(unlike: int, all_: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from edge import install
 from edge.clock import Clock
+from edge.control import LimitNow
 from edge.errors import BundleError, ConfigError, EngineError, JournalError
 from edge.health import Health, Level
 from edge.probation import MOST_UNCLEAN, Probation
@@ -74,6 +75,20 @@ class NewBundles:
             for one in list(self._watched.values())
         ]
         return "; ".join([*self.notes, *watched])
+
+    def limits(self) -> list[LimitNow]:
+        """How near each watched bundle is to being given up."""
+        return [
+            LimitNow(
+                name="unknown_max",
+                count=one.unknown,
+                bound=self._options.unknown_max + 1,
+                among=self._options.watch_parts,
+                then="go_back",
+                product=one.product,
+            )
+            for one in list(self._watched.values())
+        ]
 
     def settle(self) -> Sequence[str]:
         """Keep what has proven itself; the words of what was kept, or that a return failed.

@@ -434,7 +434,8 @@ class LineCore:
         self._send(Ack(number, status, now_ns))
 
     def _report(self, now_ns: int) -> None:
-        """State when it changed, and every second with the inputs; a change of state also goes to the log."""
+        """State when it changed, and every second with the inputs, and how far the limits are; a change of state also
+        goes to the log."""
         readiness = self._readiness
         logged = (readiness.state, readiness.permit, readiness.cause)
         current = (*logged, self._recipe)
@@ -445,6 +446,7 @@ class LineCore:
             self._say(f"{readiness.state.name}, permit {permit}; {readiness.cause or 'no fault'}")
         self._reported = current
         self._send(self._state_message())
+        self._send(self._limits.counts())
         if now_ns >= self._report_ns:
             self._report_ns = now_ns + _REPORT_NS
             self._send(self._senses.inputs())

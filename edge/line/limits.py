@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from edge.line.messages import LimitAction
+from edge.line.messages import LimitAction, LimitCounts
 from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 
 # Rejected by the station's own doing: says nothing about the product, nor that the eye fails unnoticed.
@@ -56,6 +56,16 @@ class Limits:
         """Somebody looked at the line: everything is counted anew."""
         self.rejects = self.unknowns = self.misses = self.unconfirmed = 0
         self._window.clear()
+
+    def counts(self) -> LimitCounts:
+        """How far each of them is."""
+        return LimitCounts(
+            consecutive_rejects=self.rejects,
+            unconfirmed_rejects=self.unconfirmed,
+            unknown_in_a_row=self.unknowns,
+            missed_deadlines=self.misses,
+            window_rejects=sum(self._window),
+        )
 
     def count(self, event: GateEvent) -> Trip | None:
         """The limit that this event reaches, if any; the gravest one."""

@@ -4,7 +4,7 @@ The line greets a new eye with State and a fresh random epoch; every message of 
 a message of another epoch is refused. Each begins with the protocol's VERSION: an eye hears no line of another one
 (an upgrade leaves the line running), and says so. Times are CLOCK_MONOTONIC ns; both processes share the machine.
 
-    line -> eye   Birth, Outcome, Inputs, State, Ack (of a Release, Reject or Birth request)
+    line -> eye   Birth, Outcome, Inputs, State, LimitCounts, Ack (of a Release, Reject or Birth request)
     eye -> line   Birth (a request, part_id 0), Release, Reject, Keepalive, Limit, Bypass, Ack (of Outcomes), Stop
 """
 
@@ -250,7 +250,23 @@ class Bypass:
     FORMAT: ClassVar[str] = "q"
 
 
-Message: TypeAlias = Birth | Release | Reject | Keepalive | Outcome | Inputs | State | Limit | Ack | Stop | Bypass
+@dataclass(frozen=True, slots=True)
+class LimitCounts:
+    """How much of each limit of the station file is used up: `window_rejects` among the last parts, the others in a
+    row. Told with each State; a line of before this message never tells it."""
+
+    consecutive_rejects: int
+    unconfirmed_rejects: int
+    unknown_in_a_row: int
+    missed_deadlines: int
+    window_rejects: int
+
+    FORMAT: ClassVar[str] = "IIIII"
+
+
+Message: TypeAlias = (
+    Birth | Release | Reject | Keepalive | Outcome | Inputs | State | Limit | Ack | Stop | Bypass | LimitCounts
+)
 _KINDS: tuple[type[Message], ...] = (
     Birth,
     Release,
@@ -263,6 +279,7 @@ _KINDS: tuple[type[Message], ...] = (
     Ack,
     Stop,
     Bypass,
+    LimitCounts,
 )
 _BODIES = {kind: struct.Struct("<" + kind.FORMAT) for kind in _KINDS}
 

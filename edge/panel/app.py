@@ -240,6 +240,7 @@ class _Pages:
         told: dict[str, Callable[..., Any]] = {
             "/api/live": self.live, "/api/timing": self.timing, "/api/thresholds": self.thresholds,
             "/api/bundles": self.told_bundles, "/api/lots": self.lots, "/api/threshold_at": self.threshold_at,
+            "/api/drift": self.drift,
         }  # fmt: skip
         _add(app, "GET", told)
 
@@ -298,6 +299,9 @@ class _Pages:
 
     def lots(self) -> dict[str, Any]:
         return {"lots": self._desk.lots()}
+
+    def drift(self) -> dict[str, Any]:
+        return self._desk.drift()
 
     def timing(self) -> dict[str, Any]:
         return self._desk.timing()

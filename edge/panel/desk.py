@@ -27,6 +27,7 @@ from edge.station import Station
 
 GALLERY = 24
 _SPANS_S = {"hour": 3_600, "day": 86_400}
+_DRIFT_NS = 2 * SECOND
 
 
 class Desk:
@@ -38,6 +39,7 @@ class Desk:
         self.shifts = panel.shifts
         control = Control(station)
         self._watch = Watch(control.figures, clock)
+        self._drift = Watch(control.drift, clock, _DRIFT_NS)
         self.latest = Latest(station, control, clock)
         self._shelf = Shelf(station)
         self._ledger = Ledger(station.journal.dir, clock)
@@ -59,20 +61,21 @@ class Desk:
         told: dict[str, Any] = {
             "now_ms": self._clock.wall_ns() // MS,
             "journal": self._ledger.words,
-            "counts": self._counts(over, seen.figures),
+            "counts": self._counts(over, seen.told),
             "revision": now,
         }
-        if seen.figures is None:
+        if seen.told is None:
             told["state"] = words.down_words(self.station, seen.words)
         else:
-            status = seen.figures.status
+            status = seen.told.status
             told["state"] = words.state_words(status)
             told["status"] = status.model_dump(exclude={"answer", "verdicts", "outcomes", "pid"})
-            told["warnings"] = _warnings(seen.figures.records, seen.figures.deadlines, status.likeness)
+            told["warnings"] = _warnings(seen.told.records, seen.told.deadlines, status.likeness)
             told["warnings"] += [say("warning.unproven", which=each) for each in status.unproven]
+            told["limits"] = [each.model_dump() for each in seen.told.limits]
         told["age_ms"] = (self._clock.now_ns() - seen.at_ns) // MS
         if camera:
-            told["latest"] = self.latest.now(camera, seen.figures is not None)
+            told["latest"] = self.latest.now(camera, seen.told is not None)
         if revision != now:
             turned = self._ledger.turned(GALLERY, only_rejects)
             told["turned"] = [facts.turned_part(part) for part in turned]
@@ -98,11 +101,16 @@ class Desk:
     def timing(self) -> dict[str, Any]:
         """Stages and gate edges; empty where the eye does not answer."""
         seen = self._watch.now()
-        return {} if seen.figures is None else facts.timing(seen.figures)
+        return {} if seen.told is None else facts.timing(seen.told)
+
+    def drift(self) -> dict[str, Any]:
+        """How far live pictures lie from what was learned; `words` where the eye does not say."""
+        seen = self._drift.now()
+        return {"words": seen.words, **({} if seen.told is None else seen.told.model_dump(exclude={"answer"}))}
 
     def bundles(self) -> dict[str, Any]:
         """The bundles of each product, which of them runs, and what the eye says of a change. Raises ConfigError."""
-        figures = self._watch.now().figures
+        figures = self._watch.now().told
         status = None if figures is None else figures.status
         return {
             "products": self._shelf.told({} if status is None else status.versions),

@@ -5,36 +5,38 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from edge.clock import MS, Clock
-from edge.control import Figures
 from edge.errors import ControlError
 
 FRESH_NS = 450 * MS
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the eye said at `at_ns`; without figures, `words` say why there are none."""
+class Seen(Generic[_Told]):
+    """What the eye said at `at_ns`; where that is nothing, `words` say why."""
 
-    figures: Figures | None
+    told: _Told | None
     words: str
     at_ns: int
 
 
-class Watch:
+class Watch(Generic[_Told]):
     """Any thread may ask; while one waits for an eye that is slow, the others get what was seen last."""
 
-    def __init__(self, ask: Callable[[], Figures], clock: Clock) -> None:
+    def __init__(self, ask: Callable[[], _Told], clock: Clock, fresh_ns: int = FRESH_NS) -> None:
         self._ask = ask
         self._clock = clock
+        self._fresh_ns = fresh_ns
         self._asking = threading.Lock()
-        self._last: Seen | None = None
+        self._last: Seen[_Told] | None = None
 
-    def now(self) -> Seen:
+    def now(self) -> Seen[_Told]:
         """What the eye says, or said a moment ago. Blocks up to 6 s where it hangs and nothing was seen yet."""
         last = self._last
-        if last is not None and self._clock.now_ns() - last.at_ns < FRESH_NS:
+        if last is not None and self._clock.now_ns() - last.at_ns < self._fresh_ns:
             return last
         if not self._asking.acquire(blocking=last is None):
             assert last is not None
@@ -47,9 +49,10 @@ class Watch:
         finally:
             self._asking.release()
 
-    def _look(self) -> Seen:
+    def _look(self) -> Seen[_Told]:
+        told, words = None, ""
         try:
-            figures, words = self._ask(), ""
+            told = self._ask()
         except ControlError as error:
-            figures, words = None, str(error)
-        return Seen(figures, words, self._clock.now_ns())
+            words = str(error)
+        return Seen(told, words, self._clock.now_ns())

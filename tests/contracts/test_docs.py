@@ -10,6 +10,7 @@ from docs import generate
 from edge.plc import table, vision
 from edge.records import Reason
 from tests.contracts.source_tree import ROOT
+from tests.panel import screenshots
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 INTO_PAGES = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
@@ -43,6 +44,15 @@ def test_links_into_pages_lead_to_their_headings(page):
     for name, heading in INTO_PAGES.findall(page.read_text(encoding="utf-8")):
         target = (page.parent / name).resolve() if name else page
         assert heading in _anchors(target.read_text(encoding="utf-8")), f"{name}#{heading}"
+
+
+def test_the_pictures_of_the_panel_are_those_that_one_command_takes_and_are_small():
+    page = (ROOT / "docs" / "panel.md").read_text(encoding="utf-8")
+    taken = {f"panel-{name}.png" for name in screenshots.NAMES}
+    assert taken == {path.name for path in (ROOT / "docs").glob("*.png")}
+    assert taken == {target for target in LINK.findall(page) if target.endswith(".png")}
+    large = [name for name in taken if (ROOT / "docs" / name).stat().st_size > screenshots.MOST_BYTES]
+    assert not large, large
 
 
 def test_every_key_of_the_station_file_is_documented():

@@ -38,6 +38,7 @@ from edge.eye.bundle_changes import BundleChanges
 from edge.eye.current_lot import CurrentLot
 from edge.eye.reception import Peer
 from edge.eye.shown import Shown
+from edge.eye.supervision import Supervision
 from edge.health import Level
 from edge.journal.lots import LotsOfParts, named_lot
 from edge.journal.reading import read_notes
@@ -84,8 +85,9 @@ class Counter:
     def acts_of(self, station: Station) -> Acts:
         office = self.office
         return Acts(
-            station, office.clock, self.line, office.desk, office.counts, office.held, self.key, {}, Timing(), str,
-            {}, self.changes, Shown(station.station.run_dir, ["top"], office.clock), CurrentLot(""),
+            station, office.clock, self.line, office.desk, office.counts, office.held, self.key,
+            Supervision(station, office.desk, {}, list, office.clock), Timing(), str, {}, self.changes,
+            Shown(station.station.run_dir, ["top"], office.clock), CurrentLot(""),
         )  # type: ignore[arg-type]  # fmt: skip
 
     def line_is(self, state: LineState, cause: bytes = b"", bypass_until_ns: int = 0) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, SystemClock
-from edge.line.messages import Ack, Inputs, LineState, State
+from edge.line.messages import Ack, Inputs, LimitCounts, LineState, State
 from edge.line.ring import read_from
 from edge.line.zone import Zone
 from edge.line_link import LineLink
@@ -202,6 +202,7 @@ class Eye:
     states: list[State] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     inputs: list[Inputs] = field(default_factory=list)
+    limits: list[LimitCounts] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     away: list[str] = field(default_factory=list)
     lost: int = 0
@@ -228,6 +229,9 @@ class Eye:
 
     def line_inputs(self, inputs: Inputs) -> None:
         self.inputs.append(inputs)
+
+    def line_limits(self, counts: LimitCounts) -> None:
+        self.limits.append(counts)
 
     def word_acked(self, ack: Ack) -> None:
         self.acks.append(ack)

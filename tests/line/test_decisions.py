@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.clock import MS
@@ -9,12 +11,12 @@ from edge.line.axis import TimeAxis
 from edge.line.events import TRIGGER
 from edge.line.level import Kept, LevelRecord
 from edge.line.limits import Bounds, Limits, Trip
-from edge.line.messages import AckStatus, LimitAction, LineState
+from edge.line.messages import AckStatus, LimitAction, LimitCounts, LineState
 from edge.line.readiness import Eye, Readiness
 from edge.line.schedule import GateEdge
 from edge.line.tracker import Tracker
 from edge.line.zone import Zone
-from edge.records import GateEvent, GateOutcome, Kind, Reason
+from edge.records import GateEvent, GateOutcome, Kind, Reason, Sensed
 
 SESSION, EPOCH = 5, 77
 BORN = 1_000 * MS
@@ -119,6 +121,18 @@ def test_a_reject_that_may_have_passed_an_open_gate_stops_at_once() -> None:
     assert stop is not None and stop.action is LimitAction.STOP
     warning = Limits(Bounds(0, 0, 0, escapes=False)).count(failed)
     assert warning is not None and warning.action is LimitAction.WARN
+
+
+def test_each_count_is_told_and_begins_anew_after_an_acknowledgement() -> None:
+    limits = Limits(Bounds(9, 9, 9, escapes=False, window_rejects=9, window_parts=4))
+    feed(limits, REJECT, PASSED, REJECT, SILENT, MISSED, MISSED)
+    assert limits.counts() == LimitCounts(
+        consecutive_rejects=4, unconfirmed_rejects=0, unknown_in_a_row=3, missed_deadlines=2, window_rejects=4
+    )
+    limits.count(replace(REJECT, sensed=Sensed.MISSED))
+    assert limits.counts().unconfirmed_rejects == 1
+    limits.clear()
+    assert limits.counts() == LimitCounts(0, 0, 0, 0, 0)
 
 
 def test_bounds_of_zero_never_stop() -> None:

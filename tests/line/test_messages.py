@@ -25,6 +25,7 @@ from edge.line.messages import (
     Inputs,
     Keepalive,
     Limit,
+    LimitCounts,
     LineState,
     Message,
     Outcome,
@@ -64,7 +65,7 @@ def _any_of(kind: type[Message]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **values)
 
 
-KINDS = (Birth, Release, Reject, Keepalive, Outcome, Inputs, State, Limit, Ack, Stop)
+KINDS = (Birth, Release, Reject, Keepalive, Outcome, Inputs, State, Limit, Ack, Stop, LimitCounts)
 ANY = st.one_of(*(_any_of(kind) for kind in KINDS))
 EPOCH = 0x1234_5678_9ABC_DEF0
 RELEASE = pack(Release(7, 8), EPOCH)

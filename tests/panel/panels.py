@@ -19,11 +19,14 @@ import uvicorn
 from edge.clock import SECOND, Clock, SystemClock
 from edge.control import Answer as EyeAnswer
 from edge.control import (
+    AskDrift,
     AskFigures,
     AskPicture,
     Control,
     Done,
+    Drift,
     Figures,
+    LimitNow,
     NoteAccess,
     Refused,
     Request,
@@ -42,7 +45,7 @@ from edge.panel.serve import configured, listening
 from edge.panel.users import Role, Users
 from edge.pixels import InputSpec
 from edge.station import Station, load
-from tests.eye.stations import lay_out
+from tests.eye.stations import Bench, lay_out
 from tests.peers.http_answer import Answer
 from tests.peers.waiting import eventually
 from tests.test_metrics import figures
@@ -59,6 +62,12 @@ def a_station(folder: Path, **keys: Any) -> Station:
     for name, password in PASSWORDS.items():
         users.add(name, ROLES[name], password)
     return station
+
+
+def a_user(bench: Bench, name: str, role: Role) -> None:
+    """May sign in at a panel of this bench."""
+    bench.station.station.state_dir.mkdir(exist_ok=True)
+    Users(bench.station.station.state_dir).add(name, role, PASSWORDS[name])
 
 
 def keep_picture(
@@ -92,6 +101,7 @@ class Eye:
     told: Figures = field(default_factory=figures)
     asked: list[Request] = field(default_factory=list)
     refuses: str = ""
+    drift: Drift = field(default_factory=lambda: Drift(span_s=600, views=[]))
     shows: Shown = field(default_factory=lambda: Shown(part_id=0, kind="", wall_ns=0))
     looks: int = 0  # how often it was asked for a picture
     access: list[str] = field(default_factory=list)  # who signed in
@@ -99,9 +109,14 @@ class Eye:
     def says(self, **status: Any) -> None:
         self.told = self.told.model_copy(update={"status": self.told.status.model_copy(update=status)})
 
+    def limits(self, *limits: LimitNow) -> None:
+        self.told = self.told.model_copy(update={"limits": list(limits)})
+
     def answer(self, request: Request, _peer: object) -> EyeAnswer:
         if isinstance(request, AskFigures):
             return self.told
+        if isinstance(request, AskDrift):
+            return self.drift
         if isinstance(request, AskPicture):
             self.looks += 1
             return self.shows

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from edge.clock import ManualClock
+from edge.control import Drift, LimitNow
 from edge.health import Level
+from edge.line.messages import LimitCounts
 from edge.panel import language
 from edge.panel.app import FILES, SERVED
 from edge.panel.language import LANGUAGES, listen, words_of
@@ -21,7 +24,7 @@ from edge.station import Station
 from edge.timing import STAGES
 from tests.journal.records import decided, ended, opened, refused
 from tests.panel.panels import PASSWORDS, a_station, an_eye, keep_picture, served, show_picture
-from tests.panel.test_panel_browser import PART, click
+from tests.panel.test_panel_browser import LIMITS, PART, VIEW, click
 from tests.peers.browser import Browser, browser
 from tests.peers.waiting import eventually
 
@@ -87,7 +90,9 @@ def asked_by_name() -> set[str]:
         + ["down_inspect", "down_shadow", "down_collect"],
         "reason": [reason.name for reason in Reason],
         "part": [each.name for kind in (GateOutcome, Sensed) for each in kind],
-        "script": [*STAGES, *(kind.name for kind in Kind), *(each.name.lower() for each in GateOutcome)],
+        "script": [*STAGES, *(kind.name for kind in Kind), *(each.name.lower() for each in GateOutcome)]
+        + [f"limit_{name}" for name in (*(each.name for each in fields(LimitCounts)), "unknown_max")]
+        + [f"then_{each}" for each in get_args(LimitNow.model_fields["then"].annotation)],
     }
     return {f"{table}.{name}" for table, each in names.items() for name in each}
 
@@ -296,6 +301,8 @@ def test_no_page_shows_a_word_that_is_in_no_catalogue(
         journal.commit([decided(1, Kind.REJECT, 0.75, Reason.DEFECT), ended(1), decided(2), refused(3)])
         show_picture(station, eye, PART)
         eye.says(level="FAULT", can_acknowledge=True, cause="", bypass_left_s=90, lot="")
+        eye.limits(*LIMITS)
+        eye.drift = Drift(span_s=600, views=[VIEW])
         tab.open(f"http://127.0.0.1:{panel.port}/")
         click(tab, "[data-language=ja]")
         tab.wait_for("html[lang=ja] h1", "[]", 20.0)
@@ -304,9 +311,11 @@ def test_no_page_shows_a_word_that_is_in_no_catalogue(
             tab.open(f"http://127.0.0.1:{panel.port}/{page}")
             eventually(lambda: bool(tab.ask(READY)), f"/{page} is shown", 20.0, 0.05)
             if not page:
-                for each in ("times", "lots"):
+                for each in ("times", "lots", "drift"):
                     tab.ask(f"document.getElementById('{each}').open = true")
                 tab.wait_for("#charts", "p99")
+                tab.wait_for("#views", "0.84")
+                tab.wait_for("#limits", "21 30")
                 tab.wait_for("#lots tbody", "[")
             words = set(re.findall(r"\b[A-Za-z]{2,}\w*", tab.ask(SHOWN)))
             assert words - set(DATA.split()) == set(), page

@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import median
 
 from edge.heat_map import heat_map_in
-from edge.panel.users import Role, Users
+from edge.panel.users import Role
 from edge.records import GateOutcome
-from tests.eye.stations import BRIGHT, DARK, Bench, EdgeProcess, draw, modbus_bench, show
+from tests.eye.stations import BRIGHT, DARK, EdgeProcess, draw, modbus_bench, show
 from tests.eye.test_operator import becomes, words_of
-from tests.panel.panels import PASSWORDS, Visitor, a_station, until
+from tests.panel.panels import Visitor, a_station, a_user, until
 from tests.test_metrics import free_port
 
 
@@ -27,11 +27,6 @@ def a_visitor(edge: EdgeProcess, name: str) -> Visitor:
     visitor = Visitor(int(found[1]))
     assert visitor.login(name).status == 200
     return visitor
-
-
-def a_user(bench: Bench, name: str, role: Role) -> None:
-    bench.station.station.state_dir.mkdir(exist_ok=True)
-    Users(bench.station.station.state_dir).add(name, role, PASSWORDS[name])
 
 
 def test_a_reject_appears_a_stop_is_acknowledged_and_the_journal_says_by_whom(tmp_path: Path, costly: None) -> None:
@@ -61,11 +56,19 @@ def test_a_reject_appears_a_stop_is_acknowledged_and_the_journal_says_by_whom(tm
                 show(tmp_path, BRIGHT)
                 until(lambda: otto.get("/api/live").json["state"]["level"] == "STOPPED", "the limit stops the line")
                 assert "rejects in a row" in otto.get("/api/live").json["state"]["cause"]
+
+                def in_a_row() -> int:
+                    limits = {each["name"]: each for each in otto.get("/api/live").json["limits"]}
+                    assert limits["consecutive_rejects"]["bound"] == 4
+                    return limits["consecutive_rejects"]["count"] or 0
+
+                until(lambda: in_a_row() >= 4, "the line's own count is shown")
                 show(tmp_path, DARK)
                 born = becomes(bench, lambda status: True, "it answers").parts
                 becomes(bench, lambda status: status.parts >= born + 16, "good parts are born")
                 assert otto.post("/api/acknowledge", {"why": "nozzle cleaned"}).status == 200
                 until(lambda: otto.get("/api/live").json["state"]["level"] == "READY", "the line goes on")
+                until(lambda: in_a_row() < 4, "it is counted anew")
                 edge.process.terminate()
                 assert edge.ends() == 0, edge.output
             until(lambda: otto.get("/api/live").json["state"]["level"] == "DOWN", "the eye has ended")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import SOCKET
+from edge.control import SOCKET, Drift, DriftOf, LimitNow
 from edge.health import Level
 from edge.install import install, open_active
 from edge.journal.events import Journal
@@ -75,6 +75,25 @@ def test_what_should_be_looked_after_is_a_warning(station: Station) -> None:
         found = live(panel)["warnings"]
         assert len(found) == 4 and "darker than learned" in found[0] and found[1].startswith("2 records")
         assert found[3] == "Not proven: cap-a misses its target at this threshold"
+
+
+def test_limits_are_told_as_the_eye_says_them(station: Station) -> None:
+    with an_eye(station) as eye, served(station) as panel:
+        eye.limits(LimitNow(name="consecutive_rejects", count=4, bound=10, then="stop"))
+        assert live(panel)["limits"] == [
+            {"name": "consecutive_rejects", "count": 4, "bound": 10, "among": 0, "then": "stop", "product": ""}
+        ]
+    with served(station) as panel:
+        assert "limits" not in live(panel)
+
+
+def test_drift_is_asked_of_the_eye_when_somebody_looks_at_it(station: Station) -> None:
+    with an_eye(station) as eye, served(station) as panel:
+        eye.drift = Drift(span_s=600, views=[DriftOf(product="cap-a", camera="top", has_coverage=False)])
+        told = panel.visitor("vera").get("/api/drift").json
+        assert told["words"] == "" and told["span_s"] == 600 and told["views"][0]["camera"] == "top"
+    with served(station) as panel:
+        assert "no station answers" in panel.visitor("vera").get("/api/drift").json["words"]
 
 
 def test_an_eye_that_is_away_is_said_with_what_to_do(station: Station) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -69,6 +70,17 @@ class Browser:
 
     def wait_for(self, css: str, words: str, within_s: float = 10.0) -> None:
         eventually(lambda: words in self.text(css), f"{words!r} in {css}", within_s, 0.02)
+
+    def picture(self, css: str = "", scale: float = 1) -> bytes:
+        """What it looks like, as PNG: the window, or one element of the page."""
+        window = "({ x: scrollX, y: scrollY, width: innerWidth, height: innerHeight })"
+        element = (
+            "(({ x, y, width, height }) => ({ x: x + scrollX, y: y + scrollY, width, height }))"
+            f"(document.querySelector({json.dumps(css)}).getBoundingClientRect())"
+        )
+        clip = self.ask(element if css else window) | {"scale": scale}
+        told = self._call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=bool(css))
+        return base64.b64decode(told["data"])
 
     def press(self, key: str) -> None:
         text = {"text": key} if len(key) == 1 else {}

@@ -10,6 +10,35 @@ export function draw(kind, values, words = null) {
   return element;
 }
 
+// How far one camera's parts lie from what was learned: the newest ones in words, the last hours as a bar for each span.
+export function trend(view, span_s) {
+  const title = make("figcaption", "", say("drift_of", view));
+  if (!view.has_coverage) return make("figure", "chart", null, title, make("p", "note", say("no_coverage")));
+  if (!view.parts) return make("figure", "chart", null, title, make("p", "note", say("nothing_placed")));
+  const isFar = view.unlike > view.allowed;
+  const words = say("drift_now", { ...view, distance: view.distance.toFixed(2), sign: isFar ? "! " : "" });
+  const newest = make("p", `big${isFar ? " far" : ""}`, words);
+  return make("figure", "chart", null, title, newest, spans(view.spans, span_s), make("small", "", say("drift_axis")));
+}
+
+const MOST = 2; // limits that the axis reaches
+
+function spans(all, span_s) {
+  const chart = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "bars" });
+  const slots = Math.max(12, ...all.map((each) => Math.floor(each.ago_s / span_s) + 1)), wide = WIDTH / slots;
+  for (const each of all) {
+    const tall = Math.max(1.5, (Math.min(each.distance, MOST) / MOST) * (FLOOR - 4)), left = WIDTH - (Math.floor(each.ago_s / span_s) + 1) * wide;
+    const bar = draw("rect", { x: left + 0.5, y: FLOOR - tall, width: wide - 1, height: tall, class: 2 * each.unlike > each.parts ? "reject" : "" });
+    bar.append(draw("title", {}, say("about_span", { ...each, distance: each.distance.toFixed(2), min: Math.round(each.ago_s / 60) })));
+    chart.append(bar);
+  }
+  const limit = FLOOR - (FLOOR - 4) / MOST;
+  chart.append(draw("line", { x1: 0, x2: WIDTH, y1: limit, y2: limit, class: "now" }), draw("line", { x1: 0, x2: WIDTH, y1: FLOOR, y2: FLOOR }),
+    draw("text", { x: 0, y: HEIGHT - 8 }, say("span_ago", { h: +((slots * span_s) / 3600).toFixed(1) })),
+    draw("text", { x: WIDTH, y: HEIGHT - 8, "text-anchor": "end" }, say("now")));
+  return chart;
+}
+
 function short(ms) {
   if (ms === null) return say("more");
   return ms >= 1000 ? say("s", { n: ms / 1000 }) : ms >= 1 ? say("ms", { n: ms }) : say("us", { n: Math.round(1000 * ms) });

@@ -1,7 +1,7 @@
 // The first page: state, counts and gallery, again and again; acts ask for their reason first.
 import { at, get, known, make, post, say } from "./ask.js";
 import { askFirst } from "./ask_first.js";
-import { bars } from "./charts.js";
+import { bars, trend } from "./charts.js";
 
 const EVERY_MS = 750, OLD_MS = 60_000;
 const SIGNS = { PASS: "✓", REJECT: "✕", UNKNOWN: "?" };
@@ -75,18 +75,49 @@ function showCounts(told) {
   at("reasons").tBodies[0].replaceChildren(...rows);
 }
 
-function card(part) {
-  const picture = make("img");
+function limit(each) {
+  const { name, count, bound, then } = each, isOn = bound > 0, isReached = isOn && count >= bound;
+  const sign = isReached ? (then === "stop" ? "■ " : "! ") : isOn && 2 * count >= bound ? "! " : "";
+  const used = make("progress");
+  used.max = bound || 1;
+  used.value = isOn ? Math.min(count, bound) : 0;
+  used.setAttribute("aria-hidden", "true"); // the words say it
+  const words = isOn ? `${sign}${say("count_of", { count: number(count), bound: number(bound) })}` : say("limit_off");
+  const title = known(`limit_${name}`, "") ? say(`limit_${name}`, each) : name;
+  const row = make("li", "", null, make("span", "", title), make("b", "", words), used, make("small", "", isOn ? say(`then_${then}`) : ""));
+  row.dataset.limit = name;
+  row.dataset.level = isReached && then === "stop" ? "bad" : sign ? "warn" : "";
+  return row;
+}
+
+function showLimits(told) {
+  const stopped = told.state.level === "STOPPED" && told.status?.can_acknowledge;
+  const words = !told.limits ? say("limits_down") : stopped ? say("limit_holds", { cause: told.state.cause }) : "";
+  write(at("limits_words"), words);
+  const said = JSON.stringify(told.limits ?? []);
+  if (at("limits").dataset.said === said) return;
+  at("limits").dataset.said = said;
+  at("limits").replaceChildren(...(told.limits ?? []).map(limit));
+}
+
+// The picture of a part in the gallery; until it is there, and where none is kept, words stand in its place.
+function pictureOf(part) {
+  const place = make("span", "nopicture", say("picture_coming")), picture = make("img");
   const source = `/picture/${part.id}/${encodeURIComponent(at("gallery").dataset.camera)}?small=1`;
   let tries = 0;
   picture.alt = "";
+  picture.addEventListener("load", () => place.replaceWith(picture));
   picture.addEventListener("error", () => {
     if (++tries <= 2) return setTimeout(() => (picture.src = `${source}&try=${tries}`), 1200 * tries); // it is still being written
-    picture.replaceWith(make("span", "nopicture", say("no_picture")));
+    place.textContent = say("no_picture");
   });
   picture.src = source;
+  return place;
+}
+
+function card(part, picture) {
   const score = part.score === null ? "" : ` ${part.score.toFixed(3)}`;
-  const link = make("a", `item ${part.verdict.toLowerCase()}`, null, picture,
+  const link = make("a", `item ${part.verdict.toLowerCase()}`, null, picture ?? pictureOf(part),
     make("b", "", `${SIGNS[part.verdict] ?? ""} ${known(part.verdict, part.verdict)}${score}`),
     make("span", "why", part.words),
     make("small", "", `${part.name} · ${clock(part.at_ms)}${part.outcome ? ` · ${known(part.outcome.toLowerCase(), part.outcome)}` : ""}`));
@@ -102,10 +133,7 @@ function showGallery(parts) {
   const cards = parts.map((part) => {
     const old = known.get(part.id);
     if (old?.dataset.said === JSON.stringify(part)) return old;
-    const fresh = card(part);
-    const picture = old?.querySelector("img");
-    if (picture?.complete && picture.naturalWidth) fresh.querySelector("img").replaceWith(picture);
-    return fresh;
+    return card(part, old?.querySelector("img"));
   });
   at("gallery").replaceChildren(...cards);
   at("none").hidden = cards.length > 0;
@@ -149,6 +177,7 @@ function showLatest(part, told) {
 
 function showParts(told) {
   showCounts(told.counts);
+  showLimits(told);
   at("journal").hidden = !told.journal;
   at("journal").textContent = told.journal;
   if (told.turned) showGallery(told.turned);
@@ -178,6 +207,13 @@ async function showTimes() {
   const all = Object.entries(told.stages ?? {}).map(([name, shape]) => bars(known(name, name.replaceAll("_", " ")), told.bounds_ms, shape));
   if (told.gate) all.push(bars(say("gate"), told.edge_bounds_ms, told.gate));
   at("charts").replaceChildren(...(all.length ? all : [make("p", "note", say("nothing_timed"))]));
+}
+
+async function showDrift() {
+  if (!at("drift").open || document.hidden) return;
+  const told = await get("/api/drift").catch((error) => ({ words: error.message }));
+  const views = (told.views ?? []).map((view) => trend(view, told.span_s));
+  at("views").replaceChildren(...(views.length ? views : [make("p", "note", told.words || say("nothing_placed"))]));
 }
 
 // --- again and again ---
@@ -240,7 +276,7 @@ for (const name of Object.keys(ACTS)) at(name)?.addEventListener("click", () => 
 if (at("gallery")) {
   choose("over", "over", (value) => (over = value));
   choose("show", "show", (value) => (show = value));
-  for (const [id, show] of [["times", showTimes], ["lots", showLots]]) {
+  for (const [id, show] of [["times", showTimes], ["lots", showLots], ["drift", showDrift]]) {
     at(id).addEventListener("toggle", () => show().catch(() => {}));
     setInterval(() => show().catch(() => {}), 5000);
   }

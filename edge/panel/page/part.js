@@ -1,5 +1,5 @@
 // One part: each label is on the disk before the page says so.
-import { at, post, say } from "./ask.js";
+import { at, make, post, say } from "./ask.js";
 
 const part = document.querySelector(".part").dataset.part;
 
@@ -21,6 +21,13 @@ for (const button of document.querySelectorAll("button.label")) {
     document.querySelector(`[data-label-of="${CSS.escape(camera)}"]`).textContent = named(label);
     return say("stored", { label: named(label) });
   }));
+}
+
+// One that has given way to newer ones meanwhile.
+for (const picture of document.querySelectorAll("figure > img")) {
+  const gone = () => picture.replaceWith(make("p", "nopicture", say("no_picture")));
+  if (picture.complete && !picture.naturalWidth) gone();
+  picture.addEventListener("error", gone);
 }
 
 for (const button of document.querySelectorAll("button[data-heat]")) {

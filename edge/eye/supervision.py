@@ -1,0 +1,84 @@
+"""How near the station is to its limits, and how far its pictures are from what was learned, for whoever looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edge.clock import SECOND, Clock
+from edge.control import Drift, DriftOf, DriftSpan, LimitNow
+from edge.eye.desk import Desk
+from edge.eye.likeness import Likeness
+from edge.eye.trend import SPAN_NS
+from edge.station import Station
+
+_IN_A_ROW = ("consecutive_rejects", "unknown_in_a_row", "missed_deadlines", "unconfirmed_rejects")
+
+
+class Supervision:
+    """Any thread may ask; nothing is decided here. likeness: by recipe and view."""
+
+    def __init__(
+        self,
+        station: Station,
+        desk: Desk,
+        likeness: Mapping[tuple[int, int], Likeness],
+        new_bundles: Callable[[], list[LimitNow]],
+        clock: Clock,
+    ) -> None:
+        self._station = station
+        self._desk = desk
+        self._likeness = likeness
+        self._new_bundles = new_bundles
+        self._clock = clock
+
+    def limits(self) -> list[LimitNow]:
+        """Those of the station file with the line's own counts, then those of bundles that are watched."""
+        limits, counts = self._station.limits, self._desk.limit_counts
+        names = [*_IN_A_ROW, "window_rejects"]
+        if self._station.confirm is None or self._station.station.mode == "shadow":
+            names.remove("unconfirmed_rejects")  # nobody sees them
+        return [
+            LimitNow(
+                name=name,
+                count=None if counts is None else getattr(counts, name),
+                bound=getattr(limits, name),
+                among=0 if name in _IN_A_ROW else limits.window_parts,
+                then="warn" if name in limits.warn else "stop",
+            )
+            for name in names
+        ] + self._new_bundles()
+
+    def words(self) -> str:
+        """In what the pictures are not as learned; empty while they are."""
+        return "; ".join(each.words for each in list(self._likeness.values()) if each.words)
+
+    def drift(self, recipe: int) -> Drift:
+        """Of the parts of this recipe; no view while its bundle is being loaded."""
+        cameras = enumerate(self._station.camera)
+        known = [(camera.name, self._likeness.get((recipe, view))) for view, camera in cameras]
+        product = self._station.products()[recipe]
+        views = [self._of(product, camera, one) for camera, one in known if one is not None]
+        return Drift(span_s=SPAN_NS // SECOND, views=views)
+
+    def _of(self, product: str, camera: str, one: Likeness) -> DriftOf:
+        now_ns, newest = self._clock.now_ns(), one.newest
+        if newest is None:
+            return DriftOf(product=product, camera=camera, has_coverage=one.has_coverage)
+        return DriftOf(
+            product=product,
+            camera=camera,
+            has_coverage=True,
+            parts=newest.parts,
+            distance=round(newest.distance, 3),
+            unlike=newest.unlike,
+            allowed=newest.allowed,
+            spans=[
+                DriftSpan(
+                    ago_s=(now_ns - each.began_ns) // SECOND,
+                    parts=each.parts,
+                    distance=round(each.total / each.parts, 3),
+                    unlike=each.unlike,
+                )
+                for each in one.trend.spans
+            ],
+        )
