@@ -19,7 +19,7 @@ from typing import ClassVar, TypeAlias, get_type_hints
 from edge.errors import DeviceError
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed
 
-VERSION = 2  # another one with any change of what the messages hold, enums too: tests/line/test_messages.py
+VERSION = 3  # another one with any change of what the messages hold, enums too: tests/line/test_messages.py
 SIZE = 128
 _MAGIC = b"KP"
 _HEADER = struct.Struct("<2sBBIQ")  # magic, version, kind, payload bytes, epoch
@@ -253,7 +253,7 @@ class Bypass:
 @dataclass(frozen=True, slots=True)
 class LimitCounts:
     """How much of each limit of the station file is used up: `window_rejects` among the last parts, the others in a
-    row. Told with each State; a line of before this message never tells it."""
+    row. Told with each State."""
 
     consecutive_rejects: int
     unconfirmed_rejects: int

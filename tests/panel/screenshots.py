@@ -73,7 +73,9 @@ def keep(name: str, png: bytes) -> None:
     image = Image.open(io.BytesIO(png)).convert("RGB")
     for colours in (256, 128, 96, 64, 48):
         data = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(data, "PNG", optimize=True)
+        # the few colours of a heat map are kept beside the many greys of a part
+        few = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+        few.save(data, "PNG", optimize=True)
         if data.tell() <= MOST_BYTES:
             break
     else:
@@ -129,7 +131,7 @@ def signed_in(
         tab.wait_for("#login button", "Sign in", 30.0)
         if language != "en":
             click(tab, f"[data-language={language}]")
-            until(lambda: tab.ask("document.documentElement.lang") == language, language)
+            until(lambda: bool(tab.text(f"html[lang={language}] #login button")), language)
         until(lambda: tab.ask("document.querySelector('#login button')?.disabled") is False, "its script runs")
         if first:
             keep(first, tab.picture())
@@ -148,7 +150,7 @@ def served(panel: EdgeProcess, port: int) -> str:
 
 def see_a_reject(tab: Browser) -> None:
     """The newest part was rejected, and every picture in view is there."""
-    waiting = "[...document.querySelectorAll('#gallery .nopicture')].length"
+    waiting = "document.querySelectorAll('#gallery .coming').length"
     shown = (
         "document.querySelector('#seen').classList.contains('reject') && "
         "document.querySelector('#seen img').naturalWidth > 0 && "
@@ -206,8 +208,7 @@ def of_a_line(home: Path, run_min: float) -> None:
                 keep(name, phone.picture())
         go(tab, address, "#headline", "Inspecting")
         board.close()
-        tab.wait_for("#headline", "Fault", 60.0)
-        see_all(tab)
+        tab.wait_for("#headline", "Fault", 60.0)  # parts go on coming, whose pictures are looked for
         keep("fault", tab.picture())
         edge.process.kill()
         tab.wait_for("#headline", "does not answer", 60.0)
@@ -217,7 +218,7 @@ def of_a_line(home: Path, run_min: float) -> None:
 
 
 def see_all(tab: Browser) -> None:
-    waiting = "document.querySelectorAll('#gallery .nopicture').length"
+    waiting = "document.querySelectorAll('#gallery .coming').length"
     eventually(lambda: tab.ask(waiting) == 0, "every picture is there", 30.0)
 
 
@@ -233,6 +234,7 @@ def of_a_collection(home: Path) -> None:
     camera, trigger = text[: text.index("[trigger]")], text[text.index("[trigger]") : text.index("[travel]")]
     file = home / "station.toml"
     file.write_text(camera.replace("[station]", '[station]\nmode = "collect"') + trigger + MORE)
+    load(file).station.state_dir.mkdir()
     with_user(file)
     port = free_port()
     with (

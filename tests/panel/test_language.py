@@ -35,7 +35,7 @@ TWO_WORDS = re.compile(r"[A-Za-z]{2,}[,:;]? +[A-Za-z]{2,}|^[A-Z][a-z]+\b")
 # made of words, but for the browser or the panel
 NO_SENTENCES = {
     "Max-Age=31536000", "SameSite=Strict", "main button", "tbody tr", "item", "version runs", "bars scores",
-    "visibilitychange",
+    "nopicture coming", "visibilitychange",
 }  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def sign_in(tab: Browser, language: str, port: int) -> None:
     eventually(lambda: bool(tab.text("#login button")), "the first page", 20.0)
     if language != "en":
         click(tab, f"[data-language={language}]")
-        tab.wait_for(f"html[lang={language}] #login button", "", 20.0)
+        eventually(lambda: bool(tab.text(f"html[lang={language}] #login button")), language, 20.0)
     look(tab, "sign-in", 4)
     for field, value in (("#name", "erna"), ("#password", PASSWORDS["erna"])):
         tab.ask(f"document.querySelector('{field}').value = '{value}'")

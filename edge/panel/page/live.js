@@ -102,13 +102,14 @@ function showLimits(told) {
 
 // The picture of a part in the gallery; until it is there, and where none is kept, words stand in its place.
 function pictureOf(part) {
-  const place = make("span", "nopicture", say("picture_coming")), picture = make("img");
+  const place = make("span", "nopicture coming", say("picture_coming")), picture = make("img");
   const source = `/picture/${part.id}/${encodeURIComponent(at("gallery").dataset.camera)}?small=1`;
   let tries = 0;
   picture.alt = "";
   picture.addEventListener("load", () => place.replaceWith(picture));
   picture.addEventListener("error", () => {
     if (++tries <= 2) return setTimeout(() => (picture.src = `${source}&try=${tries}`), 1200 * tries); // it is still being written
+    place.className = "nopicture";
     place.textContent = say("no_picture");
   });
   picture.src = source;
