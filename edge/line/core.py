@@ -479,5 +479,6 @@ class LineCore:
 
 
 def _short(words: str) -> bytes:
-    """As much of the words as a State message holds, cut at a character."""
-    return words.encode()[:56].decode("utf-8", "ignore").encode()
+    """As much of the words as a State message holds; points stand for the rest, so that nobody takes it for all."""
+    whole = words.encode()
+    return whole if len(whole) <= 56 else whole[:53].decode("utf-8", "ignore").encode() + "…".encode()

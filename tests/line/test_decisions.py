@@ -8,6 +8,7 @@ import pytest
 
 from edge.clock import MS
 from edge.line.axis import TimeAxis
+from edge.line.core import _short
 from edge.line.events import TRIGGER
 from edge.line.level import Kept, LevelRecord
 from edge.line.limits import Bounds, Limits, Trip
@@ -139,6 +140,15 @@ def test_bounds_of_zero_never_stop() -> None:
     limits = Limits(Bounds(0, 0, 0, escapes=False))
     trips = feed(limits, *[REJECT, SILENT, MISSED] * 50)
     assert not [trip for trip in trips if trip and trip.action is LimitAction.STOP]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("x" * 56, "x" * 56), ("x" * 57, "x" * 53 + "…"), ("ü" * 40, "ü" * 26 + "…"), ("", "")],
+    ids=["as long as may be", "longer", "cut between letters", "none"],
+)
+def test_a_cause_that_is_too_long_says_that_there_is_more(words: str, told: str) -> None:
+    assert _short(words).decode() == told and len(_short(words)) <= 56
 
 
 # --- readiness -------------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def lay_out(home: Path, port: str) -> Path:
     """The demo's station with limits, a panel and somebody who may sign in; two versions of its bundle, which also say
     how far its training pictures reach."""
     text = station_text(port, PARTS_PER_S).replace('name = "demo"', 'name = "line-3"')
-    path = home / "station.toml"
+    path = home / "line-3.toml"
     path.write_text(text[: text.index("[limits]")] + LIMITS + MORE)
     store_key(home / "keys")
     station = load(path)
@@ -232,7 +232,7 @@ def ready(control: Control) -> bool:
 def of_a_collection(home: Path) -> None:
     text = station_text("/dev/null", PARTS_PER_S).replace('name = "demo"', 'name = "line-4"')
     camera, trigger = text[: text.index("[trigger]")], text[text.index("[trigger]") : text.index("[travel]")]
-    file = home / "station.toml"
+    file = home / "line-4.toml"
     file.write_text(camera.replace("[station]", '[station]\nmode = "collect"') + trigger + MORE)
     load(file).station.state_dir.mkdir()
     with_user(file)
@@ -252,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.panel.screenshots", description=__doc__)
     parser.add_argument("--run-min", type=float, default=0.5, help="how long the line runs first, minutes")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kenpin-pictures-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kenpin-") as folder:
         for name in ("line", "collect"):
             (Path(folder) / name).mkdir()
         of_a_line(Path(folder) / "line", given.run_min)
