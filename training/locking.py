@@ -50,7 +50,6 @@ def _sets(folder: Path, out: Path) -> tuple[list[Picture], list[Picture]]:
     given = read_set(folder)
     if not (folder / LABELS).is_file():
         raise ConfigError(f"{folder} has no {LABELS}, so no groups: edge-train label {folder} writes one")
-    make_folder(out)
     return (read_set(out) if (out / LABELS).is_file() else []), given
 
 
