@@ -10,9 +10,11 @@ from __future__ import annotations
 import socket
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.errors import ConfigError, ControlError, RefusedError
+from edge.nearness import Drift, LimitNow
+from edge.packet import Packet
 from edge.station import Station
 
 SOCKET = "control.sock"
@@ -43,32 +45,28 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 _DEFERRED = ConfigDict(defer_build=True)  # who asks needs one or two of all these validators
 
 
-class _Packet(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-
 # --- requests ---------------------------------------------------------------------------------------------------
 
 
-class AskStatus(_Packet):
+class AskStatus(Packet):
     """How is the station?"""
 
     ask: Literal["status"] = "status"
 
 
-class AskFigures(_Packet):
+class AskFigures(Packet):
     """What has been counted and timed since the station began?"""
 
     ask: Literal["figures"] = "figures"
 
 
-class AskDrift(_Packet):
+class AskDrift(Packet):
     """How far do live pictures lie from what the student learned, now and in the last hours?"""
 
     ask: Literal["drift"] = "drift"
 
 
-class TellOutbox(_Packet):
+class TellOutbox(Packet):
     """How many records wait for the broker, and how many left the journal unsent: from the outbox, which asks for the
     status with it."""
 
@@ -77,7 +75,7 @@ class TellOutbox(_Packet):
     dropped: int = Field(ge=0, lt=2**63)
 
 
-class Acknowledge(_Packet):
+class Acknowledge(Packet):
     """Somebody looked at the line: end the stop of a limit, or the fault of an output that stands at rest again.
 
     `who` is the name a person gives; the kernel's name for the asking user is recorded beside it in every act.
@@ -88,7 +86,7 @@ class Acknowledge(_Packet):
     who: Name = ""
 
 
-class AskBypass(_Packet):
+class AskBypass(Packet):
     """Let parts pass uninspected for `for_s` seconds from now on; asked again, the time begins again."""
 
     ask: Literal["bypass"] = "bypass"
@@ -97,7 +95,7 @@ class AskBypass(_Packet):
     who: Name = ""
 
 
-class EndBypass(_Packet):
+class EndBypass(Packet):
     """Inspect again."""
 
     ask: Literal["end_bypass"] = "end_bypass"
@@ -105,14 +103,14 @@ class EndBypass(_Packet):
     who: Name = ""
 
 
-class BeginChallenge(_Packet):
+class BeginChallenge(Packet):
     """A guided reject test begins: the parts from now on may be test pieces."""
 
     ask: Literal["begin_challenge"] = "begin_challenge"
     who: Name = ""
 
 
-class SealChallenge(_Packet):
+class SealChallenge(Packet):
     """A guided reject test is over: record its result, and sign the SHA-256 of its report with the device's key."""
 
     ask: Literal["seal_challenge"] = "seal_challenge"
@@ -121,7 +119,7 @@ class SealChallenge(_Packet):
     who: Name = ""
 
 
-class SetLot(_Packet):
+class SetLot(Packet):
     """Parts that are born from now on, or pictures that edge collect records, are of this lot."""
 
     ask: Literal["set_lot"] = "set_lot"
@@ -129,14 +127,14 @@ class SetLot(_Packet):
     who: Name = ""
 
 
-class AskPicture(_Packet):
+class AskPicture(Packet):
     """Which judged or recorded picture of this camera lies in `run_dir`? The next one will, for being asked for."""
 
     ask: Literal["picture"] = "picture"
     camera: Annotated[Name, Field(min_length=1)]
 
 
-class NoteAccess(_Packet):
+class NoteAccess(Packet):
     """Who signed in at the panel, failed to, or may from now on: for the journal."""
 
     ask: Literal["note_access"] = "note_access"
@@ -144,7 +142,7 @@ class NoteAccess(_Packet):
     who: Name = ""
 
 
-class ChangeBundle(_Packet):
+class ChangeBundle(Packet):
     """Make another installed version the active one: a newer one as `edge install`, an older one as `edge rollback`."""
 
     ask: Literal["change_bundle"] = "change_bundle"
@@ -154,7 +152,7 @@ class ChangeBundle(_Packet):
     who: Name = ""
 
 
-class MoveThreshold(_Packet):
+class MoveThreshold(Packet):
     """Move a product's threshold for the eye's next start as `edge threshold` does, where its evidence meets the
     target; without a `value` the bundle's own is in force again."""
 
@@ -165,7 +163,7 @@ class MoveThreshold(_Packet):
     who: Annotated[Name, Field(min_length=1)]
 
 
-class NoteThreshold(_Packet):
+class NoteThreshold(Packet):
     """Somebody moves a threshold for the eye's next start: from what to what, with the evidence of both."""
 
     ask: Literal["note_threshold"] = "note_threshold"
@@ -174,7 +172,7 @@ class NoteThreshold(_Packet):
     who: Annotated[Name, Field(min_length=1)]
 
 
-class StartAgain(_Packet):
+class StartAgain(Packet):
     """End in order and be started again by the service manager, with the bundles that are active then."""
 
     ask: Literal["start_again"] = "start_again"
@@ -206,7 +204,7 @@ _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discrimin
 # --- answers ----------------------------------------------------------------------------------------------------
 
 
-class Status(_Packet):
+class Status(Packet):
     """The station as it stands.
 
     `level` is a name of edge.health.Level and `cause` its first cause; `line` a name of LineState, empty while no line
@@ -239,33 +237,19 @@ class Status(_Packet):
     lot: str = ""
     likeness: str = ""
     bundle: str = ""
-    versions: dict[str, int] = {}
-    unproven: list[str] = []  # products whose evidence misses its target at the threshold in force
+    versions: dict[str, int] = Field(default={})
+    unproven: list[str] = Field(default=[])  # products whose evidence misses its target at the threshold in force
     can_start_again: bool = False
 
 
-class LimitNow(_Packet):
-    """A limit of the station file, by its key there: `count` so far (None while no line tells it), `bound` are too many
-    and 0 turns it off. They are counted among the last `among` parts, or in a row where that is 0. What happens
-    `then`: the line stops until somebody acknowledges, it is only told, or the station goes back to its bundle of
-    before; only that one is of a `product`."""
-
-    name: str
-    count: int | None
-    bound: int
-    among: int = 0
-    then: Literal["stop", "warn", "go_back"]
-    product: str = ""
-
-
-class Histogram(_Packet):
+class Histogram(Packet):
     """`bins` values up to each bound, above the one before, and last those beyond; `total_ns` is their sum."""
 
     bins: list[int]
     total_ns: int
 
 
-class Figures(_Packet):
+class Figures(Packet):
     """What a station has counted and timed since it began, beside its status.
 
     `stages` are those of edge.timing, `gate_edges` the gate's writes after their planned time. Bounds in nanoseconds.
@@ -287,42 +271,10 @@ class Figures(_Packet):
     outbox_waiting: int = 0
     outbox_dropped: int = 0
     outbox_silent_s: float | None = None
-    limits: list[LimitNow] = []
+    limits: list[LimitNow] = Field(default=[])
 
 
-class DriftSpan(_Packet):
-    """The parts of ten minutes that began `ago_s` ago: their mean distance, and how many lay beyond the limit."""
-
-    ago_s: int
-    parts: int
-    distance: float
-    unlike: int
-
-
-class DriftOf(_Packet):
-    """What one camera shows of the product that runs. Distances are in that which 95 % of held-out pictures stay
-    within, so 1 is the limit. `unlike` of the newest `parts` lay beyond it; more than `allowed` are told. Without
-    `has_coverage` the bundle does not say how far its pictures reach."""
-
-    product: str
-    camera: str
-    has_coverage: bool
-    parts: int = 0
-    distance: float = 0
-    unlike: int = 0
-    allowed: int = 0
-    spans: list[DriftSpan] = []
-
-
-class Drift(_Packet):
-    """Each camera's since the eye began; its spans, the oldest first, are of `span_s` each."""
-
-    answer: Literal["drift"] = "drift"
-    span_s: int
-    views: list[DriftOf]
-
-
-class Done(_Packet):
+class Done(Packet):
     """It is in the journal and was done; `by` is what was recorded of who asked."""
 
     answer: Literal["done"] = "done"
@@ -330,7 +282,7 @@ class Done(_Packet):
     by: str
 
 
-class Statement(_Packet):
+class Statement(Packet):
     """What the device signs of a report: its hash, what the journal holds of it, and when that was written."""
 
     station: str
@@ -344,7 +296,7 @@ class Statement(_Packet):
         return b"kenpin challenge report\n" + packed(self)
 
 
-class Sealed(_Packet):
+class Sealed(Packet):
     """The journal holds the result; the device's key (`public_key`) signed the statement. Both in hex."""
 
     answer: Literal["sealed"] = "sealed"
@@ -353,7 +305,7 @@ class Sealed(_Packet):
     signature: str
 
 
-class Shown(_Packet):
+class Shown(Packet):
     """The part whose picture lies in `run_dir` under `picture_name`, what its view was judged to be and when; `part_id`
     is 0 before the first. Of what is recorded `part_id` is a number that counts up, and `kind` is empty."""
 
@@ -368,7 +320,7 @@ def picture_name(part_id: int, camera: str) -> str:
     return f"{SHOWN}{part_id:016x}_{camera}.jpg"
 
 
-class Refused(_Packet):
+class Refused(Packet):
     """Nothing was done, for this reason."""
 
     answer: Literal["refused"] = "refused"
@@ -382,7 +334,7 @@ _ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminato
 def build_for_eye() -> None:
     """Builds now what reads requests and writes answers, which would hold a running eye at the first request."""
     _REQUESTS.rebuild()
-    for kind in _Packet.__subclasses__():
+    for kind in Packet.__subclasses__():
         kind.model_rebuild()
 
 
@@ -525,7 +477,7 @@ def threshold_note(words: str, why: str, who: str) -> NoteThreshold:
     return _checked(NoteThreshold, words=words, why=why, who=who)
 
 
-_Made = TypeVar("_Made", bound=_Packet)
+_Made = TypeVar("_Made", bound=Packet)
 
 
 def _checked(kind: type[_Made], **values: object) -> _Made:

@@ -6,12 +6,9 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from edge.clock import MS, SECOND, Clock
@@ -41,18 +38,14 @@ from edge.line.messages import (
     unpack,
 )
 from edge.line.ring import read_from, resume_seq
+from edge.line_starter import Starter, is_child
 from edge.records import GateEvent, Kind, Part, Reason, RingPlace
 from edge.station import Station
 
 KEEPALIVE_NS = 50 * MS
 _ATTEMPT_NS = 20 * MS
-_FIRST_BACKOFF_NS = 100 * MS
-_LAST_BACKOFF_NS = 5 * SECOND
 _SILENT_NS = 3 * SECOND  # the line says its state every second
-_STEADY_NS = 10 * SECOND  # a line that lived this long is started again without delay
 _MESSAGES_AT_ONCE = 64
-_KILLED_NS = 5 * SECOND
-_REFUSED = ConfigError.exit_code
 
 
 class Listener(Protocol):
@@ -111,7 +104,7 @@ class LineLink:
         self._ring = station.station.state_dir / "outcomes.ring"
         self._path = station.station.run_dir / "line.sock"
         self._unit = f"kenpin-line@{station.station.name}"
-        self._starter = _Starter(station.source, clock) if starts_line else None
+        self._starter = Starter(station.source, clock) if starts_line else None
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._epoch = 0
@@ -134,7 +127,7 @@ class LineLink:
     @property
     def is_child(self) -> bool:
         """The connected line ends after Stop, because an eye started it."""
-        return _is_child(self.line_pid)
+        return is_child(self.line_pid)
 
     @property
     def line_pid(self) -> int:
@@ -233,7 +226,7 @@ class LineLink:
         """A line that stands still decides nothing any more: what an eye started is killed and started again."""
         pid = self._peer_pid
         words = f"the line process {pid} hangs: no word for {_SILENT_NS // SECOND} s"
-        if _is_child(pid):
+        if is_child(pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             self._killed_at_end = self._stopping
@@ -380,7 +373,7 @@ class LineLink:
 
     def _replace(self, listener: Listener) -> None:
         """The line runs another station file: end it if an eye started it, else refuse."""
-        if not _is_child(self._peer_pid):
+        if not is_child(self._peer_pid):
             raise ConfigError(
                 f"the line process {self._peer_pid} runs another {self._station.source.name}: restart its unit "
                 f"{self._unit}"
@@ -397,7 +390,7 @@ class LineLink:
             f"the line process {self._peer_pid} speaks version {version} of the eye-line protocol, this eye version "
             f"{VERSION}"
         )
-        if _is_child(self._peer_pid):
+        if is_child(self._peer_pid):
             with suppress(ProcessLookupError):
                 os.kill(self._peer_pid, signal.SIGTERM)  # it would not understand a Stop
             listener.line_away(f"{words}; it finishes its parts and is replaced")
@@ -423,86 +416,3 @@ class LineLink:
             if self._socket is not None:
                 self._socket.close()
             self._socket, self._epoch, self._greeted = None, 0, False
-
-
-def _is_child(pid: int) -> bool:
-    """Whether this process is a line that an eye started."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return b"--child" in words
-
-
-class _Starter:
-    """Starts the line process, again with growing delay while it keeps dying; `start` is the polling thread's."""
-
-    def __init__(self, source: Path, clock: Clock) -> None:
-        self._source = source
-        self._clock = clock
-        self._child: subprocess.Popen[bytes] | None = None
-        self._starting = threading.Lock()  # a line that is being started when the eye ends must be known to it
-        self._is_over = False
-        self._started_ns = 0
-        self._allowed_ns = 0
-        self._backoff_ns = _FIRST_BACKOFF_NS
-
-    def start(self) -> str:
-        """Start the line unless it is starting or must wait; returns what is going on, in words.
-
-        Raises ConfigError when the line refused the station file.
-        """
-        with self._starting:
-            return "the line has ended" if self._is_over else self._start()
-
-    def _start(self) -> str:
-        now_ns = self._clock.now_ns()
-        if self._child is not None:
-            code = self._child.poll()
-            if code is None:
-                return "the line process starts"
-            self._child = None
-            self._ended(code, now_ns)
-        if now_ns < self._allowed_ns:
-            return "the line process ended early; it is started again, see its messages"
-        command = [sys.executable, "-m", "edge.line", str(self._source), "--child"]
-        # a session of its own: neither the eye's death nor its terminal's end may take the line along
-        self._child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        self._started_ns = now_ns
-        return "the line process starts"
-
-    def _ended(self, code: int, now_ns: int) -> None:
-        if code == _REFUSED:
-            raise ConfigError(f"the line refuses {self._source}: see its message above, fix the file")
-        if now_ns - self._started_ns >= _STEADY_NS or code == 0:
-            self._backoff_ns = _FIRST_BACKOFF_NS
-            return
-        self._allowed_ns = now_ns + self._backoff_ns
-        self._backoff_ns = min(2 * self._backoff_ns, _LAST_BACKOFF_NS)
-
-    def wait(self, patience_ns: int) -> bool:
-        if self._child is None:
-            return True
-        try:
-            self._child.wait(patience_ns / SECOND)
-        except subprocess.TimeoutExpired:
-            return False
-        self._child = None
-        return True
-
-    def end(self, patience_ns: int) -> bool:
-        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed. None is
-        started after it."""
-        with self._starting:
-            self._is_over = True
-        if self._child is None:
-            return True
-        if self._child.poll() is None:
-            self._child.terminate()
-        if self.wait(patience_ns):
-            return True
-        self._child.kill()
-        self.wait(_KILLED_NS)
-        return False

@@ -175,7 +175,7 @@ def test_every_request_is_tried_above() -> None:
 def test_no_answer_is_left_to_be_built_while_the_eye_inspects() -> None:
     code = """
 from edge import control
-kinds = control._Packet.__subclasses__()
+kinds = control.Packet.__subclasses__()
 print(len([kind for kind in kinds if not kind.__pydantic_complete__]))
 control.build_for_eye()
 print([kind for kind in kinds if not kind.__pydantic_complete__])

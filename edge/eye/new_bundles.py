@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from edge import install
 from edge.clock import Clock
-from edge.control import LimitNow
 from edge.errors import BundleError, ConfigError, EngineError, JournalError
 from edge.health import Health, Level
+from edge.nearness import LimitNow
 from edge.probation import MOST_UNCLEAN, Probation
 from edge.records import GateEvent, Kind, Reason
 from edge.station import Station

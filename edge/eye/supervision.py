@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge.clock import SECOND, Clock
-from edge.control import Drift, DriftOf, DriftSpan, LimitNow
 from edge.eye.desk import Desk
 from edge.eye.likeness import Likeness
 from edge.eye.trend import SPAN_NS
+from edge.nearness import Drift, DriftOf, DriftSpan, LimitNow
 from edge.station import Station
 
 _IN_A_ROW = ("consecutive_rejects", "unknown_in_a_row", "missed_deadlines", "unconfirmed_rejects")

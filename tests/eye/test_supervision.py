@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import ANSWER_BYTES, Drift, DriftOf, DriftSpan, LimitNow, packed
+from edge.control import ANSWER_BYTES, packed
 from edge.coverage import FARTHEST, Floats, Outside
 from edge.eye.likeness import STEP, WINDOW, Likeness
 from edge.eye.supervision import Supervision
 from edge.eye.trend import KEPT, SPAN_NS, Trend
 from edge.line.messages import LimitCounts
+from edge.nearness import Drift, DriftOf, DriftSpan, LimitNow
 from edge.station import Confirm, Limits, Station
 from tests.line.lines import station_file
 

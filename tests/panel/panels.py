@@ -24,9 +24,7 @@ from edge.control import (
     AskPicture,
     Control,
     Done,
-    Drift,
     Figures,
-    LimitNow,
     NoteAccess,
     Refused,
     Request,
@@ -36,6 +34,7 @@ from edge.control import (
 from edge.eye.reception import SOURCE, Reception
 from edge.health import Progress
 from edge.heat_map import heat_map, with_heat_map
+from edge.nearness import Drift, LimitNow
 from edge.panel.access import AccessNotes
 from edge.panel.acts import Acts
 from edge.panel.app import make_app

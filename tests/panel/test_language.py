@@ -13,9 +13,9 @@ from typing import get_args
 import pytest
 
 from edge.clock import ManualClock
-from edge.control import Drift, LimitNow
 from edge.health import Level
 from edge.line.messages import LimitCounts
+from edge.nearness import Drift, LimitNow
 from edge.panel import language
 from edge.panel.app import FILES, SERVED
 from edge.panel.language import LANGUAGES, listen, words_of

@@ -10,21 +10,11 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import (
-    Acknowledge,
-    ChangeBundle,
-    Drift,
-    DriftOf,
-    DriftSpan,
-    LimitNow,
-    MoveThreshold,
-    SetLot,
-    StartAgain,
-    picture_name,
-)
+from edge.control import Acknowledge, ChangeBundle, MoveThreshold, SetLot, StartAgain, picture_name
 from edge.install import install
 from edge.journal.lots import KIND, NamedLot
 from edge.journal.rows import Note
+from edge.nearness import Drift, DriftOf, DriftSpan, LimitNow
 from edge.picture_set import read_set
 from edge.records import GateOutcome, Kind, Reason
 from edge.station import Station

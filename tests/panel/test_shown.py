@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from edge.clock import SECOND, ManualClock
-from edge.control import SOCKET, Drift, DriftOf, LimitNow
+from edge.control import SOCKET
 from edge.health import Level
 from edge.install import install, open_active
 from edge.journal.events import Journal
+from edge.nearness import Drift, DriftOf, LimitNow
 from edge.panel import facts, words
 from edge.panel.language import words_of
 from edge.panel.ledger import KEPT, Ledger

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.clock import ManualClock
-from edge.control import Drift
 from edge.install import install
 from edge.journal.lots import KIND, NamedLot
 from edge.journal.rows import Note
+from edge.nearness import Drift
 from edge.panel.language import LANGUAGES
 from edge.records import GateOutcome, Kind, Reason
 from tests.eye.stations import REPLAY, bundle

@@ -1,0 +1,100 @@
+"""Starts the line process for an eye that finds none, and ends what it has started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from edge.clock import MS, SECOND, Clock
+from edge.errors import ConfigError
+
+_FIRST_BACKOFF_NS = 100 * MS
+_LAST_BACKOFF_NS = 5 * SECOND
+_STEADY_NS = 10 * SECOND  # a line that lived this long is started again without delay
+_KILLED_NS = 5 * SECOND
+_REFUSED = ConfigError.exit_code
+
+
+def is_child(pid: int) -> bool:
+    """Whether this process is a line that an eye started."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"--child" in words
+
+
+class Starter:
+    """Starts the line process, again with growing delay while it keeps dying; `start` is the polling thread's."""
+
+    def __init__(self, source: Path, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._child: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # a line that is being started when the eye ends must be known to it
+        self._is_over = False
+        self._started_ns = 0
+        self._allowed_ns = 0
+        self._backoff_ns = _FIRST_BACKOFF_NS
+
+    def start(self) -> str:
+        """Start the line unless it is starting or must wait; returns what is going on, in words.
+
+        Raises ConfigError when the line refused the station file.
+        """
+        with self._starting:
+            return "the line has ended" if self._is_over else self._start()
+
+    def _start(self) -> str:
+        now_ns = self._clock.now_ns()
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return "the line process starts"
+            self._child = None
+            self._ended(code, now_ns)
+        if now_ns < self._allowed_ns:
+            return "the line process ended early; it is started again, see its messages"
+        command = [sys.executable, "-m", "edge.line", str(self._source), "--child"]
+        # a session of its own: neither the eye's death nor its terminal's end may take the line along
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self._started_ns = now_ns
+        return "the line process starts"
+
+    def _ended(self, code: int, now_ns: int) -> None:
+        if code == _REFUSED:
+            raise ConfigError(f"the line refuses {self._source}: see its message above, fix the file")
+        if now_ns - self._started_ns >= _STEADY_NS or code == 0:
+            self._backoff_ns = _FIRST_BACKOFF_NS
+            return
+        self._allowed_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, _LAST_BACKOFF_NS)
+
+    def wait(self, patience_ns: int) -> bool:
+        if self._child is None:
+            return True
+        try:
+            self._child.wait(patience_ns / SECOND)
+        except subprocess.TimeoutExpired:
+            return False
+        self._child = None
+        return True
+
+    def end(self, patience_ns: int) -> bool:
+        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed. None is
+        started after it."""
+        with self._starting:
+            self._is_over = True
+        if self._child is None:
+            return True
+        if self._child.poll() is None:
+            self._child.terminate()
+        if self.wait(patience_ns):
+            return True
+        self._child.kill()
+        self.wait(_KILLED_NS)
+        return False
