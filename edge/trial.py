@@ -44,7 +44,7 @@ def pipelines(station: Station) -> Iterator[str]:
 def try_devices(station: Station, clock: Clock) -> Iterator[str]:
     """What each device answers, as sentences, as they come; outputs are only brought to rest.
 
-    Raises the first DeviceError after all have been tried, or the first BundleError where the devices are well.
+    Raises the first error of a device after all have been tried, or the first BundleError where the devices are well.
     """
     failed: list[KenpinError] = []
     lacking: list[KenpinError] = []
@@ -58,7 +58,7 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
         for camera in station.camera:
             try:
                 yield _camera_answers(camera, students, clock, _parts_per_s(station))
-            except (CameraError, EngineError) as error:
+            except (CameraError, ConfigError, EngineError) as error:  # a library that is not there, too
                 failed.append(error)
                 yield str(error)
     finally:

@@ -11,7 +11,10 @@ import cv2
 import pytest
 from rich.markup import escape
 
+from edge import trial
 from edge.bundle import MAGIC, key_id
+from edge.clock import SystemClock
+from edge.errors import ConfigError
 from tests.bundles import KEY, OTHER_KEY, a_bundle
 from tests.eye.stations import DARK, Bench, EdgeProcess, bundle, draw, modbus_bench
 from tests.peers import ModbusServer
@@ -164,6 +167,20 @@ def test_devices_are_tried_before_a_bundle_is_there(bench: Bench) -> None:
     bench.file.write_text(bench.file.read_text().replace("127.0.0.1", "127.0.0.2"))
     code, said = edge("check", bench.file, "--devices")
     assert code == 69 and "gate: " in said, "what does not answer comes first"
+
+
+def test_a_camera_whose_library_is_not_there_keeps_no_gate_from_being_tried(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise ConfigError("camera kind 'gst' needs gi")
+
+    monkeypatch.setattr(trial, "_camera_answers", absent)
+    said: list[str] = []
+    with pytest.raises(ConfigError, match="needs gi"):
+        for words in trial.try_devices(bench.station, SystemClock()):
+            said.append(words)
+    assert said[0] == "camera kind 'gst' needs gi" and any("gate: modbus answers" in words for words in said)
 
 
 def test_check_names_the_device_that_does_not_answer(bench: Bench) -> None:
