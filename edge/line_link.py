@@ -33,6 +33,7 @@ from edge.line.messages import (
     State,
     Stop,
     VersionError,
+    cause_of,
     pack,
     peer_of,
     unpack,
@@ -169,7 +170,7 @@ class LineLink:
 
     def hold(self, cause: str) -> bool:
         """Stop until a person acknowledges, as by a limit of the line's own."""
-        return self._send(Limit(LimitAction.STOP, 0, cause.encode()[:56]))
+        return self._send(Limit(LimitAction.STOP, 0, cause_of(cause)))
 
     def clear_stop(self) -> bool:
         """A person acknowledged the stop."""

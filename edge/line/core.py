@@ -45,6 +45,7 @@ from edge.line.messages import (
     Release,
     State,
     Stop,
+    cause_of,
 )
 from edge.line.plc_gate.told import Told
 from edge.line.readiness import Eye, Readiness
@@ -459,7 +460,7 @@ class LineCore:
             station=self._settings.digest,
             session=self._session,
             next_ring_seq=self._next_seq,
-            cause=_short(self._readiness.cause or self._settings.note),
+            cause=cause_of(self._readiness.cause or self._settings.note),
             bypass_until_ns=self._bypass_until_ns,
             recipe=self._recipe,
         )
@@ -476,9 +477,3 @@ class LineCore:
         Heard: _heard,
         StopAsked: _stop_asked,
     }
-
-
-def _short(words: str) -> bytes:
-    """As much of the words as a State message holds; points stand for the rest, so that nobody takes it for all."""
-    whole = words.encode()
-    return whole if len(whole) <= 56 else whole[:53].decode("utf-8", "ignore").encode() + "…".encode()

@@ -20,6 +20,8 @@ from edge.errors import DeviceError
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, Sensed
 
 VERSION = 3  # another one with any change of what the messages hold, enums too: tests/line/test_messages.py
+CAUSE_BYTES = 56
+_MORE = "…".encode()
 SIZE = 128
 _MAGIC = b"KP"
 _HEADER = struct.Struct("<2sBBIQ")  # magic, version, kind, payload bytes, epoch
@@ -184,7 +186,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The line's state with the words of its first cause (up to 56 bytes of UTF-8).
+    """The line's state with the words of its first cause (up to CAUSE_BYTES of UTF-8).
 
     `bypass_until_ns` is when a bypass ends by itself, 0 without one. `recipe` is what every part gets that is born at
     the trigger from now on. `station` is the first 8 bytes of the station file's SHA-256: an eye with another file must
@@ -201,7 +203,7 @@ class State:
     bypass_until_ns: int = 0
     recipe: int = 0
 
-    FORMAT: ClassVar[str] = "B?I8sIQ56sqI"
+    FORMAT: ClassVar[str] = f"B?I8sIQ{CAUSE_BYTES}sqI"
 
     def words(self) -> str:
         """The cause as text, empty when there is none."""
@@ -216,7 +218,7 @@ class Limit:
     count: int
     cause: bytes
 
-    FORMAT: ClassVar[str] = "BI56s"
+    FORMAT: ClassVar[str] = f"BI{CAUSE_BYTES}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,14 @@ def _enum_fields(kind: type[Message]) -> dict[int, type[IntEnum]]:
 
 
 _ENUMS = {kind: _enum_fields(kind) for kind in _KINDS}
+
+
+def cause_of(words: str) -> bytes:
+    """As much of the words as State and Limit hold; points stand for the rest, so that nobody takes it for all."""
+    whole = words.encode()
+    if len(whole) <= CAUSE_BYTES:
+        return whole
+    return whole[: CAUSE_BYTES - len(_MORE)].decode("utf-8", "ignore").encode() + _MORE
 
 
 class ProtocolError(DeviceError):

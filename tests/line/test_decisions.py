@@ -8,11 +8,10 @@ import pytest
 
 from edge.clock import MS
 from edge.line.axis import TimeAxis
-from edge.line.core import _short
 from edge.line.events import TRIGGER
 from edge.line.level import Kept, LevelRecord
 from edge.line.limits import Bounds, Limits, Trip
-from edge.line.messages import AckStatus, LimitAction, LimitCounts, LineState
+from edge.line.messages import CAUSE_BYTES, AckStatus, LimitAction, LimitCounts, LineState, cause_of
 from edge.line.readiness import Eye, Readiness
 from edge.line.schedule import GateEdge
 from edge.line.tracker import Tracker
@@ -148,7 +147,7 @@ def test_bounds_of_zero_never_stop() -> None:
     ids=["as long as may be", "longer", "cut between letters", "none"],
 )
 def test_a_cause_that_is_too_long_says_that_there_is_more(words: str, told: str) -> None:
-    assert _short(words).decode() == told and len(_short(words)) <= 56
+    assert cause_of(words).decode() == told and len(cause_of(words)) <= CAUSE_BYTES
 
 
 # --- readiness -------------------------------------------------------------------------------------------------------
