@@ -17,7 +17,7 @@ from edge.clock import SECOND
 from edge.collecting import Encoding
 from edge.durable import PARTIAL, sync_folder, write_synced, write_whole
 from edge.errors import ConfigError, JournalError
-from edge.picture_set import COLUMNS, LABELS, Image
+from edge.picture_set import COLUMNS, LABELS, Image, Picture
 
 _IMAGES, _MASKS = "images", "masks"
 _SUFFIXES: dict[Encoding, str] = {"png": ".png", "jpeg": ".jpg", "bmp": ".bmp"}
@@ -246,6 +246,15 @@ def as_csv(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def labels_csv(folder: Path, pictures: Iterable[Picture]) -> bytes:
+    """The labels.csv of the set in `folder` with all of its `pictures`."""
+    rows = [
+        (one.name, one.label, one.group, one.mask.relative_to(folder).as_posix() if one.mask else "")
+        for one in pictures
+    ]
+    return as_csv([COLUMNS, *rows]).encode()
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,7 @@ from rich.table import Table
 from edge.errors import ConfigError
 from edge.picture_set import LABELS, read_set, select
 from edge.pixels import InputSpec
+from edge.set_writer import labels_csv
 from training.results import make_folder, write, write_json
 from training.terminal import follow, progress_on, roi_of, room, size_of
 
@@ -94,7 +95,10 @@ def copies(
     for pair in found[:ROWS]:
         console.print(f"{pair.first.name} = {pair.second.name} ({pair.difference:.2f} grey levels)", soft_wrap=True)
     write(out / "copies.html", pages.render(work.page(chosen, found)))
-    write(out / LABELS, work.table(pictures, every, find.joined(chosen, found)))
+    joined = find.joined(chosen, found)
+    write(
+        out / LABELS, labels_csv(pictures, [replace(one, group=joined.get(one.group, one.group)) for one in every])
+    )
     told = f"{len(found)} pairs; wrote copies.html and {LABELS} into {out}"
     console.print(told + (f": put that {LABELS} into {pictures}" if found else ""), soft_wrap=True)
 

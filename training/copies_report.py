@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from calibration.copies import Copy, Looks, copies
-from edge.picture_set import COLUMNS, Picture
-from edge.set_writer import as_csv
+from edge.picture_set import Picture
 from training.page import Page, Section, Shown, shown
 
 MOST = 100  # pairs on the page
@@ -27,20 +25,6 @@ def found(pictures: Sequence[Picture], seen: Looks) -> list[Copy]:
         for pair in (*copies(pictures, seen), *copies([pictures[index] for index in labelled], taught))
     }
     return sorted(pairs.values(), key=lambda pair: (pair.difference, pair.first.name, pair.second.name))
-
-
-def table(folder: Path, pictures: Sequence[Picture], groups: dict[str, str]) -> bytes:
-    """labels.csv of the set in `folder`, all of its `pictures`, with the groups that `joined` gave."""
-    rows = [
-        (
-            one.name,
-            one.label,
-            groups.get(one.group, one.group),
-            one.mask.relative_to(folder).as_posix() if one.mask else "",
-        )
-        for one in pictures
-    ]
-    return as_csv([COLUMNS, *rows]).encode()
 
 
 def page(pictures: Sequence[Picture], found: Sequence[Copy]) -> Page:

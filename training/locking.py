@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.picture_set import LABELS, Picture, read_set, select
-from training.copies_report import table
+from edge.set_writer import labels_csv
 from training.results import make_folder, write
 
 
@@ -35,8 +35,8 @@ def lock(folder: Path, out: Path, groups: str) -> tuple[list[Picture], list[Pict
         make_folder((out / path).parent)
         write(out / path, (folder / path).read_bytes())
     locked = [*held, *(_moved(one, folder, out) for one in chosen)]
-    write(out / LABELS, table(out, locked, {}))
-    write(folder / LABELS, table(folder, stay, {}))
+    write(out / LABELS, labels_csv(out, locked))
+    write(folder / LABELS, labels_csv(folder, stay))
     for path in _files(out, locked) - _files(folder, stay):
         if (folder / path).is_file() and filecmp.cmp(folder / path, out / path, shallow=False):
             (folder / path).unlink()
