@@ -68,12 +68,9 @@ class Outside:
         left = max(0.0, float(beside @ beside - along @ along))
         return float((along * along / self.variances).sum()) + left / self.rest
 
-    def is_unlike(self, embedding: Floats) -> bool:
-        """Whether it lies farther out than 95 % of those held out; what is no number does."""
-        return self.in_limits(embedding) > 1
-
     def in_limits(self, embedding: Floats) -> float:
-        """How far out it lies, not squared: at 1 is what 95 % of those held out stay within. At most FARTHEST."""
+        """How far out it lies, not squared: at 1 is what 95 % of those held out stay within. At most FARTHEST, where
+        what is no number lies too."""
         squared = self.distance(embedding)
         return min(FARTHEST, math.sqrt(squared / self.limit)) if squared < math.inf else FARTHEST
 

@@ -89,7 +89,6 @@ class Likeness:
         self._looks_like, self._shows = _Opinion(name, note), _Opinion(name, note)
         self._seen: deque[Look] = deque(maxlen=WINDOW)
         self._far: deque[float] = deque(maxlen=WINDOW)
-        self._unlike: deque[bool] = deque(maxlen=WINDOW)
         self.newest: Newest | None = None
         self.trend = Trend()
         self._until_next = self._until_next_part = STEP
@@ -127,20 +126,23 @@ class Likeness:
         """One more picture as the network understood it; of every part, which costs some microseconds."""
         if self._outside is None:
             return
-        far = self._outside.in_limits(embedding)
-        self._far.append(far)
-        self._unlike.append(far > 1)
+        self._far.append(self._outside.in_limits(embedding))
         self._until_next_part -= 1
         if self._until_next_part == 0:
             self._until_next_part = STEP
             self._compare()
 
     def _compare(self) -> None:
-        far, unlike = list(self._far), list(self._unlike)
-        self.trend.add(self._clock.now_ns(), STEP, sum(far[-STEP:]), sum(unlike[-STEP:]))
-        self.newest = newest = Newest(len(far), sum(far) / len(far), sum(unlike))
+        far = list(self._far)
+        self.trend.add(self._clock.now_ns(), STEP, sum(far[-STEP:]), _beyond(far[-STEP:]))
+        self.newest = newest = Newest(len(far), sum(far) / len(far), _beyond(far))
         is_well = newest.unlike <= newest.allowed
         self._shows.hear(FAMILIAR if is_well else _unlike_words(newest.unlike, newest.parts), is_well)
+
+
+def _beyond(far: Sequence[float]) -> int:
+    """How many lie farther out than the limit."""
+    return sum(each > 1 for each in far)
 
 
 def _unlike_words(unlike: int, all_: int) -> str:

@@ -17,7 +17,7 @@ def cloud(seed, count, length=96, turned=0):
 
 
 def share(outside, embeddings):
-    return np.mean([outside.is_unlike(one) for one in embeddings])
+    return np.mean([outside.in_limits(one) > 1 for one in embeddings])
 
 
 def test_one_in_twenty_of_its_own_lies_outside_and_all_of_another_thing():
@@ -34,7 +34,7 @@ def test_it_stays_small_whatever_the_network_says():
     assert len(wide.variances) == 9 and len(wide.table) < 150_000
     assert fitted(np.ones((40, 1), np.float32), np.ones((40, 1), np.float32)) is None
     same = fitted(np.full((40, 8), 0.35, np.float32), np.full((40, 8), 0.35, np.float32)).outside()
-    assert not same.is_unlike(np.full(8, 0.35, np.float32)) and same.is_unlike(np.full(8, -0.35, np.float32))
+    assert same.in_limits(np.full(8, 0.35, np.float32)) <= 1 and same.in_limits(np.full(8, -0.35, np.float32)) > 1
 
 
 def test_too_few_pictures_or_drawn_ones_say_nothing(tmp_path):
