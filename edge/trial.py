@@ -74,8 +74,11 @@ def try_devices(station: Station, clock: Clock) -> Iterator[str]:
         for words, failure in read_back(station, clock):
             failed += [failure] if failure else []
             yield words
-    if failed or lacking:
-        raise (failed + lacking)[0]
+    if failed:
+        yield from map(str, lacking)
+        raise failed[0]
+    if lacking:
+        raise lacking[0]
 
 
 def _parts_per_s(station: Station) -> float:

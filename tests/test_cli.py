@@ -166,7 +166,7 @@ def test_devices_are_tried_before_a_bundle_is_there(bench: Bench) -> None:
     assert said.rstrip().endswith("is active: edge install X.bundle --station STATION.TOML")
     bench.file.write_text(bench.file.read_text().replace("127.0.0.1", "127.0.0.2"))
     code, said = edge("check", bench.file, "--devices")
-    assert code == 69 and "gate: " in said, "what does not answer comes first"
+    assert code == 69 and "gate: " in said and "edge install X.bundle" in said, "what does not answer comes last"
 
 
 def test_a_camera_whose_library_is_not_there_keeps_no_gate_from_being_tried(
