@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.errors import ConfigError, ControlError, RefusedError
-from edge.nearness import Drift, LimitNow
+from edge.nearness import Drift, DriftOf, LimitNow
 from edge.packet import Packet
 from edge.station import Station
 
@@ -254,7 +254,8 @@ class Figures(Packet):
 
     `stages` are those of edge.timing, `gate_edges` the gate's writes after their planned time. Bounds in nanoseconds.
     `outbox_waiting` and `outbox_dropped` are records as the outbox told them last, `outbox_silent_s` seconds ago (since
-    the eye began, where it never did); None without [mqtt]. `limits` are those of the station file.
+    the eye began, where it never did); None without [mqtt]. `limits` are those of the station file;
+    `views` each camera's distance from what was learned, with no spans.
     """
 
     answer: Literal["figures"] = "figures"
@@ -272,6 +273,7 @@ class Figures(Packet):
     outbox_dropped: int = 0
     outbox_silent_s: float | None = None
     limits: list[LimitNow] = Field(default=[])
+    views: list[DriftOf] = Field(default=[])
 
 
 class Done(Packet):

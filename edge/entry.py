@@ -60,8 +60,8 @@ def _run(command: str, module: str) -> None:
         if missing in ("", *ROOMS):
             raise
         print(
-            f"{command}: {missing} is not installed; {command} runs on a host with pip install 'kenpin[host]' "
-            "(in Kenpin's own folder: pip install '.[host]')",
+            f"{command}: {missing} is not installed; {command} runs on a host with {sys.prefix}/bin/pip install "
+            "'kenpin[host]' (in Kenpin's own folder: '.[host]')",
             file=sys.stderr,
         )
         sys.exit(78)

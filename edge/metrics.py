@@ -78,6 +78,39 @@ def _states(answers: dict[str, Figures]) -> Iterator[Metric]:
         alike.add_metric([name], not told.status.likeness)
     yield from (state, permit, alike, proven)
     yield from _outboxes(answers)
+    yield from _limits(answers)
+    yield from _distances(answers)
+
+
+def _limits(answers: dict[str, Figures]) -> Iterator[Metric]:
+    """Those that are on. No count while no line tells it."""
+    labels = [*LABEL, "limit", "product"]
+    bound = GaugeMetricFamily("kenpin_limit_bound", "So many are too many.", labels=labels)
+    count = GaugeMetricFamily("kenpin_limit_count", "How many there are of it now.", labels=labels)
+    for name, told in answers.items():
+        for limit in told.limits:
+            if limit.bound:
+                bound.add_metric([name, limit.name, limit.product], limit.bound)
+                if limit.count is not None:
+                    count.add_metric([name, limit.name, limit.product], limit.count)
+    yield from (bound, count)
+
+
+def _distances(answers: dict[str, Figures]) -> Iterator[Metric]:
+    """Of cameras that have seen parts of a bundle with coverage."""
+    labels = [*LABEL, "camera", "product"]
+    distance = GaugeMetricFamily(
+        "kenpin_distance",
+        "How far the newest pictures lie from what was learned; 1 is what 95 % of held-out pictures stay within.",
+        labels=labels,
+    )
+    unlike = GaugeMetricFamily("kenpin_unlike_ratio", "The share of the newest pictures beyond 1.", labels=labels)
+    for name, told in answers.items():
+        for view in told.views:
+            if view.parts:
+                distance.add_metric([name, view.camera, view.product], view.distance)
+                unlike.add_metric([name, view.camera, view.product], view.unlike / view.parts)
+    yield from (distance, unlike)
 
 
 def _outboxes(answers: dict[str, Figures]) -> Iterator[Metric]:

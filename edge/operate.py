@@ -31,14 +31,14 @@ def status(
     station_file: StationFile,
     json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """How the running station is: state with its first cause, permit, counts, recipe, bypass."""
+    """How the running station is: state with its first cause, permit, counts, recipe, bypass, how near its limits."""
     from edge.screen import print_status
 
-    found = Control(load(station_file)).status()
+    control = Control(load(station_file))
     if json:
-        print(found.model_dump_json(indent=2))
+        print(control.status().model_dump_json(indent=2))
     else:
-        print_status(found)
+        print_status(control.figures())
 
 
 def ack(station_file: StationFile, why: Why, who: Who = "") -> None:

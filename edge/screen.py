@@ -26,11 +26,12 @@ from edge.report import Report
 from edge.station import Station
 
 if TYPE_CHECKING:
-    from edge.control import Status
+    from edge.control import Figures
     from edge.doctor.finding import Finding
     from edge.eye.collect import Collected
     from edge.eye.run import Live
     from edge.install import Installed
+    from edge.nearness import LimitNow
     from edge.recorded import Recorded
     from edge.threshold import Choice
 
@@ -263,8 +264,9 @@ def _last_part(last: tuple[int, Kind, object, float] | None) -> Text:
 # --- edge status ---
 
 
-def print_status(status: Status) -> None:
+def print_status(told: Figures) -> None:
     """A running station, as a table."""
+    status = told.status
     table = Table(title=f"station {status.station}, mode {status.mode}", show_header=False)
     calm = "" if status.level == "READY" else "bold red"
     table.add_row("state", Text(f"{status.level} {status.cause}", calm))
@@ -290,7 +292,17 @@ def print_status(status: Status) -> None:
         table.add_row("pictures", Text(status.likeness, "bold yellow"))
     table.add_row("parts", f"{status.parts}: {_listed(status.verdicts)}")
     table.add_row("gate", f"{_listed(status.outcomes)}, {status.bypassed} in a bypass")
+    if near := [_limit_words(limit) for limit in told.limits if limit.bound and limit.count]:
+        table.add_row("limits", "; ".join(near))
+    for view in told.views:
+        if view.parts:
+            table.add_row(f"distance, {view.camera}", f"{view.distance:.2f} of what was learned (limit 1)")
     Console().print(table)
+
+
+def _limit_words(limit: LimitNow) -> str:
+    of = f" of {limit.product}" if limit.product else ""
+    return f"{limit.name}{of} {limit.count} of {limit.bound}"
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -1,7 +1,9 @@
-"""Writes elpv-dataset's solar cells as a picture set: python examples/elpv_set.py FOLDER (pip install kenpin[samples]).
+"""Writes elpv-dataset's solar cells as a picture set: python examples/elpv_set.py FOLDER [mono|poly].
 
-2,624 cells, graded 0, 1/3, 2/3 or 1 by how probable a defect is; from one half on the label is `defect`. The set says
-not which cells come from one module, so every cell is a group of its own. CC BY-NC-SA 4.0: for evaluation only.
+It needs `pip install kenpin[samples]`. 2,624 cells, graded 0, 1/3, 2/3 or 1 by how probable a defect is; from one half
+on the label is `defect`. The set says not which cells come from one module, so every cell is a group of its own. The
+1,074 cells of one crystal (mono) and the 1,550 of many (poly) look like two products. CC BY-NC-SA 4.0: for evaluation
+only.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def main(folder: Path) -> None:
-    """Copy the pictures into `folder` and write its labels.csv."""
+def main(folder: Path, kind: str = "") -> None:
+    """Copy the pictures, or those of one kind, into `folder` and write its labels.csv."""
     if find_spec("elpv_dataset") is None:
         sys.exit("the pictures are missing: pip install kenpin[samples]")
     if folder.exists():
@@ -23,6 +25,7 @@ def main(folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
     with as_file(files("elpv_dataset") / "data") as data:
         rows = [line.split() for line in (data / "labels.csv").read_text().splitlines()]
+        rows = [row for row in rows if kind in ("", row[-1])]
         for name, *_ in rows:
             shutil.copyfile(data / name, folder / name)
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
@@ -32,6 +35,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python examples/elpv_set.py FOLDER   (a new one, outside the repository)")
-    main(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["mono"], ["poly"]):
+        sys.exit("usage: python examples/elpv_set.py FOLDER [mono|poly]   (a new one, outside the repository)")
+    main(Path(sys.argv[1]), *sys.argv[2:])

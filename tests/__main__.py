@@ -15,6 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 COMPUTING = ("training", "compile", "calibration")
 LONG = ("system", "soak")
+# Threads of one computation wait for each other, and the idle half seldom has two processors at once.
+ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main() -> int:
@@ -27,6 +29,7 @@ def main() -> int:
             [*pytest, *computing, "-p", "no:cacheprovider"],
             stdout=told,
             stderr=subprocess.STDOUT,
+            env=ALONE | dict(os.environ),
             preexec_fn=_yield_to_others,
         )
         try:

@@ -20,6 +20,7 @@ from edge import metrics as served_by
 from edge.control import Figures, Histogram, Status
 from edge.errors import ConfigError, ControlError
 from edge.metrics import StationMetrics, keep, registry_of, serve
+from edge.nearness import DriftOf, LimitNow
 from edge.timing import BOUNDS_NS, Series
 from tests.contracts.source_tree import ROOT
 from tests.eye.stations import BELT, BELT_TRIGGER, EdgeProcess, modbus_bench
@@ -77,6 +78,32 @@ def test_counts_and_states_of_a_station_are_told_under_its_name() -> None:
     assert told["kenpin_state", "left", "READY"] == 1 and told["kenpin_state", "left", "FAULT"] == 0
     assert told["kenpin_line_permit", "left"] == told["kenpin_pictures_as_learned", "left"] == 1
     assert told["kenpin_unknown_total", "left", "NO_FRAME"] == 1 and told["kenpin_turned_away_total", "left"] == 2
+
+
+def test_limits_that_are_on_are_told_with_their_counts() -> None:
+    def limit(name: str, count: int | None, bound: int, product: str = "") -> LimitNow:
+        return LimitNow(name=name, count=count, bound=bound, then="stop", product=product)
+
+    limits = [
+        limit("unknown_in_a_row", 2, 5),
+        limit("missed_deadlines", 1, 0),
+        limit("window_rejects", None, 40),
+        limit("unknown", 7, 50, "cap-a"),
+    ]
+    told = exposed(left=lambda: figures(limits=limits))
+    counts = {key[2:]: value for key, value in told.items() if key[0] == "kenpin_limit_count"}
+    bounds = {key[2:]: value for key, value in told.items() if key[0] == "kenpin_limit_bound"}
+    assert counts == {("unknown_in_a_row", ""): 2, ("unknown", "cap-a"): 7}
+    assert bounds == {("unknown_in_a_row", ""): 5, ("window_rejects", ""): 40, ("unknown", "cap-a"): 50}
+
+
+def test_how_far_pictures_lie_is_told_of_each_camera_that_can_tell() -> None:
+    seen = DriftOf(product="cap-a", camera="top", has_coverage=True, parts=40, distance=0.8, unlike=10, allowed=20)
+    blind = DriftOf(product="cap-a", camera="side", has_coverage=False)
+    told = exposed(left=lambda: figures(views=[seen, blind]))
+    assert told["kenpin_distance", "left", "top", "cap-a"] == 0.8
+    assert told["kenpin_unlike_ratio", "left", "top", "cap-a"] == 0.25
+    assert not [key for key in told if "side" in key]
 
 
 def test_a_threshold_that_is_not_proven_is_told_of_its_product() -> None:

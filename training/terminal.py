@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -27,7 +28,7 @@ def room(name: str) -> ModuleType:
     try:
         return import_module(f"training.{name}")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"training needs {error.name}: pip install 'kenpin[host]'") from error
+        raise ConfigError(f"training needs {error.name}: {sys.prefix}/bin/pip install 'kenpin[host]'") from error
 
 
 def size_of(text: str) -> tuple[int, int]:

@@ -219,6 +219,7 @@ class Acts:
             outbox_dropped=self._outbox.dropped,
             outbox_silent_s=self._silent_s(),
             limits=self._supervision.limits(),
+            views=self._supervision.views(self._recipe()),
         )
 
     def _silent_s(self) -> float | None:

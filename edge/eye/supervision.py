@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from edge.clock import SECOND, Clock
 from edge.eye.desk import Desk
@@ -54,31 +54,43 @@ class Supervision:
 
     def drift(self, recipe: int) -> Drift:
         """Of the parts of this recipe; no view while its bundle is being loaded."""
-        cameras = enumerate(self._station.camera)
-        known = [(camera.name, self._likeness.get((recipe, view))) for view, camera in cameras]
-        product = self._station.products()[recipe]
-        views = [self._of(product, camera, one) for camera, one in known if one is not None]
+        views = [view.model_copy(update={"spans": self._spans(one)}) for view, one in self._seen(recipe)]
         return Drift(span_s=SPAN_NS // SECOND, views=views)
 
-    def _of(self, product: str, camera: str, one: Likeness) -> DriftOf:
-        now_ns, newest = self._clock.now_ns(), one.newest
-        if newest is None:
-            return DriftOf(product=product, camera=camera, has_coverage=one.has_coverage)
-        return DriftOf(
-            product=product,
-            camera=camera,
-            has_coverage=True,
-            parts=newest.parts,
-            distance=round(newest.distance, 3),
-            unlike=newest.unlike,
-            allowed=newest.allowed,
-            spans=[
-                DriftSpan(
-                    ago_s=(now_ns - each.began_ns) // SECOND,
-                    parts=each.parts,
-                    distance=round(each.total / each.parts, 3),
-                    unlike=each.unlike,
-                )
-                for each in one.trend.spans
-            ],
-        )
+    def views(self, recipe: int) -> list[DriftOf]:
+        """The same without what was before."""
+        return [view for view, _ in self._seen(recipe)]
+
+    def _seen(self, recipe: int) -> Iterator[tuple[DriftOf, Likeness]]:
+        product = self._station.products()[recipe]
+        for view, camera in enumerate(self._station.camera):
+            one = self._likeness.get((recipe, view))
+            if one is not None:
+                yield _now(product, camera.name, one), one
+
+    def _spans(self, one: Likeness) -> list[DriftSpan]:
+        now_ns = self._clock.now_ns()
+        return [
+            DriftSpan(
+                ago_s=(now_ns - each.began_ns) // SECOND,
+                parts=each.parts,
+                distance=round(each.total / each.parts, 3),
+                unlike=each.unlike,
+            )
+            for each in one.trend.spans
+        ]
+
+
+def _now(product: str, camera: str, one: Likeness) -> DriftOf:
+    newest = one.newest
+    if newest is None:
+        return DriftOf(product=product, camera=camera, has_coverage=one.has_coverage)
+    return DriftOf(
+        product=product,
+        camera=camera,
+        has_coverage=True,
+        parts=newest.parts,
+        distance=round(newest.distance, 3),
+        unlike=newest.unlike,
+        allowed=newest.allowed,
+    )

@@ -90,6 +90,7 @@ def test_distances_are_told_in_limits_with_those_beyond(station: Station) -> Non
         DriftSpan(ago_s=630, parts=10, distance=0.5, unlike=0),
         DriftSpan(ago_s=30, parts=10, distance=1.5, unlike=10),
     ]
+    assert supervision.views(0) == [told.model_copy(update={"spans": []})]
 
 
 def test_the_newest_parts_alone_make_the_newest_figure() -> None:

@@ -36,11 +36,12 @@ def judged(kind: str, late_us: float, cyclictest_us: float) -> str:
 
 
 @contextmanager
-def cyclictest() -> Iterator[list[float]]:
-    """A thread of cyclictest that wakes a hundred times a second, at a priority above the gate's; at the end, its
-    latencies in us are in the list, sorted."""
+def cyclictest(interval_us: int = INTERVAL_US, threads: int = 1) -> Iterator[list[float]]:
+    """Threads of cyclictest, bound to one processor each where there are several, that wake again and again at a
+    priority above the gate's; at the end, their latencies in us are in the list, sorted."""
     program = shutil.which("cyclictest") or missing("install cyclictest (apt-get install rt-tests)")
-    words = [program, "--mlockall", "--priority=81", "--threads=1", f"--interval={INTERVAL_US}", "--quiet"]
+    words = [program, "--mlockall", "--priority=81", f"--threads={threads}", f"--interval={interval_us}", "--quiet"]
+    words += ["--affinity"] if threads > 1 else []
     latencies: list[float] = []
     with subprocess.Popen([*words, f"--histogram={WORST_US}"], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -48,7 +49,7 @@ def cyclictest() -> Iterator[list[float]]:
         finally:
             process.send_signal(signal.SIGINT)
             text = process.communicate()[0]
-    for us, count in re.findall(r"^(\d{6}) (\d{6})$", text, re.MULTILINE):
-        latencies += [float(us)] * int(count)
-    over = re.search(r"# Histogram Overflows: 0*(\d+)", text)
-    latencies += [float(WORST_US)] * int(over[1] if over and over[1] else 0)
+    for us, *counts in map(str.split, re.findall(r"^\d{6}(?:[ \t]\d{6,})+$", text, re.MULTILINE)):
+        latencies += [float(us)] * sum(map(int, counts))
+    over = re.search(r"# Histogram Overflows:((?: \d+)+)", text)
+    latencies += [float(WORST_US)] * (sum(map(int, over[1].split())) if over else 0)

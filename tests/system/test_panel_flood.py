@@ -25,10 +25,10 @@ from tests.panel.panels import Visitor, a_station, an_eye
 from tests.peers import eventually
 from tests.peers.plcs import free_port
 from tests.system.costs import memory_mb
+from tests.system.edges import allowed_us, cyclictest
 from tests.system.results import ROOT, Table
-from tests.system.test_gate_edges import BUDGET_US, CYCLES, cyclictest
 
-EDGES = 1_500
+EDGES = 10_000
 HELD = 1_000  # connections of strangers, each again when it is closed
 DRIP_S = 1.0
 ASKS_EVERY_S = 0.2
@@ -167,7 +167,9 @@ def measured(panel: str, visitor: Visitor, process: int) -> tuple[User, float, f
     RESULTS.add(
         panel, shares(late), shares(cycles), answered, times, somebody.connections, f"{somebody.memory_mb:.0f}"
     )
-    return somebody, at_share(late, 0.999), max(BUDGET_US["memory"], CYCLES * at_share(cycles, 0.999))
+    allowed = allowed_us("memory", at_share(cycles, 0.999))
+    assert allowed is not None
+    return somebody, at_share(late, 0.999), allowed
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -118,4 +118,4 @@ def test_without_the_host_libraries_the_command_names_the_extra(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "timm", None)
     done = finetune(a_set(tmp_path / "set", PLENTY), tmp_path / "out")
     assert done.exit_code == 78
-    assert "training needs timm: pip install 'kenpin[host]'" in str(done.error)
+    assert f"training needs timm: {sys.prefix}/bin/pip install 'kenpin[host]'" in str(done.error)
