@@ -13,6 +13,7 @@ from benchmarks.looks import STAGES, Looks
 from benchmarks.paired import paired
 from benchmarks.ranks import ranks_ms
 from benchmarks.recorder import Span
+from benchmarks.tables import SPANS
 from edge.bundle import Bundle
 from edge.clock import Clock
 from edge.errors import KenpinError
@@ -20,6 +21,7 @@ from edge.eye.student import Student, load
 from edge.infer import TABLE
 from edge.infer import Engine as LoadedEngine
 from edge.kinds import find
+from edge.manifest import ModelEntry
 from edge.options import Engine
 from edge.report import Counts, Report, report
 from edge.screen import model_line
@@ -62,6 +64,8 @@ def bench_bundle(
 
     Raises BundleError where a bundle holds no such model, and what ends the first run before its first round is over.
     """
+    if against is not None:
+        bundle.manifest.entry(options.kind, against)
     load_average = os.getloadavg()[0]
     began_ns = clock.now_ns()
     student = load(bundle, options, clock)
@@ -86,6 +90,7 @@ def bench_bundle(
         told["against_bundle"] = _identity(theirs) | {"bundle_sha256": rival.sha256} | _over_rival(each)
     values = _report_of([run.looks for run in each], startup_ns).to_dict()
     values["bench"] = _identity(student) | facts | together(each) | told
+    values["bench"]["spans"] = {name: SPANS[name] for name in (*each[0].spans(), *STAGES)}
     if partial:
         values["partial"] = partial
     return Measured(values, code, each[-1].span)
@@ -129,10 +134,14 @@ def _other_engine(bundle: Bundle, options: Engine, precision: str) -> LoadedEngi
     return engine
 
 
-def _identity(student: Student) -> dict[str, Any]:
-    entry = student.entry
+def identity(product: str, version: int, entry: ModelEntry) -> dict[str, Any]:
+    """What a result says of who judged."""
     model = {"file": entry.file, "sha256": entry.sha256, "target": entry.target, "precision": entry.precision}
-    return {"product": student.product, "version": student.version, "model": model}
+    return {"product": product, "version": version, "model": model}
+
+
+def _identity(student: Student) -> dict[str, Any]:
+    return identity(student.product, student.version, student.entry)
 
 
 def _report_of(all_looks: Sequence[Looks], startup_ns: int) -> Report:

@@ -33,7 +33,7 @@ from edge.options import Engine
 PARTS = 500
 SECONDS = 10.0
 SHORTEST_GAP_S, LONGEST_GAP_S = 0.01, 600.0
-OF_STATIONS = ("parts", "patience", "budget", "anyway", "json_file", "html_file")
+OF_STATIONS = ("parts", "patience", "runs", "budget", "anyway", "json_file", "html_file")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,7 +47,7 @@ Patience = Annotated[float, typer.Option(min=1, help="station: stop it when no p
 Seconds = Annotated[float, typer.Option(min=0.1, help="bundle: how long to measure, each time")]
 Rate = Annotated[float, typer.Option(min=0.1, max=1_000, help="bundle: pictures per second of the paced line")]
 Runs = Annotated[
-    int, typer.Option(min=1, max=100, help="bundle: measure so many times; the medians, and the spread")
+    int, typer.Option(min=1, max=100, help="measure so many times; all of them together, and the spread")
 ]
 EngineKind = Annotated[str, typer.Option("--engine", help="bundle: ort, ov (OpenVINO) or trt (TensorRT)")]
 BudgetFile = Annotated[
@@ -129,7 +129,7 @@ def bench(
         _refuse(context, OF_STATIONS, "only with --bundle; the station file says the rest")
         _check_clocks(anyway)
         with recording() as recorded:
-            measured = bench_station(station, parts or PARTS, patience)
+            measured = bench_station(station, parts or PARTS, patience, runs)
     else:
         assert bundle is not None
         if keys is None or parts is not None:

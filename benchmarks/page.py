@@ -9,19 +9,19 @@ from typing import Any
 from benchmarks import plots
 from benchmarks.ranks import RANKS
 from benchmarks.tables import (
-    SPANS,
     SpanRow,
     cells,
     facts_of,
-    gap_words,
     hardware_rows,
     idle_rows,
+    moments_of,
     spans,
     station_facts,
+    station_spans,
     steadiness_words,
 )
 
-_GAP = "The trigger's edge of a part that came so long after the one before; its verdict is known."
+_MOMENTS = "The trigger's edge of such a part; its verdict is known."
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2733; background: #fff; max-width: 1120px; margin: 2em auto;
        padding: 0 1.5em }
@@ -73,15 +73,14 @@ def _of_bundle(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[
 
 
 def _of_station(values: Mapping[str, Any], bench: Mapping[str, Any]) -> Iterator[str]:
-    rows = [SpanRow(stage, SPANS[stage], ranks, "") for stage, ranks in values["latency_ms"].items()]
-    yield "<h2>Measured spans, ms</h2>" + _times(rows)
+    yield "<h2>Measured spans, ms</h2>" + _times(station_spans(values), len(values.get("runs", ())))
     yield "<h2>What happened</h2>" + _table(("", ""), _counts(values), numbers=False)
-    if gaps := bench.get("after_gap"):
-        rows = [SpanRow(gap_words(name), _GAP, ranks, "") for name, ranks in gaps.items()]
-        yield "<h2>After a gap without parts, ms</h2>" + _times(rows)
-    if bench.get("course"):
+    if moments := moments_of(bench):
+        rows = [SpanRow(name, _MOMENTS, ranks, "") for name, ranks in moments]
+        yield "<h2>After gaps, and first and last parts, ms</h2>" + _times(rows)
+    if courses := [course for run in values.get("runs", [values]) if (course := run["bench"].get("course"))]:
         caption = "p50 of each second or more, ms; bars reach to the slowest part; all as upper bounds of bins"
-        yield "<h2>Over the run's time</h2>" + _figure(caption, _course(bench))
+        yield "<h2>Over the run's time</h2>" + _figure(caption, plots.course(courses))
     if bench.get("histograms"):
         yield "<h2>How the times are spread</h2>" + _histograms(bench)
 
@@ -151,8 +150,10 @@ def _machine(values: Mapping[str, Any]) -> str:
     if "load_average" in bench:
         rows.append(("load average before", f"{bench['load_average']:g}"))
         rows.append(("engine's threads", str(bench["threads"])))
-        rows.append(("model", f"{bench['model']['file']}, SHA-256 {bench['model']['sha256']}"))
-        rows.append(("bundle", f"SHA-256 {bench['bundle_sha256']}"))
+    for one in [bench] if "model" in bench else bench.get("products", ()):
+        rows.append(("product", f"{one['product']} version {one['version']}"))
+        rows.append(("model", f"{one['model']['file']}, SHA-256 {one['model']['sha256']}"))
+        rows.append(("bundle", f"SHA-256 {one['bundle_sha256']}"))
     if "hardware" in values:
         rows.extend(hardware_rows(values["hardware"]))
     return "<h2>Machine</h2>" + _table(("", ""), rows, numbers=False)
@@ -179,5 +180,4 @@ def _histograms(bench: Mapping[str, Any]) -> str:
 
 def _course(bench: Mapping[str, Any]) -> str:
     """Several runs stand one behind the other, with a line between them."""
-    courses = [run["course"] for run in bench.get("runs", [bench])]
-    return plots.course(courses)
+    return plots.course([run["course"] for run in bench.get("runs", [bench])])

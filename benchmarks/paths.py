@@ -7,11 +7,12 @@ from dataclasses import fields
 from typing import Any
 
 from benchmarks.course import Steadiness
-from benchmarks.gaps import LEAST_S
+from benchmarks.gaps import LEAST_S, TENTHS
 from benchmarks.idle import IdleGap, gap_name
 from benchmarks.paired import Paired
 from benchmarks.ranks import RANKS
 from benchmarks.steady import Usage
+from benchmarks.watch import Growth
 from edge.records import Reason
 from edge.report import Counts, report
 from edge.timing import Timing
@@ -40,7 +41,9 @@ def of_a_station() -> set[str]:
     per_part = dict.fromkeys(("page_faults", "disk_faults"))
     capacity = dict.fromkeys(("per_s", "possible_per_s", "sustained", "busy"))
     gaps = {gap_name(least_s): _RANKS for least_s in LEAST_S}
-    bench = {"per_part": per_part, "capacity": capacity, "steadiness": _of(Steadiness), "after_gap": gaps}
+    bench: dict[str, Any] = {"per_part": per_part, "capacity": capacity, "steadiness": _of(Steadiness)}
+    bench |= {"after_gap": gaps, "tenths": dict.fromkeys(TENTHS, _RANKS), "memory": _of(Growth)}
+    bench |= dict.fromkeys(("asked", "threads", "load_average"))
     return set(_paths(_report() | {"bench": bench}, ""))
 
 

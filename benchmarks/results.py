@@ -29,6 +29,9 @@ LOADS_APART = 1.0  # of two load averages: a core more or less that others used
 DRAWS = 10_000
 COVERED = 0.95
 _SHOWN = 8  # paths that a message lists
+# what two results should have in common, and what it is called
+_OF_THE_BENCH = {"name": "station", "products": "bundle", "bundle_sha256": "bundle", "model": "model"}
+_OF_THE_BENCH |= {"threads": "threads", "rate_hz": "rate_hz", "seconds": "seconds", "asked": "parts asked for"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,9 @@ def read_result(path: Path) -> dict[str, Any]:
     for key in ("host", "hardware", "bench"):
         if not isinstance(values.get(key, {}), dict):
             raise ConfigError(f'{path} is no result of edge-bench --json: its "{key}" is no table')
-    runs = values.get("bench", {}).get("runs", [])
-    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise ConfigError(f'{path} is no result of edge-bench --json: its "bench.runs" is no list of runs')
+    for where, runs in (("bench.runs", values.get("bench", {}).get("runs", [])), ("runs", values.get("runs", []))):
+        if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+            raise ConfigError(f'{path} is no result of edge-bench --json: its "{where}" is no list of runs')
     return values
 
 
@@ -161,9 +164,9 @@ def misses(limits: Limits, known: Mapping[str, float]) -> list[Miss]:
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """Every figure that both results have, in the order of the first; what is 0 in both is left out.
 
-    What each run of several has (`bench.runs`) is compared by the medians of the runs; the interval comes from runs
-    drawn again, of each result by itself: runs of two commands are no pairs. Raises ConfigError for a bundle's
-    result and a station's, which have no figure in common.
+    What each run of several has (`bench.runs`, of a station `runs`) is compared by the medians of the runs; the
+    interval comes from runs drawn again, of each result by itself: runs of two commands are no pairs. Raises
+    ConfigError for a bundle's result and a station's, which have no figure in common.
     """
     kinds = ["a bundle" if "engine" in values.get("bench", {}) else "a station" for values in (before, after)]
     if kinds[0] != kinds[1]:
@@ -181,6 +184,7 @@ def _of_runs(values: Mapping[str, Any]) -> dict[str, list[float]]:
     """Each figure in each run that has it; of what is told once, one value."""
     found = {path: [value] for path, value in figures(values).items()}
     runs = [figures({"bench": run}) for run in values.get("bench", {}).get("runs", ())]
+    runs += [figures(run) for run in values.get("runs", ())]
     for path in {path for run in runs for path in run}:
         found[path] = [run[path] for run in runs if path in run]
     return found
@@ -209,10 +213,10 @@ def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         one, other = (values.get("host", {}).get(name) for values in (before, after))
         if one != other:
             told.append(f"{name}: {_short(one)} before, {_short(other)} after")
-    for name in ("model", "threads", "rate_hz", "seconds"):
+    for name, words in _OF_THE_BENCH.items():
         one, other = ((values.get("bench") or {}).get(name) for values in (before, after))
         if one != other:
-            told.append(f"{name}: {_short(one)} before, {_short(other)} after")
+            told.append(f"{words}: {_short(one)} before, {_short(other)} after")
     old, new = ((values.get("bench") or {}).get("load_average") for values in (before, after))
     if old is not None and new is not None and abs(old - new) > LOADS_APART:
         told.append(f"load average: {old:g} before, {new:g} after")
@@ -227,7 +231,7 @@ def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _short(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {of}" for name, of in value.items())
+        return ", ".join(f"{name} {_short(of)}" for name, of in value.items())
     if isinstance(value, list):
-        return " ".join(map(str, value)) or "none"
+        return " ".join(map(_short, value)) or "none"
     return "unknown" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)

@@ -72,10 +72,23 @@ def spans(values: Mapping[str, Any]) -> list[SpanRow]:
     }
     rows = []
     for key, name in names.items():
-        each = sorted(run[key]["p50"] for run in bench.get("runs", ()))
-        spread = f"{each[0]:.3f} to {each[-1]:.3f}" if each else ""
-        rows.append(SpanRow(name, SPANS[key], bench[key], spread))
+        rows.append(SpanRow(name, SPANS[key], bench[key], _spread([run[key] for run in bench.get("runs", ())])))
     return [*rows, SpanRow("judge, saturated", SPANS["judge"], values["latency_ms"]["judge"], "")]
+
+
+def station_spans(values: Mapping[str, Any]) -> list[SpanRow]:
+    """What was measured of a station."""
+    runs = values.get("runs", ())
+    return [
+        SpanRow(stage, SPANS[stage], ranks, _spread([run["latency_ms"][stage] for run in runs]))
+        for stage, ranks in values["latency_ms"].items()
+    ]
+
+
+def _spread(runs: Sequence[Figures]) -> str:
+    """From where to where the p50 lie; "" where there are none."""
+    each = sorted(p50 for run in runs if (p50 := run["p50"]) is not None)
+    return f"{each[0]:.3f} to {each[-1]:.3f}" if each else ""
 
 
 def facts_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -115,15 +128,30 @@ def facts_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return told
 
 
-def station_tables(bench: Mapping[str, Any]) -> Group:
-    """What the bench adds to a station's report."""
+def station_tables(values: Mapping[str, Any]) -> Group:
+    """What the bench adds to a station's report; of several runs also all of them together."""
+    bench, runs = values["bench"], values.get("runs", ())
+    times = Table("ms", "n", *RANKS, title=f"{len(runs)} runs together: medians, and the longest of all")
+    meanings = Table("measured", "from; to")
+    if runs:
+        meanings.add_column(f"p50 of {len(runs)} runs", no_wrap=True)
+    for span in station_spans(values):
+        times.add_row(span.name, *cells(span.ranks))
+        meanings.add_row(span.name, span.words, *([span.spread] if runs else []))
     facts = Table(show_header=False)
     for row in station_facts(bench):
         facts.add_row(*row)
-    gaps = Table("after a gap of", "n", *RANKS, title="trigger to verdict, ms")
-    for name, ranks in bench["after_gap"].items():
-        gaps.add_row(gap_words(name), *cells(ranks))
-    return Group(*([facts] if facts.row_count else []), *([gaps] if gaps.row_count else []))
+    moments = Table("parts", "n", *RANKS, title="trigger to verdict, ms")
+    for name, ranks in moments_of(bench):
+        moments.add_row(name, *cells(ranks))
+    tables = [times if runs else None, meanings, facts, moments]
+    return Group(*(table for table in tables if table is not None and table.row_count))
+
+
+def moments_of(bench: Mapping[str, Any]) -> list[tuple[str, Figures]]:
+    """Trigger to verdict by the gap before a part, and of the first and the last tenth of the parts."""
+    gaps = [(gap_words(name), ranks) for name, ranks in bench.get("after_gap", {}).items()]
+    return gaps + [(f"{name} tenth of the parts", ranks) for name, ranks in bench.get("tenths", {}).items()]
 
 
 def station_facts(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -143,12 +171,17 @@ def station_facts(bench: Mapping[str, Any]) -> list[tuple[str, str]]:
     if cost := bench.get("per_part"):
         words = f"{cost['page_faults']:.2f} page faults, {cost['disk_faults']:.2f} from the disk"
         told.append(("a part costs the eye", words))
+    if memory := bench.get("memory"):
+        words = (
+            f"{memory['begin_mb']:.1f} MB, and {memory['grown_mb']:+.2f} MB in the last {memory['seconds']:.0f} s"
+        )
+        told.append(("memory of the eye, by a straight line", words))
     return told
 
 
 def gap_words(name: str) -> str:
     """A class of gaps, by its beginning."""
-    return "less than 100ms" if name == "0ms" else f"{name} and more"
+    return f"after a gap of {'less than 100ms' if name == '0ms' else f'{name} and more'}"
 
 
 def steadiness_words(steadiness: Mapping[str, Any], rank: str = "p50") -> str:

@@ -1,4 +1,5 @@
-"""Watches a running station from outside: how its times are spread, how they went, and what a part costs."""
+"""Watches a running station from outside: how its times are spread, how they went, what a part costs, and whether it
+was READY all the time."""
 
 from __future__ import annotations
 
@@ -9,17 +10,23 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.course import Histogram, Moment, steadiness
 from benchmarks.recorder import Span
 from edge.clock import MS, SECOND, Clock
 from edge.control import Figures
 from edge.errors import ControlError
+from edge.health import Level
 
 EVERY_S = 1.0  # how often the eye is asked; an answer costs it less than a part
 STARTS_WITHIN_S = 60.0  # from its beginning to its first answer
 MOST = 240  # snapshots; then every second one is dropped
 WARM_PARTS = 10  # what a part costs is counted from here on
+SETTLED_S = 60.0  # then its memory is looked at, or after half of a shorter time
+_AS_ASKED = (Level.READY.name, Level.STOPPING.name)
 FIRST_MS, BEYOND = 0.02, 2.0  # where the first bin is drawn from, and by what the last is longer than its beginning
+_LEAST_LOOKS = 5  # for a straight line
 _MINOR, _MAJOR = 7, 9  # of proc_pid_stat(5), counted after the name
 
 
@@ -30,12 +37,25 @@ class _Snapshot:
     bins: dict[str, list[int]]
     totals_ns: dict[str, int]
     faults: tuple[int, int]  # without and with a disk
+    held_mb: float  # 0 where it had just ended
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The memory that the eye holds, in MB (10^6 bytes), by the straight line through what was seen in `seconds`, which
+    begin after its first minute or half of a shorter time: where the line begins, and by how much it rises."""
+
+    begin_mb: float
+    grown_mb: float
+    seconds: float
 
 
 class Watch:
     """Asks for the figures of a station that another process runs; one that does not answer is asked again later.
 
-    `ask` raises ControlError while there is no answer. `state` is what the station last said of itself.
+    `ask` raises ControlError while there is no answer. `state` is what the station last said of itself, `versions`
+    which bundles it has loaded, by product. `away_s` is for about how long it was not READY after it had been, and
+    `away` what it first said then.
     """
 
     def __init__(self, ask: Callable[[], Figures], clock: Clock) -> None:
@@ -45,7 +65,10 @@ class Watch:
         self._bounds_ms: list[float] = []
         self._parts = 0
         self._moved_ns = clock.now_ns()
+        self._looked_ns: int | None = None  # since it has been READY
         self.state = "it was never up"
+        self.versions: dict[str, int] = {}
+        self.away_s, self.away = 0.0, ""
 
     def look(self) -> None:
         """Ask once."""
@@ -55,14 +78,24 @@ class Watch:
             return
         self._bounds_ms = [bound / MS for bound in told.stage_bounds_ns]
         self.state = f"{told.status.level} {told.status.cause}".strip()
+        self.versions = dict(told.status.versions)
+        self._hold_ready(told.status.level)
         if not self._seen or told.status.parts != self._parts:
             self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
         bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
         totals_ns = {stage: histogram.total_ns for stage, histogram in told.stages.items()}
-        faults = _faults(told.status.pid)
-        self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, totals_ns, faults))
+        costs = _faults(told.status.pid), _held_mb(told.status.pid)
+        self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, totals_ns, *costs))
         if len(self._seen) > MOST:
             self._seen = self._seen[::2]
+
+    def _hold_ready(self, level: str) -> None:
+        now_ns = self._clock.now_ns()
+        if self._looked_ns is not None and level not in _AS_ASKED:
+            self.away_s += (now_ns - self._looked_ns) / SECOND
+            self.away = self.away or self.state
+        if self._looked_ns is not None or level == Level.READY.name:
+            self._looked_ns = now_ns
 
     def stands_still(self, patience_s: float) -> bool:
         """Whether `look` has seen no part end for so long. A station that has not answered yet is starting, and cannot
@@ -71,7 +104,8 @@ class Watch:
         return self._clock.now_ns() - self._moved_ns > allowed_s * SECOND
 
     def values(self) -> dict[str, Any]:
-        """`course`, `histograms`, `per_part`, `steadiness` and `capacity`; empty where the station never answered."""
+        """`course`, `histograms`, `per_part`, `memory`, `steadiness` and `capacity`; empty where the station never
+        answered."""
         if not self._seen:
             return {}
         edges = [FIRST_MS, *self._bounds_ms, self._bounds_ms[-1] * BEYOND]
@@ -81,6 +115,7 @@ class Watch:
             "course": [asdict(moment) for moment in self._course(edges[1:])],
             "histograms": {stage: asdict(each) for stage, each in drawn.items()},
             "per_part": self._per_part(),
+            "memory": self._memory(),
             "steadiness": self._steadiness(),
             "capacity": self._capacity(),
         }
@@ -111,6 +146,19 @@ class Watch:
             "sustained": round((pixels_ms + engine_ms) / occupied_ms, 4),
             "busy": round(busy_ns / (ends[1].at_ns - ends[0].at_ns), 4),
         }
+
+    def _memory(self) -> dict[str, float]:
+        """Growth, empty where too little was seen."""
+        seen = [each for each in self._seen if each.parts >= WARM_PARTS and each.held_mb]
+        if not seen:
+            return {}
+        settled_ns = seen[0].at_ns + min(SETTLED_S * SECOND, (seen[-1].at_ns - seen[0].at_ns) / 2)
+        seen = [each for each in seen if each.at_ns >= settled_ns]
+        if len(seen) < _LEAST_LOOKS:
+            return {}
+        at_s = np.array([(each.at_ns - seen[0].at_ns) / SECOND for each in seen])
+        slope, begin_mb = np.polyfit(at_s, [each.held_mb for each in seen], 1)
+        return asdict(Growth(round(begin_mb, 2), round(slope * at_s[-1], 2), round(at_s[-1], 1)))
 
     def _course(self, upper_ms: Sequence[float]) -> list[Moment]:
         moments = []
@@ -169,3 +217,13 @@ def _faults(pid: int) -> tuple[int, int]:
     except OSError:  # it has just ended
         return 0, 0
     return int(fields[_MINOR]), int(fields[_MAJOR])
+
+
+def _held_mb(pid: int) -> float:
+    try:
+        told = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:  # it has just ended
+        return 0.0
+    return next(
+        (int(line.split()[1]) * 1_024 / 1e6 for line in told.splitlines() if line.startswith("VmRSS:")), 0.0
+    )

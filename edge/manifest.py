@@ -123,7 +123,7 @@ class Manifest:
         wanted = f"{target} {precision}" if precision else target
         raise BundleError(
             f"{self.product} version {self.version} holds no model for {wanted}, only {there}; "
-            "choose another engine or compile for this one"
+            "choose another engine or precision, or compile for this one"
         )
 
     def has_expired(self, wall_ns: int) -> bool:

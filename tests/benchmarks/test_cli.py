@@ -147,6 +147,48 @@ def test_a_camera_that_dies_meanwhile_leaves_the_parts_before_it(tmp_path: Path)
     assert values["latency_ms"]["engine"]["p50"] > 0
 
 
+def test_a_camera_that_dies_while_a_photo_eye_goes_on_leaves_a_partial_result(tmp_path: Path) -> None:
+    result = tmp_path / "bench.json"
+    with (
+        MjpegServer(fps=10) as camera,
+        relay_bench(tmp_path, camera=CV.replace("{url}", camera.url), trigger=BELT_TRIGGER) as rig,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        bench = pool.submit(edge_bench, rig.file, "--parts", "80", "--json", result)
+        parts_reach(rig, 25)
+        camera.kill()
+        done = bench.result()
+    assert done.returncode == 69, done.stderr
+    values = json.loads(result.read_text())
+    assert values["parts"] >= 80, "its parts went on as UNKNOWN"
+    words = f"{values['parts']} of 80 parts: the station was not READY for about "
+    assert values["partial"].startswith(words) and "NOT_READY camera 'top'" in values["partial"]
+    assert f"edge-bench: partial result: {words}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_station_is_run_several_times_and_compared(tmp_path: Path) -> None:
+    result, drawn = tmp_path / "bench.json", tmp_path / "bench.html"
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0) as rig:
+        words = ("--parts", "25", "--runs", "3", "--json", result, "--html", drawn)
+        done = edge_bench(rig.file, *words)
+    assert done.returncode == 0, done.stderr
+    assert "3 runs together" in done.stdout and "p50 of 3 runs" in done.stdout
+    values = json.loads(result.read_text())
+    parts = [run["parts"] for run in values["runs"]]
+    assert len(parts) == 3 and min(parts) >= 25 and values["parts"] == sum(parts)
+    assert values["latency_ms"]["engine"]["n"] == sum(run["latency_ms"]["engine"]["n"] for run in values["runs"])
+    assert {path for path in figures(values) if not path.startswith("hardware.")} <= of_a_station()
+    bench = values["bench"]
+    (judged,) = bench["products"]
+    assert (judged["product"], judged["version"], judged["model"]["precision"]) == ("cap-a", 1, "fp32")
+    assert (bench["asked"], bench["name"], bench["threads"]) == (25, "test", 1)
+    assert bench["spans"]["queued"].startswith("The frame is in memory")
+    assert "cap-a version 1" in drawn.read_text() and "p50 of 3 runs" in drawn.read_text()
+    done = edge_bench("--compare", result, result)
+    assert done.returncode == 0 and "no interval" not in done.stdout and "not measured alike" not in done.stdout
+    assert "1.000 to 1.000" in done.stdout
+
+
 def refused(code: int, *arguments: str | Path) -> str:
     done = edge_bench(*arguments)
     assert done.returncode == code, done.stderr
@@ -172,7 +214,7 @@ def test_neither_or_both_is_a_usage_error(tmp_path: Path, keys: Path) -> None:
         (["--bundle", "x.bundle", "--keys", "keys", "--idle", "nan"], "as 0.1,1,10"),
         (["station.toml", "--keys", "keys"], "--keys: only with"),
         (["station.toml", "--parts", "0"], "--parts"),
-        (["station.toml", "--runs", "5", "--engine", "ov"], "--engine, --runs: only with"),
+        (["station.toml", "--rate", "5", "--engine", "ov"], "--engine, --rate: only with"),
         (["--bundle", "x.bundle", "--json", "a", "--html", "./a"], "would both write a: name two files"),
         (["--compare", "a.json", "b.json", "--budget", "x.toml"], "--budget: --compare measures nothing"),
     ],
@@ -188,7 +230,10 @@ def test_a_bundle_of_an_unknown_key_is_refused(tmp_path: Path) -> None:
 
 def test_a_bundle_without_the_wanted_precision_is_refused(tmp_path: Path, keys: Path) -> None:
     file = bundle(tmp_path / "cap-a-1.bundle")
-    assert "ort fp32" in refused(65, "--bundle", file, "--keys", keys, "--precision", "int8")
+    for option in ("--precision", "--against"):
+        words = refused(65, "--bundle", file, "--keys", keys, option, "int8")
+        assert "holds no model for ort int8, only ort fp32; choose another engine or precision" in words
+    assert "no model for ov, only ort fp32" in refused(65, "--bundle", file, "--keys", keys, "--engine", "ov")
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path, keys: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import pytest
 from rich.console import Console
 
 from benchmarks.bundle_profile import medians
+from benchmarks.paths import of_a_bundle, of_a_station
 from benchmarks.results import check_paths, compare, figures, misses, read_budget, read_result, unlike
 from benchmarks.tables import comparison_table
 from edge.errors import ConfigError
 from tests.benchmarks.test_cli import edge_bench, keys, refused
-from tests.eye.stations import bundle
+from tests.eye.stations import ROOT, bundle
 
 __all__ = ["keys"]
 
-WRONG: list[dict[str, Any]] = [{"host": 3}, {"hardware": []}, {"bench": None}, {"bench": {"runs": [1]}}]
+WRONG: list[dict[str, Any]] = [
+    *({"host": 3}, {"hardware": []}, {"bench": None}, {"bench": {"runs": [1]}}, {"runs": [1]}, {"runs": {}}),
+]
 
 
 def result(*p50s: float, **bench: Any) -> dict[str, Any]:
@@ -150,6 +154,23 @@ def test_a_busier_machine_a_shorter_run_and_a_partial_one_are_told() -> None:
     assert unlike(result(5.0, load_average=0.5), result(5.0, load_average=1.4)) == []
 
 
+def test_two_stations_bundles_and_lengths_are_told() -> None:
+    def of(name: str, version: int, asked: int) -> dict[str, Any]:
+        products = [{"product": "cap-a", "version": version, "model": {"target": "ort", "precision": "int8"}}]
+        return {"latency_ms": {}, "host": {}, "bench": {"name": name, "products": products, "asked": asked}}
+
+    assert unlike(of("line-3", 1, 500), of("line-4", 2, 900)) == [
+        "station: line-3 before, line-4 after",
+        "bundle: product cap-a, version 1, model target ort, precision int8 before, "
+        "product cap-a, version 2, model target ort, precision int8 after",
+        "parts asked for: 500 before, 900 after",
+    ]
+    assert unlike(of("line-3", 1, 500), of("line-3", 1, 500)) == []
+    assert unlike(result(5.0, bundle_sha256="aa"), result(5.0, bundle_sha256="bb")) == [
+        "bundle: aa before, bb after"
+    ]
+
+
 def test_the_median_of_runs_is_taken_figure_by_figure() -> None:
     runs = [{"a": {"p50": value, "none": None}, "pictures": 3, "words": "same"} for value in (1.0, 9.0, 2.0)]
     assert medians(runs) == {"a": {"p50": 2.0, "none": None}, "pictures": 3, "words": "same"}
@@ -196,3 +217,10 @@ def test_a_figure_that_too_little_was_measured_of_misses_its_budget() -> None:
     assert [miss.words() for miss in misses(limits, figures(result(5.0)))] == [
         "bench.engine.p99 is not known, too little was measured; the budget says at most 9"
     ]
+
+
+def test_every_budget_of_the_page_holds_figures_of_a_result(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "bench.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block, known in zip(blocks, (of_a_station(), of_a_bundle((), None)), strict=True):
+        check_paths(read_budget(budget(tmp_path, block)), known, None)

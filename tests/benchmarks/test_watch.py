@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from benchmarks import watch as watching
 from benchmarks.watch import MOST, Watch
 from edge.clock import MS, SECOND, ManualClock
 from edge.control import Figures, Histogram, Status
@@ -21,6 +24,7 @@ class Station:
         self.up = True
         self.took_ms = 12
         self.told = 0
+        self.level, self.cause = "READY", ""
         self.totals: dict[str, int] = {}
 
     def see(self, which: int, parts: int) -> None:
@@ -37,8 +41,10 @@ class Station:
         times = {name: Histogram(bins=list(self.bins), total_ns=self.totals[name]) for name in means_ms}
         status = dict.fromkeys(Status.model_fields, "") | {
             "answer": "status",
-            "level": "READY",
+            "level": self.level,
+            "cause": self.cause,
             "parts": self.parts,
+            "versions": {"cap-a": 3},
         }
         status |= {"verdicts": {}, "outcomes": {}, "bypass_left_s": 0.0, "pid": os.getpid()}
         counted = dict.fromkeys(("permit", "can_acknowledge", "recipe", "bypassed", "turned_away", "malformed"), 0)
@@ -139,3 +145,34 @@ def test_a_long_run_is_kept_in_bounded_memory_and_no_part_is_lost() -> None:
     assert len(told["course"]) <= MOST
     assert told["course"][0]["at_s"] == 0
     assert sum(told["histograms"]["engine"]["counts"]) == 3 * MOST
+
+
+def test_how_long_it_was_not_ready_is_told_but_not_its_start_and_its_end() -> None:
+    clock, station = ManualClock(), Station()
+    watch = watched(clock, station)
+    for level in ("NOT_READY", "READY", "READY", "STOPPING"):
+        station.level = level
+        watch.look()
+        clock.advance(SECOND)
+    assert (watch.away, watch.away_s, watch.versions) == ("", 0, {"cap-a": 3})
+    for level, cause in (("NOT_READY", "camera 'top'"), ("STOPPED", "rejects"), ("READY", "")):
+        station.level, station.cause = level, cause
+        watch.look()
+        clock.advance(2 * SECOND)
+    assert watch.away == "NOT_READY camera 'top'"
+    assert watch.away_s == 3, "one second until it was first seen, two more"
+
+
+def test_memory_is_the_line_through_what_was_held_after_its_first_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, station, held_mb = ManualClock(), Station(), [200.0]
+    monkeypatch.setattr(watching, "_held_mb", lambda _pid: held_mb[0])
+    watch = watched(clock, station)
+    station.see(0, 20)
+    for second in range(181):
+        held_mb[0] = 200.0 + second if second < 60 else 270 + (second - 60) * 0.01
+        watch.look()
+        clock.advance(SECOND)
+    assert watch.values()["memory"] == {"begin_mb": 270.0, "grown_mb": 1.2, "seconds": 120.0}
+    young = watched(clock, station)
+    young.look()
+    assert young.values()["memory"] == {}
