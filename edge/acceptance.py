@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+
+import numpy as np
 
 from edge.bundle import AcceptancePicture, Bundle
 from edge.clock import MS, Clock
@@ -111,7 +112,7 @@ def _answers(
             decision = judge(scores, entry.threshold, shape)
             stated: Mapping[str, float] = entry.scores
             answers.append(Answer(picture.name, picture.label, stated.get(picture.name), scores.score, *decision))
-    return answers, median(times) / MS
+    return answers, float(np.median(times)) / MS
 
 
 def refusals(answers: Sequence[Answer], entry: ModelEntry) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edge import __version__, by_hand
+from edge import __version__, by_hand, lanes
 from edge.clock import SECOND, SystemClock
 from edge.collecting import Encoding, Grouping, Plan, Quota, WhenFull
 from edge.doctor.command import doctor
@@ -21,6 +21,7 @@ from edge.entry import loading
 from edge.errors import BundleError, CameraError, ConfigError, KenpinError
 from edge.journal.cli import app as journal_app
 from edge.kinds import find
+from edge.line_starter import starting
 from edge.operate import COMMANDS, StationFile
 from edge.outbox import TABLE
 from edge.panel.command import panel
@@ -126,20 +127,22 @@ def run(
 
     Several stations share one eye: a camera that they name alike is opened once, each has its region of the frame.
     """
-    with loading():
-        from edge.eye.run import Until
-        from edge.eye.run import run as run_eye
-
-    _one_core_pictures()
-    until = Until(_duration_ns(for_), _count(parts, "--parts"), exit_on_stop)
+    limits = _duration_ns(for_), _count(parts, "--parts"), exit_on_stop
     stations = [load(path) for path in station_files]
     _writable(report)
     for station in stations:
         if station.station.mode == "collect":
             raise ConfigError(f'{station.source} has mode = "collect": use edge collect, or set mode = "inspect"')
+    lanes.refuse(stations)
     if len(stations) > 1:
         _say_which_thread()
-    done = run_eye(stations, until, SystemClock(), stop_signals(), starts_line=own_line)
+    asked, clock = stop_signals(), SystemClock()
+    with starting(stations if own_line else (), clock) as starters:  # beside what the eye imports
+        with loading():
+            from edge.eye.run import Until
+            from edge.eye.run import run as run_eye
+        _one_core_pictures()
+        done = run_eye(stations, Until(*limits), clock, asked, starters=starters)
     from edge.screen import print_report  # tables are not on the way to READY
 
     write_report(report, done.to_dict())
@@ -157,7 +160,7 @@ def check(
 ) -> None:
     """Check a station file, its bundle, its time budget and its outputs; fires nothing. Several: also whether they may
     share an eye."""
-    from edge import lanes, trial
+    from edge import trial
     from edge.screen import print_check, print_products
 
     _one_core_pictures()

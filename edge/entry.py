@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ INTERRUPTED = 130  # as shells say it of SIGINT
 
 def edge() -> None:
     """`edge`; it tells itself which extra a device needs."""
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # its threads spin, and nothing here is large enough for them
     _run("edge", "edge.cli")
 
 

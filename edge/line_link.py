@@ -93,11 +93,11 @@ class LineLink:
     """One connection at a time to the line of this station.
 
     `poll` belongs to one thread; the sending methods may be called by any thread, never block, and return whether
-    the message went out. `newest` is the last outcome that the journal has. With `starts_line`, a line
+    the message went out. `newest` is the last outcome that the journal has. With a `starter`, a line
     that nobody runs is started as a child of its own session, which survives this process.
     """
 
-    def __init__(self, station: Station, clock: Clock, newest: RingPlace, starts_line: bool = True) -> None:
+    def __init__(self, station: Station, clock: Clock, newest: RingPlace, starter: Starter | None = None) -> None:
         self._station = station
         self._clock = clock
         self._newest = newest
@@ -105,7 +105,7 @@ class LineLink:
         self._ring = station.station.state_dir / "outcomes.ring"
         self._path = station.station.run_dir / "line.sock"
         self._unit = f"kenpin-line@{station.station.name}"
-        self._starter = Starter(station.source, clock) if starts_line else None
+        self._starter = starter
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._epoch = 0

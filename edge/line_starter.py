@@ -5,25 +5,59 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.clock import MS, SECOND, Clock
 from edge.errors import ConfigError
+from edge.station import Station
 
 _FIRST_BACKOFF_NS = 100 * MS
 _LAST_BACKOFF_NS = 5 * SECOND
 _STEADY_NS = 10 * SECOND  # a line that lived this long is started again without delay
 _KILLED_NS = 5 * SECOND
+_ENDS_NS = 5 * SECOND  # beyond the time until its outputs rest
 _REFUSED = ConfigError.exit_code
 
 
 def is_child(pid: int) -> bool:
     """Whether this process is a line that an eye started."""
+    return b"--child" in _words(pid)
+
+
+def _words(pid: int) -> list[bytes]:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    return b"--child" in words
+        return []
+
+
+def patience_ns(station: Station) -> int:
+    """How long the station's line may take to end when it is told to."""
+    return round(station.longest_stop_ms * MS) + _ENDS_NS
+
+
+@contextmanager
+def starting(stations: Sequence[Station], clock: Clock) -> Iterator[list[Starter]]:
+    """A Starter for each station, its line begun where none runs: an eye that has yet to load needs it soon. A line
+    whose eye did not come to end it is ended."""
+    starters = [Starter(station.source, clock) for station in stations]
+    try:
+        for station, starter in zip(stations, starters, strict=True):
+            if not _runs(station):
+                starter.start()
+        yield starters
+    finally:
+        for station, starter in zip(stations, starters, strict=True):
+            starter.end(patience_ns(station))
+
+
+def _runs(station: Station) -> bool:
+    """Whether the station's line is there already, an eye's or a unit's."""
+    with suppress(OSError, ValueError):
+        return b"edge.line" in _words(int((station.station.state_dir / "line.lock").read_text(encoding="ascii")))
+    return False
 
 
 class Starter:

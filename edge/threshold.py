@@ -13,13 +13,13 @@ import typer
 from edge.clock import SystemClock
 from edge.control import MOST_WORDS, Control, NoteThreshold, threshold_note
 from edge.errors import BundleError, ConfigError, ControlError, JournalError, KenpinError, RefusedError
-from edge.manifest import Evidence, ModelEntry
 from edge.operate import StationFile
 from edge.ownership import as_owner_of
 from edge.station import Station, load
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
+    from edge.manifest import Evidence, ModelEntry
 
 _KIND = "threshold"
 

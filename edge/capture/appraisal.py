@@ -90,13 +90,21 @@ def look_at(image: Image, captured_ns: int) -> Look:
     """A picture in figures; uint8 H x W or H x W x 3."""
     levels = grey(image)
     mean = float(levels.mean())
-    low, high = np.percentile(levels, (1, 99))
+    low, high = percentiles(levels, (1, 99))
     focus = focus_of(levels)
     dark = np.count_nonzero(levels <= CLIPPED_LOW) / levels.size
     # a coloured surface saturates one channel long before its grey value shows it
     bright = np.count_nonzero(image >= CLIPPED_HIGH) / image.size
     blue, green, red = (1.0, 1.0, 1.0) if image.ndim == 2 else (value + 1.0 for value in cv2.mean(image)[:3])
-    return Look(captured_ns, mean, float(low), float(high), dark, bright, focus, red / green, blue / green)
+    return Look(captured_ns, mean, low, high, dark, bright, focus, red / green, blue / green)
+
+
+def percentiles(levels: Image, of: tuple[int, ...]) -> list[float]:
+    """As `np.percentile` of H x W grey levels has them, by counting instead of sorting: a tenth of its time."""
+    upto = np.cumsum(cv2.calcHist([levels], [0], None, [256], [0, 256]), dtype=np.float64)
+    places = np.asarray(of) / 100 * (levels.size - 1)
+    below, above = (np.searchsorted(upto, round_(places), "right") for round_ in (np.floor, np.ceil))
+    return [float(level) for level in below + (above - below) * (places % 1)]
 
 
 def look_as_seen(seen: Image) -> Look:

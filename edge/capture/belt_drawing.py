@@ -79,7 +79,8 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int], along: float, acros
     smeared = cv2.GaussianBlur(noise, (0, 0), sigmaX=spread[0], sigmaY=spread[1])
     if small != shape:
         smeared = cv2.resize(smeared, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(smeared / max(float(smeared.std()), 1e-6), np.float32)
+    deviation = max(float(cv2.meanStdDev(smeared)[1][0, 0]), 1e-6)
+    return np.asarray(np.divide(smeared, deviation, out=smeared), np.float32)
 
 
 def _belt(look: Look) -> Image:
@@ -101,34 +102,64 @@ def _belt(look: Look) -> Image:
 
 
 def _tinted(grey: Field, tint: tuple[float, float, float]) -> Image:
-    return np.asarray(np.clip(np.dstack([grey * share for share in tint]), 0, 255), np.uint8)
+    image = np.empty((*grey.shape, 3), np.uint8)
+    for channel, share in enumerate(tint):
+        image[:, :, channel] = np.clip(grey * share, 0, 255)
+    return image
 
 
-def _washer(look: Look, variant: int) -> Sprite:
-    """A turned metal disc with a bevel, a rubber ring in a groove and a hole."""
-    side = look.side
-    rng = _rng(look.seed, variant, 3)
+def _grey(plane: Image) -> Image:
+    return np.asarray(cv2.merge([plane] * 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Disc:
+    """What all washers of a size have in common: angles, what lies on the metal, the ring's place, outline, shadow."""
+
+    angle: Field
+    lamp: Field
+    bevel: Field
+    ring: Field
+    gleam: Field
+    grooves: Field
+    hole: Field
+    solid: Image
+    shade: Image
+
+
+def _disc(side: int) -> _Disc:
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
     x, y = (columns - side / 2 + 0.5) / (side / 2), (rows - side / 2 + 0.5) / (side / 2)
     radius, angle = np.hypot(x, y) / RIM, np.arctan2(y, x)
-    grey = _metal(rng, side, angle)
-    grey += _band(radius, 0.90, 0.98) * 42 * np.cos(angle + LAMP)  # the bevel catches the lamp on one side
-    ring = _band(radius, 0.50, 0.60)
-    rubber = (
-        48
-        + 4 * _grain(rng, (side, side), 1.2, 1.2)
-        + 22 * _band(radius, 0.535, 0.555) * (0.6 + 0.4 * np.cos(angle + LAMP))
-    )
-    grey = grey * (1 - ring) + rubber * ring
-    grey -= 55 * (_band(radius, 0.485, 0.50) + _band(radius, 0.60, 0.615) + _band(radius, 0.98, 1.01)) * 0.8
-    grey -= 50 * _band(radius, 0.20, 0.235)
+    lamp = np.cos(angle + LAMP)
     solid = np.where((radius < 1.0) & (radius > 0.2), np.uint8(255), np.uint8(0))
     shadow = cv2.GaussianBlur(np.roll(solid, (side // 60, side // 45), (0, 1)), (0, 0), side / 70)
-    shade = np.asarray(255 - 0.55 * shadow, np.uint8)
-    return Sprite(_tinted(grey, (1.0, 0.985, 0.96)), solid, np.dstack([shade] * 3))
+    return _Disc(
+        angle=angle,
+        lamp=lamp,
+        bevel=_band(radius, 0.90, 0.98) * 42 * lamp,  # catches the lamp on one side
+        ring=_band(radius, 0.50, 0.60),
+        gleam=22 * _band(radius, 0.535, 0.555) * (0.6 + 0.4 * lamp),
+        grooves=55 * (_band(radius, 0.485, 0.50) + _band(radius, 0.60, 0.615) + _band(radius, 0.98, 1.01)) * 0.8,
+        hole=50 * _band(radius, 0.20, 0.235),
+        solid=solid,
+        shade=_grey(np.asarray(255 - 0.55 * shadow, np.uint8)),
+    )
 
 
-def _metal(rng: np.random.Generator, side: int, angle: Field) -> Field:
+def _washer(look: Look, variant: int, disc: _Disc) -> Sprite:
+    """A turned metal disc with a bevel, a rubber ring in a groove and a hole."""
+    rng = _rng(look.seed, variant, 3)
+    grey = _metal(rng, look.side, disc)
+    grey += disc.bevel
+    rubber = 48 + 4 * _grain(rng, disc.ring.shape, 1.2, 1.2) + disc.gleam
+    grey = grey * (1 - disc.ring) + rubber * disc.ring
+    grey -= disc.grooves
+    grey -= disc.hole
+    return Sprite(_tinted(grey, (1.0, 0.985, 0.96)), disc.solid, disc.shade)
+
+
+def _metal(rng: np.random.Generator, side: int, disc: _Disc) -> Field:
     """Brushed metal: streaks in one direction, a fan-shaped highlight, blotches of the rolling mill."""
     wide = int(side * 1.5)
     brushed = 6.0 * _grain(rng, (wide, wide), 28, 0.5) + 3.0 * _grain(rng, (wide, wide), 60, 2.0)
@@ -137,7 +168,7 @@ def _metal(rng: np.random.Generator, side: int, angle: Field) -> Field:
     streaks = cv2.warpAffine(brushed, turn, (wide, wide), borderMode=cv2.BORDER_REFLECT)[
         cut : cut + side, cut : cut + side
     ]
-    fan = 16 * np.cos(2 * (angle - rng.uniform(0, np.pi))) + 7 * np.cos(angle + LAMP)
+    fan = 16 * np.cos(2 * (disc.angle - rng.uniform(0, np.pi))) + 7 * disc.lamp
     return np.asarray(rng.uniform(140, 158) + streaks + fan + 3.5 * _grain(rng, (side, side), 30, 30), np.float32)
 
 
@@ -170,12 +201,13 @@ def scenery(look: Look) -> Scenery:
     distance = np.hypot(columns / look.width - 0.48, rows / look.height - 0.52)
     vignette = np.asarray(200 * (1 - 0.55 * distance**2), np.uint8)
     blotches = BLOTCHES * _grain(_rng(look.seed, 0, 9), (2 * look.side, 2 * look.side), 30, 30)
-    up, down = (np.dstack([half] * 3) for half in _halves(blotches))
+    up, down = (_grey(half) for half in _halves(blotches))
     brighter, darker = _halves(noise)
+    disc = _disc(look.side)
     return Scenery(
         belt=_belt(look),
-        washers=tuple(_washer(look, variant) for variant in range(VARIANTS)),
-        vignette=np.dstack([vignette] * 3),
+        washers=tuple(_washer(look, variant, disc) for variant in range(VARIANTS)),
+        vignette=_grey(vignette),
         blotch_up=up,
         blotch_down=down,
         noise_up=brighter,

@@ -13,6 +13,7 @@ from edge.errors import ConfigError, StationStop
 from edge.eye.run import Until
 from edge.eye.run import run as run_eye
 from edge.install import install
+from edge.line_starter import starting
 from edge.relay_board import RelayBoard
 from edge.screen import live_view, print_evidence, print_report
 from edge.station import load
@@ -117,8 +118,8 @@ def run_demo(
         shutil.copy(HERE / "demo.pub", home / "keys")
         station = load(home / "station.toml")
         print_evidence(install(_bundle(), station))
-        with live_view(f"kenpin demo, {rate:g} parts/s") as watch:
-            done = run_eye([station], Until(duration_ns, parts, stop_ends=True), clock, asked, watch)
+        with live_view(f"kenpin demo, {rate:g} parts/s") as watch, starting([station], clock) as starters:
+            done = run_eye([station], Until(duration_ns, parts, stop_ends=True), clock, asked, watch, starters)
         print_report(done)
         if done.exit_code == StationStop.exit_code:
             print(

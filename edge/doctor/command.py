@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from edge.clock import SystemClock
-from edge.doctor import machine, needs
 from edge.doctor.finding import Here
 from edge.errors import DeviceError
 from edge.station import load
@@ -34,6 +33,8 @@ def doctor(
 
     Opens none of a station's devices; writes one file to time the disk, and removes it.
     """
+    from edge.doctor import machine, needs
+
     here, clock = Here(), SystemClock()
     found = list(machine.examine(here))
     for path in station_files or []:

@@ -13,16 +13,21 @@ from edge.station import Station
 
 _KINDS = ("line", "eye", "outbox", "panel", "metrics")
 _ASKED = "Id,UnitFileState,ActiveState,NRestarts,ExecMainCode,ExecMainStatus"
+_PATIENCE_S = 20.0
 _EXITED = "1"  # of waitid's codes; the others are signals
 
 
 def examine(station: Station) -> Iterator[Finding]:
     """Of those that `edge setup` has enabled for this station; nothing where it has not, or no systemd answers."""
     units = [f"kenpin-{kind}@{station.station.name}.service" for kind in _KINDS]
-    told = ""
-    with suppress(OSError, subprocess.TimeoutExpired):
-        words = ["systemctl", "show", f"--property={_ASKED}", *units]
-        told = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False).stdout
+    words = ["systemctl", "show", f"--property={_ASKED}", *units]
+    try:
+        told = subprocess.run(words, capture_output=True, text=True, timeout=_PATIENCE_S, check=False).stdout
+    except OSError:
+        return
+    except subprocess.TimeoutExpired:
+        yield Finding("service", "advice", f"systemd gave no answer in {_PATIENCE_S:g} s", "systemctl status")
+        return
     for block in told.split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if unit.get("UnitFileState") == "enabled":

@@ -43,6 +43,7 @@ from edge.journal.lots import lots_in
 from edge.journal.reading import left_open, newest_part
 from edge.journal.retention import Keep
 from edge.line_link import LineLink
+from edge.line_starter import Starter
 from edge.options import Camera as CameraOptions
 from edge.options import CameraTrigger, PresenceTrigger
 from edge.pairing import View
@@ -102,7 +103,7 @@ def build(
     put_job: PutJob,
     clock: Clock,
     keeps_stop: bool,
-    starts_line: bool,
+    starter: Starter | None,
     stack: ExitStack,
 ) -> Lane:
     """The station's rooms, not ready before `take_students`; link and reception are closed by the stack.
@@ -116,7 +117,7 @@ def build(
     held = Held(station.station.state_dir if keeps_stop else None)
     slots = tuple(Slots(2 * camera.queue + 2) for camera in station.camera)
     progress = Progress(clock, _bounds(station))
-    link = LineLink(station, clock, journal.newest_outcome, starts_line)
+    link = LineLink(station, clock, journal.newest_outcome, starter)
     stack.callback(link.close)
     desk = Desk(
         link,

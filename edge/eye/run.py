@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 from edge import control
 from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
-from edge.clock import MS, SECOND, Clock, process_started_ns
+from edge.clock import SECOND, Clock, process_started_ns
 from edge.errors import DeviceError, EngineError, JournalError, StationStop
 from edge.eye import camera_watch, inference, lane
 from edge.eye.bundle_changes import STARTS_AGAIN
@@ -27,6 +28,7 @@ from edge.eye.sight import Sight, source_of
 from edge.eye.student import students_of
 from edge.health import Level, Notifier, Progress, Standing
 from edge.kinds import find
+from edge.line_starter import Starter, patience_ns
 from edge.report import Counts, Report, report, together
 from edge.station import Station
 from edge.timing import Timing
@@ -35,7 +37,6 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.05
 _THREADS_END_NS = 3 * SECOND
-_LINE_ENDS_NS = 5 * SECOND  # beyond the time until its outputs rest
 _SWITCH_INTERVAL_S = 0.0005
 _LINE_KILLED = "the line process hung at the end and was killed: look at what its outputs do, then start again"
 
@@ -88,20 +89,21 @@ def run(
     clock: Clock,
     asked: threading.Event,
     watch: Watch | None = None,
-    starts_line: bool = True,
+    starters: Sequence[Starter] = (),
 ) -> Report:
     """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures.
 
     Stations may share cameras, each with a region of the frame; all share the engine. Devices that are away are tried
     again for ever. Lines and cameras come up while the students are loaded; until those are there, the eye tells its
-    lines that it cannot inspect. Raises KenpinError for what a person must mend first.
+    lines that it cannot inspect. `starters` start the lines, one for each station; none: they are services of their
+    own. Raises KenpinError for what a person must mend first.
     """
     agreement.refuse(stations)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.freeze()  # what the imports made stays; the collection below need not look at it
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
-        eye = _build(stations, clock, not until.stop_ends, starts_line, stack)
+        eye = _build(stations, clock, not until.stop_ends, starters, stack)
         crew = _start(eye)
         standings = [Standing(Level.READY, "") for _ in eye.lanes]
         stops = [""] * len(eye.lanes)
@@ -125,12 +127,14 @@ def run(
         return replace(done, exit_code=STARTS_AGAIN) if _starts_again(eye) else done
 
 
-def _build(stations: Sequence[Station], clock: Clock, keeps_stop: bool, starts_line: bool, stack: ExitStack) -> Eye:
+def _build(
+    stations: Sequence[Station], clock: Clock, keeps_stop: bool, starters: Sequence[Starter], stack: ExitStack
+) -> Eye:
     records = [lane.open_record(station, clock, stack) for station in stations]
     jobs = Jobs(len(records))
     lanes = tuple(
-        lane.build(record, functools.partial(jobs.put, number), clock, keeps_stop, starts_line, stack)
-        for number, record in enumerate(records)
+        lane.build(record, functools.partial(jobs.put, number), clock, keeps_stop, starter, stack)
+        for number, (record, starter) in enumerate(zip(records, starters or repeat(None), strict=False))
     )
     sights = _by_camera(lanes)
     bounds = dict.fromkeys(sights, camera_watch.BOUND_NS) | {inference.SOURCE: inference.BOUND_NS}
@@ -258,7 +262,7 @@ def _finish(eye: Eye, crew: Crew) -> list[bool]:
     """The lines finish the parts in their zones while the threads still serve them; then all end. Whether each line
     ended by itself, where it should."""
     began_ns = eye.clock.now_ns()
-    until_ns = {each.name: began_ns + _patience_ns(each.station) for each in eye.lanes}
+    until_ns = {each.name: began_ns + patience_ns(each.station) for each in eye.lanes}
     waited_for = [each for each in eye.lanes if each.link.stop()]
     try:
         while not crew.stop.is_set() and any(
@@ -280,10 +284,6 @@ def _finish(eye: Eye, crew: Crew) -> list[bool]:
     for each in eye.lanes:
         lane.finish(each)
     return ended
-
-
-def _patience_ns(station: Station) -> int:
-    return round(station.longest_stop_ms * MS) + _LINE_ENDS_NS
 
 
 def _report(eye: Eye, standings: Sequence[Standing], stops: Sequence[str], ended: Sequence[bool]) -> Report:

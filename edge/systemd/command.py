@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.bundle import load_keys
 from edge.clock import SystemClock
 from edge.errors import ConfigError
-from edge.install import install, open_active, verified
 from edge.station import Station, load
 
 if TYPE_CHECKING:
@@ -65,6 +63,9 @@ def setup(
 
 def _verify(stations: list[Station], paths: list[Path]) -> None:
     """Refuse what could not be installed, as far as that can be said without running it."""
+    from edge.bundle import load_keys
+    from edge.install import verified
+
     clock = SystemClock()
     for station in stations:
         for path in paths:
@@ -74,6 +75,7 @@ def _verify(stations: list[Station], paths: list[Path]) -> None:
 
 def _bundles(stations: list[Station], paths: list[Path]) -> None:
     """Install those that were given; then every product must have one."""
+    from edge.install import install, open_active
     from edge.screen import print_evidence
 
     for station in stations:

@@ -20,6 +20,7 @@ from edge.capture.appraisal import (
     likeness_words,
     look_at,
     motion,
+    percentiles,
     small,
 )
 from edge.clock import MS, SECOND
@@ -34,6 +35,13 @@ def scene(seed: int = 1, width: int = 640, height: int = 480) -> np.ndarray:
 
 def looks(images: list[np.ndarray], every_ns: int = 20 * MS) -> list[Look]:
     return [look_at(image, number * every_ns) for number, image in enumerate(images)]
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    dice = np.random.default_rng(0)
+    for _ in range(50):
+        levels = dice.integers(dice.integers(0, 250), 256, dice.integers(1, 60, 2)).astype(np.uint8)
+        assert percentiles(levels, (0, 1, 5, 50, 99, 100)) == np.percentile(levels, (0, 1, 5, 50, 99, 100)).tolist()
 
 
 def test_focus_falls_with_blur_and_not_with_light() -> None:

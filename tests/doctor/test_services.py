@@ -72,3 +72,11 @@ def test_a_machine_without_systemd_needs_nothing(tmp_path: Path, monkeypatch: py
 
 def examined(folder: Path) -> list[Finding]:
     return list(services.examine(a_station(folder)))
+
+
+def test_a_systemd_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_systemctl(tmp_path, monkeypatch)
+    (tmp_path / "bin/systemctl").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(services, "_PATIENCE_S", 0.2)
+    (found,) = services.examine(a_station(tmp_path))
+    assert found == Finding("service", "advice", "systemd gave no answer in 0.2 s", "systemctl status")

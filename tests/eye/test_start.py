@@ -16,6 +16,7 @@ from edge.errors import EngineError
 from edge.eye import run as eye_run
 from edge.eye.run import Until
 from edge.eye.student import Student, students_of
+from edge.line_starter import starting
 from edge.records import GateOutcome
 from edge.station import Station
 from tests.eye.stations import BELT, BELT_TRIGGER, Bench, relay_bench
@@ -29,7 +30,9 @@ Load = Callable[[Sequence[Station], Any], list[dict[int, Student]]]
 def start(bench: Bench, monkeypatch: pytest.MonkeyPatch, load: Load, **until: int) -> Any:
     """Run the eye in this process with this way to load its networks."""
     monkeypatch.setattr(eye_run, "students_of", load)
-    return eye_run.run([bench.station], Until(**until), SystemClock(), threading.Event())
+    clock = SystemClock()
+    with starting([bench.station], clock) as starters:
+        return eye_run.run([bench.station], Until(**until), clock, threading.Event(), starters=starters)
 
 
 def line_pid(bench: Bench) -> int:

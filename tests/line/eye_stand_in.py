@@ -12,7 +12,7 @@ from tests.line.lines import Eye
 
 def main() -> None:
     station = load(Path(sys.argv[1]))
-    link = LineLink(station, SystemClock(), RingPlace(), starts_line=False)
+    link = LineLink(station, SystemClock(), RingPlace())
     link.say_ready(True)
     eye = Eye(link)
     while True:

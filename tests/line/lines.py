@@ -19,6 +19,7 @@ from edge.line.messages import Ack, Inputs, LimitCounts, LineState, State
 from edge.line.ring import read_from
 from edge.line.zone import Zone
 from edge.line_link import LineLink
+from edge.line_starter import Starter
 from edge.records import GateEvent, GateOutcome, Kind, Part, Reason, RingPlace
 from edge.relay_board import RelayBoard
 from edge.station import Station, load
@@ -266,7 +267,8 @@ class Eye:
 @contextmanager
 def eye_of(station: Station, newest: RingPlace | None = None, *, starts_line: bool = False) -> Iterator[Eye]:
     """A connected-soon eye that says it can inspect."""
-    link = LineLink(station, SystemClock(), newest or RingPlace(), starts_line=starts_line)
+    starter = Starter(station.source, SystemClock()) if starts_line else None
+    link = LineLink(station, SystemClock(), newest or RingPlace(), starter)
     link.say_ready(True)
     try:
         yield Eye(link)

@@ -153,7 +153,7 @@ def eye_and_line(tmp_path: Path) -> Iterator[tuple[Eye, EyeLink, bytes]]:
     memory = 'kind = "memory"'
     station = station_file(tmp_path, gate=memory, permit=memory)
     line = EyeLink(tmp_path / "run" / "line.sock")
-    eye = Eye(LineLink(station, SystemClock(), RingPlace(), starts_line=False))
+    eye = Eye(LineLink(station, SystemClock(), RingPlace()))
     try:
         yield eye, line, station.agreed
     finally:
@@ -267,7 +267,7 @@ def test_a_line_that_ends_leaves_its_last_outcomes_in_the_ring_for_the_eye(
 def test_a_new_ring_is_read_from_its_beginning(eye_and_line: tuple[Eye, EyeLink, bytes], tmp_path: Path) -> None:
     eye, line, digest = eye_and_line
     eye.link.close()
-    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(499, 9), starts_line=False)
+    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(499, 9))
     ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
     ring.append(outcome(1))
     greet(eye, line, digest, 2)
@@ -281,7 +281,7 @@ def test_a_ring_set_back_by_a_power_cut_is_read_again(
     """The journal has outcomes 1 to 3; the disk brought back 1, and the line went on with other parts."""
     eye, line, digest = eye_and_line
     eye.link.close()
-    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(3, outcome(3).part_id), starts_line=False)
+    eye.link = LineLink(eye.link._station, SystemClock(), RingPlace(3, outcome(3).part_id))
     ring = OutcomeRing(tmp_path / "state" / "outcomes.ring", 16)
     ring.append(outcome(1))
     later = [replace(outcome(seq), part_id=2 << 32 | seq) for seq in (2, 3, 4)]

@@ -20,6 +20,7 @@ from edge.errors import ConfigError, DeviceError
 from edge.line import messages
 from edge.line.messages import AckStatus, LineState
 from edge.line_link import LineLink
+from edge.line_starter import Starter
 from edge.records import GateOutcome, Kind, Reason, RingPlace
 from edge.station import load
 from tests.line.lines import (
@@ -358,7 +359,7 @@ def test_an_eye_that_ends_while_its_line_is_being_started_leaves_none_behind(
 
     real = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", slow)
-    link = LineLink(relays.station, SystemClock(), RingPlace(), starts_line=True)
+    link = LineLink(relays.station, SystemClock(), RingPlace(), Starter(relays.station.source, SystemClock()))
     thread = threading.Thread(target=link.poll, args=(0.01, Eye(link)))
     thread.start()
     assert begun.wait(10)

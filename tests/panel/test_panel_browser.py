@@ -177,6 +177,7 @@ def test_an_operator_sees_how_near_each_limit_is_and_which_holds_the_line(statio
         sign_in(tab, panel, "otto")
         tab.wait_for("#limits_words", "the eye does not answer")
         assert tab.text("#limits") == ""
+        assert tab.ask("document.querySelector('#lot').hidden"), "no eye would take it"
 
 
 def test_somebody_sees_how_far_pictures_are_from_what_was_learned_and_how_that_grew(

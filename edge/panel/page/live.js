@@ -48,6 +48,7 @@ function showState(told) {
     ["acknowledge", status?.can_acknowledge],
     ["end_bypass", status?.bypass_left_s > 0],
     ["bypass", ["READY", "BYPASSED", "NOT_READY"].includes(state.level)],
+    ["lot", status],
   ]) if (at(id)) at(id).hidden = !holds;
 }
 
