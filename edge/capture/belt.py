@@ -53,7 +53,7 @@ class BeltCamera:
             )
 
     def open(self) -> None:
-        """Start with the next frame; draws the scenery first (about half a second)."""
+        """Start with the next frame; draws the scenery first (about a tenth of a second)."""
         scenery(self._look)
         self._lost = 0
         self._drawn = -1

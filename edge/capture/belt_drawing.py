@@ -127,6 +127,7 @@ class _Disc:
     shade: Image
 
 
+@lru_cache(maxsize=4)
 def _disc(side: int) -> _Disc:
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
     x, y = (columns - side / 2 + 0.5) / (side / 2), (rows - side / 2 + 0.5) / (side / 2)
@@ -147,9 +148,10 @@ def _disc(side: int) -> _Disc:
     )
 
 
-def _washer(look: Look, variant: int, disc: _Disc) -> Sprite:
-    """A turned metal disc with a bevel, a rubber ring in a groove and a hole."""
-    rng = _rng(look.seed, variant, 3)
+@lru_cache(maxsize=4 * VARIANTS)
+def _washer(look: Look, variant: int) -> Sprite:
+    """A turned metal disc with a bevel, a rubber ring in a groove and a hole; drawn when its first part comes."""
+    rng, disc = _rng(look.seed, variant, 3), _disc(look.side)
     grey = _metal(rng, look.side, disc)
     grey += disc.bevel
     rubber = 48 + 4 * _grain(rng, disc.ring.shape, 1.2, 1.2) + disc.gleam
@@ -180,11 +182,10 @@ def _band(radius: Field, inner: float, outer: float) -> Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenery:
-    """What is drawn once for a look: the belt, the washers, the blotches of which every part has others, the lens'
+    """What is drawn once for a look: the belt, the blotches of which every part has others, the lens'
     vignette and the noise; of blotches and noise what brightens and what darkens."""
 
     belt: Image
-    washers: tuple[Sprite, ...]
     blotch_up: Image
     blotch_down: Image
     vignette: Image
@@ -194,7 +195,7 @@ class Scenery:
 
 @lru_cache(maxsize=4)
 def scenery(look: Look) -> Scenery:
-    """The scenery of a look; kept for the last few looks. Takes about half a second at 640 x 640."""
+    """The scenery of a look; kept for the last few looks. Takes about a tenth of a second at 640 x 640."""
     rng = _rng(look.seed, 0, 4)
     noise = rng.standard_normal((look.height + MARGIN, look.width + MARGIN, 3), np.float32) * look.noise
     rows, columns = np.mgrid[0 : look.height, 0 : look.width].astype(np.float32)
@@ -203,10 +204,8 @@ def scenery(look: Look) -> Scenery:
     blotches = BLOTCHES * _grain(_rng(look.seed, 0, 9), (2 * look.side, 2 * look.side), 30, 30)
     up, down = (_grey(half) for half in _halves(blotches))
     brighter, darker = _halves(noise)
-    disc = _disc(look.side)
     return Scenery(
         belt=_belt(look),
-        washers=tuple(_washer(look, variant, disc) for variant in range(VARIANTS)),
         vignette=_grey(vignette),
         blotch_up=up,
         blotch_down=down,
@@ -303,7 +302,7 @@ def _defect_field(look: Look, number: int, defect: str) -> tuple[Field, tuple[sl
 def washer_of(look: Look, number: int) -> Sprite:
     """The undamaged surface of part `number`: one of a few, with blotches that no other part has."""
     scene, rng = scenery(look), _rng(look.seed, number, 6)
-    washer = scene.washers[int(rng.integers(VARIANTS))]
+    washer = _washer(look, int(rng.integers(VARIANTS)))
     y, x = (int(value) for value in rng.integers(0, look.side, 2))
     window = (slice(y, y + look.side), slice(x, x + look.side))
     image = cv2.add(washer.image, scene.blotch_up[window])
