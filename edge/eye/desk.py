@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = "line"
 _POLL_NS = 50_000_000
+_SOON_NS = 10_000_000  # the line hears at once that the eye has become ready
 # How a part ended, with the verdict that counted and its score (NaN without one); called by the line's thread.
 Told = Callable[[GateEvent, Kind, Reason, float], None]
 _MISSED = (Reason.LATE, Reason.NO_VERDICT)
@@ -106,8 +107,10 @@ class Desk:
         while not stop.is_set():
             limit_ns = self.parts.next_limit_ns()
             now_ns = self._clock.now_ns()
-            wait_ns = _POLL_NS if limit_ns is None else min(_POLL_NS, max(0, limit_ns - now_ns))
-            self._link.say_ready(self._health.is_ready)
+            is_ready = self._health.is_ready
+            longest_ns = _POLL_NS if is_ready else _SOON_NS
+            wait_ns = longest_ns if limit_ns is None else min(longest_ns, max(0, limit_ns - now_ns))
+            self._link.say_ready(is_ready)
             self._link.poll(wait_ns / 1e9, self)
             self.parts.expire(self._clock.now_ns())
             self.recorder.watch()
