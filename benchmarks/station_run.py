@@ -132,7 +132,7 @@ def run_station(station: Path, parts: int, watch: Watch, patience_s: float) -> R
         command = [
             sys.executable,
             "-m",
-            "edge.cli",
+            "edge",  # as the services start it
             "run",
             str(station),
             "--parts",

@@ -18,6 +18,7 @@ from edge.clock import MS, SECOND, Clock
 from edge.control import Figures
 from edge.errors import ControlError
 from edge.health import Level
+from edge.report import memory_mb
 
 EVERY_S = 1.0  # how often the eye is asked; an answer costs it less than a part
 STARTS_WITHIN_S = 60.0  # from its beginning to its first answer
@@ -84,7 +85,7 @@ class Watch:
             self._parts, self._moved_ns = told.status.parts, self._clock.now_ns()
         bins = {stage: histogram.bins for stage, histogram in told.stages.items()}
         totals_ns = {stage: histogram.total_ns for stage, histogram in told.stages.items()}
-        costs = _faults(told.status.pid), _held_mb(told.status.pid)
+        costs = _faults(told.status.pid), memory_mb(told.status.pid)
         self._seen.append(_Snapshot(self._clock.now_ns(), told.status.parts, bins, totals_ns, *costs))
         if len(self._seen) > MOST:
             self._seen = self._seen[::2]
@@ -217,13 +218,3 @@ def _faults(pid: int) -> tuple[int, int]:
     except OSError:  # it has just ended
         return 0, 0
     return int(fields[_MINOR]), int(fields[_MAJOR])
-
-
-def _held_mb(pid: int) -> float:
-    try:
-        told = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:  # it has just ended
-        return 0.0
-    return next(
-        (int(line.split()[1]) * 1_024 / 1e6 for line in told.splitlines() if line.startswith("VmRSS:")), 0.0
-    )

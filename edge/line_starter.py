@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from edge.clock import MS, SECOND, Clock
@@ -40,17 +40,21 @@ def patience_ns(station: Station) -> int:
 
 @contextmanager
 def starting(stations: Sequence[Station], clock: Clock) -> Iterator[list[Starter]]:
-    """A Starter for each station, its line begun where none runs: an eye that has yet to load needs it soon. A line
-    whose eye did not come to end it is ended."""
+    """A Starter for each station, its line begun where none runs: an eye that has yet to load needs it soon. At the
+    end the lines that still run are ended; after Ctrl-C, which waits for no part, they finish by themselves."""
     starters = [Starter(station.source, clock) for station in stations]
-    try:
+    with ExitStack() as ends:
         for station, starter in zip(stations, starters, strict=True):
+            ends.callback(starter.end, patience_ns(station))
             if not _runs(station):
                 starter.start()
-        yield starters
-    finally:
-        for station, starter in zip(stations, starters, strict=True):
-            starter.end(patience_ns(station))
+        try:
+            yield starters
+        except KeyboardInterrupt:
+            ends.pop_all()
+            for starter in starters:
+                starter.ask_to_end()
+            raise
 
 
 def _runs(station: Station) -> bool:
@@ -118,16 +122,17 @@ class Starter:
         self._child = None
         return True
 
-    def end(self, patience_ns: int) -> bool:
-        """SIGTERM, which finishes the zone like Stop does. False when it did not end in time and was killed. None is
-        started after it."""
+    def ask_to_end(self) -> None:
+        """SIGTERM, which finishes the zone like Stop does. None is started after it."""
         with self._starting:
             self._is_over = True
-        if self._child is None:
-            return True
-        if self._child.poll() is None:
+        if self._child is not None and self._child.poll() is None:
             self._child.terminate()
-        if self.wait(patience_ns):
+
+    def end(self, patience_ns: int) -> bool:
+        """The same, and wait for it. False when it did not end in time and was killed."""
+        self.ask_to_end()
+        if self.wait(patience_ns) or self._child is None:
             return True
         self._child.kill()
         self.wait(_KILLED_NS)

@@ -7,6 +7,7 @@ import platform
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -186,15 +187,16 @@ def peak_memory_mb() -> float:
     return round(_kilobytes("VmHWM") * 1_024 / 1e6, 1)
 
 
-def memory_mb() -> float:
-    """The memory that this process holds now, in MB (10^6 bytes)."""
-    return _kilobytes("VmRSS") * 1_024 / 1e6
+def memory_mb(process: int | str = "self") -> float:
+    """The memory that a process holds now, by its id, in MB (10^6 bytes); 0 where it has just ended."""
+    return _kilobytes("VmRSS", process) * 1_024 / 1e6
 
 
-def _kilobytes(name: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1])
+def _kilobytes(name: str, process: int | str = "self") -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1])
     return 0
 
 

@@ -114,7 +114,8 @@ def _grey(plane: Image) -> Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Disc:
-    """What all washers of a size have in common: angles, what lies on the metal, the ring's place, outline, shadow."""
+    """What all washers of a size have in common, side x side: `angle` in radians, `lamp` its cosine to the lamp, `ring`
+    a share, `bevel`, `gleam`, `grooves` and `hole` grey levels; outline and shadow as a Sprite has them."""
 
     angle: Field
     lamp: Field
@@ -182,8 +183,8 @@ def _band(radius: Field, inner: float, outer: float) -> Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenery:
-    """What is drawn once for a look: the belt, the blotches of which every part has others, the lens'
-    vignette and the noise; of blotches and noise what brightens and what darkens."""
+    """What is drawn once for a look: the belt, the blotches of which every part has others, the lens' vignette and the
+    noise; of blotches and noise what brightens and what darkens."""
 
     belt: Image
     blotch_up: Image

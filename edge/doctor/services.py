@@ -18,7 +18,7 @@ _EXITED = "1"  # of waitid's codes; the others are signals
 
 
 def examine(station: Station) -> Iterator[Finding]:
-    """Of those that `edge setup` has enabled for this station; nothing where it has not, or no systemd answers."""
+    """Of those that `edge setup` has enabled for this station; nothing where it has not, or there is no systemd."""
     units = [f"kenpin-{kind}@{station.station.name}.service" for kind in _KINDS]
     words = ["systemctl", "show", f"--property={_ASKED}", *units]
     try:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 
 from edge import control
-from edge import lanes as agreement
 from edge.capture import TABLE as CAMERAS
 from edge.clock import SECOND, Clock, process_started_ns
 from edge.errors import DeviceError, EngineError, JournalError, StationStop
@@ -91,14 +90,14 @@ def run(
     watch: Watch | None = None,
     starters: Sequence[Starter] = (),
 ) -> Report:
-    """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures.
+    """Inspect (or shadow) until told to stop by `asked`, by `until` or by the end of the pictures; stations that
+    `lanes.refuse` lets run.
 
     Stations may share cameras, each with a region of the frame; all share the engine. Devices that are away are tried
     again for ever. Lines and cameras come up while the students are loaded; until those are there, the eye tells its
     lines that it cannot inspect. `starters` start the lines, one for each station; none: they are services of their
     own. Raises KenpinError for what a person must mend first.
     """
-    agreement.refuse(stations)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.freeze()  # what the imports made stays; the collection below need not look at it
     with ExitStack() as stack:

@@ -165,7 +165,7 @@ def test_how_long_it_was_not_ready_is_told_but_not_its_start_and_its_end() -> No
 
 def test_memory_is_the_line_through_what_was_held_after_its_first_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, station, held_mb = ManualClock(), Station(), [200.0]
-    monkeypatch.setattr(watching, "_held_mb", lambda _pid: held_mb[0])
+    monkeypatch.setattr(watching, "memory_mb", lambda _pid: held_mb[0])
     watch = watched(clock, station)
     station.see(0, 20)
     for second in range(181):

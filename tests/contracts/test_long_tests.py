@@ -7,15 +7,6 @@ from tests.contracts.source_tree import ROOT
 
 
 def test_the_long_tests_are_found_by_pytest():
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "--collect-only",
-        "tests/system",
-        "tests/soak",
-    ]
-    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    words = ["-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "tests/system", "tests/soak"]
+    found = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout

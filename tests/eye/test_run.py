@@ -120,6 +120,20 @@ def test_who_asks_twice_does_not_wait_for_the_parts_and_no_failure_is_made_up(tm
         assert not bench.permit()[-1][1]
 
 
+def test_who_asks_twice_leaves_the_line_to_finish_its_parts(tmp_path: Path) -> None:
+    with relay_bench(tmp_path, camera=BELT, trigger=BELT_TRIGGER, rate=10.0, transit=5_000) as bench:
+        with EdgeProcess("run", bench.file) as edge:
+            parts_reach(bench, 5)
+            edge.signal(signal.SIGINT)
+            eventually(lambda: "STOPPING" in edge.output, f"the line stops: {edge.output}")
+            edge.signal(signal.SIGINT)
+            asked = time.monotonic()
+            edge.ends()
+            assert time.monotonic() - asked < 3, "shorter than the way of a part"
+        assert bench.permit()[-1][1], "parts are on their way"
+        eventually(lambda: not bench.permit()[-1][1], "the line has finished them and ended")
+
+
 def test_shadow_mode_judges_and_never_fires(tmp_path: Path) -> None:
     with modbus_bench(tmp_path, mode="shadow", transit=1_200) as bench:
         draw(tmp_path, levels(15))

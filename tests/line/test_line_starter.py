@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock import SystemClock
+from edge.clock import SECOND, SystemClock
+from edge.errors import ConfigError
 from edge.line.messages import LineState
 from edge.line_starter import starting
 from tests.line.lines import Bench, LineProcess, eye_of, relay_bench
 from tests.peers import eventually
+
+
+def pid_of_line(bench: Bench) -> int:
+    lock = bench.station.station.state_dir / "line.lock"
+    eventually(lambda: lock.exists() and lock.read_text() != "", "the line runs")
+    return int(lock.read_text())
 
 
 @pytest.fixture
@@ -21,11 +28,18 @@ def relays(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_line_is_begun_before_its_eye_and_ended_where_none_comes(relays: Bench) -> None:
-    lock = relays.station.station.state_dir / "line.lock"
-    with pytest.raises(KeyboardInterrupt), starting([relays.station], SystemClock()):
-        eventually(lambda: lock.exists() and lock.read_text() != "", "the line runs")
+    with pytest.raises(ConfigError), starting([relays.station], SystemClock()):
+        pid = pid_of_line(relays)
+        raise ConfigError("the eye does not load")
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_who_does_not_wait_leaves_the_line_to_end_by_itself(relays: Bench) -> None:
+    with pytest.raises(KeyboardInterrupt), starting([relays.station], SystemClock()) as (starter,):
+        pid_of_line(relays)
         raise KeyboardInterrupt
-    assert not Path(f"/proc/{lock.read_text()}").exists()
+    assert not starter.wait(0), "it was waited for"
+    assert starter.wait(10 * SECOND), "it ends"
 
 
 def test_no_line_is_begun_beside_one_that_runs(relays: Bench) -> None:

@@ -1,6 +1,6 @@
 """The whole station for as long as KENPIN_SOAK says (default 30m): nothing is lost, memory stays flat and the latency
 is at the end what it was at the beginning. Where the machine stands for longer than a gate may be late, the line stops
-as it should; it is acknowledged, and told."""
+as it should and the test fails; it is acknowledged, so that the rest is measured all the same, cyclictest beside it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,6 @@ def test_long_belt_loses_nothing_does_not_grow_and_gets_no_slower() -> None:
         with cyclictest(_WAKES_US, os.cpu_count() or 1) as late_us:
             report, memory, stops = run_for_long(file)
         rows = read_parts(file.parent / "journal")
-        gate = load(file).gate
     judged = [row.decided for row in rows if row.decided and row.decided.verdict.kind is not Kind.UNKNOWN]
     latencies = [(each.verdict.decided_ns - each.part.born_ns) / MS for each in judged]
     tenth, dice = len(latencies) // 10, np.random.default_rng(0)
@@ -106,10 +105,7 @@ def test_long_belt_loses_nothing_does_not_grow_and_gets_no_slower() -> None:
     assert report["parts"] == sum(report["verdicts"].values()) == report["gate"]["orders"] == len(rows)
     assert all(row.decided and row.outcome for row in rows)
     assert report["frames"]["captured"] == report["frames"]["paired"] + report["frames"]["unpaired"]
-    assert report["journal"]["lost"] == report["deadline"]["missed"] == 0
-    assert gate is not None
-    if late_us[-1] < gate.late_tolerance_ms * 1_000:
-        assert report["gate"]["late"] == 0 and not stops, "the machine was in time, the gate was not"
+    assert report["journal"]["lost"] == report["gate"]["late"] == report["deadline"]["missed"] == 0
     for name, each in memory.items():
         begin, rise = each.line()
         assert rise < _GROWTH * begin, f"the {name}'s memory rose by {rise:.1f} MB from {begin:.1f}"
